@@ -1,0 +1,52 @@
+# Two commands for a new machine: `make demo` and `make test`. Both set everything up in .venv first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench soak lock clean
+
+help:
+	@echo "make demo    set up .venv and run the main job: trade, get hurt, recover, halt, prove it (under 60 s)"
+	@echo "make test    set up .venv and run the whole suite"
+	@echo "make check   format, lint, types, architecture, lock file"
+	@echo "make bench   measure against peers in the same run; writes build/bench.json"
+	@echo "make soak    the longer tier: many demo seeds and process kills"
+	@echo "make lock    resolve requirements.lock again (needs uv)"
+	@echo "make clean   remove .venv and build"
+
+setup: $(READY)
+
+$(READY): requirements.lock pyproject.toml
+	@PYTHON="$(PYTHON)" sh .ci/ensure_venv "$(VENV)"
+	@echo "installing locked dependencies into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(READY)
+
+demo: $(READY)
+	@$(BIN)/allstop demo $(ARGS)
+
+test: $(READY)
+	@$(BIN)/python -m pytest -q $(ARGS)
+
+check: $(READY)
+	@$(BIN)/ruff format --check actors supervisors tests examples
+	@$(BIN)/ruff check actors supervisors tests examples
+	@$(BIN)/lint-imports
+	@$(BIN)/basedpyright --level error
+
+bench: $(READY)
+	@mkdir -p build
+	@$(BIN)/python -m tests.benchmarks --out build/bench.json $(ARGS)
+
+soak: $(READY)
+	@$(BIN)/python -m tests.soak $(ARGS)
+
+lock:
+	uv pip compile -q pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header -o requirements.lock
+
+clean:
+	rm -rf $(VENV) build dist

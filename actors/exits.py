@@ -1,0 +1,82 @@
+"""Exit reasons: why an actor ended. Clean ends are NORMAL, SHUTDOWN and Shutdown(detail); the rest are abnormal."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from allstop.actors.errors import AllstopError, Fatal
+
+
+class ExitKind(StrEnum):
+    NORMAL = "normal"
+    SHUTDOWN = "shutdown"
+    KILLED = "killed"  # ended by force, by its supervisor or by chaos
+    CRASHED = "crashed"  # ended by an exception
+    NOPROC = "noproc"  # was already gone when it was monitored
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """Why an actor ended: `error` is set for a crash, `detail` where the kind needs words."""
+
+    kind: ExitKind
+    error: BaseException | None = None
+    detail: object = None
+
+    @property
+    def clean(self) -> bool:
+        return self.kind in (ExitKind.NORMAL, ExitKind.SHUTDOWN)
+
+    @property
+    def abnormal(self) -> bool:
+        return not self.clean
+
+    @property
+    def fatal(self) -> bool:
+        """True when a `Fatal` stands anywhere in the chain of causes."""
+        return any(isinstance(error, Fatal) for error in causes(self.error))
+
+    def __str__(self) -> str:
+        if self.error is not None:
+            return f"{self.kind}: {type(self.error).__name__}: {self.error}"
+        return f"{self.kind}: {self.detail}" if self.detail is not None else str(self.kind)
+
+
+NORMAL: Final = Exit(ExitKind.NORMAL)
+SHUTDOWN: Final = Exit(ExitKind.SHUTDOWN)
+KILLED: Final = Exit(ExitKind.KILLED)
+
+
+def shutdown(detail: object) -> Exit:
+    """A clean end with words: OTP's `{shutdown, Term}`."""
+    return Exit(ExitKind.SHUTDOWN, detail=detail)
+
+
+def crashed(error: BaseException) -> Exit:
+    return Exit(ExitKind.CRASHED, error=error)
+
+
+class ReachedMaxRestartIntensity(AllstopError):
+    """A supervisor gave up. Abnormal, unlike OTP's `shutdown`, so that no parent can drop it in silence."""
+
+    def __init__(self, path: str, offender: str, attempts: int, causes: tuple[BaseException, ...]) -> None:
+        last = f"; last: {type(causes[-1]).__name__}: {causes[-1]}" if causes else ""
+        super().__init__(f"{path} gave up after {attempts} restarts of {offender}{last}")
+        self.path = path
+        self.offender = offender
+        self.attempts = attempts
+        self.causes = causes
+
+
+def causes(error: BaseException | None) -> tuple[BaseException, ...]:
+    """The error and everything that led to it, nearest first, each once."""
+    found: list[BaseException] = []
+    queue = [error]
+    while queue:
+        current = queue.pop(0)
+        if current is None or any(current is seen for seen in found):
+            continue
+        found.append(current)
+        queue.extend(getattr(current, "causes", ()))
+        queue.append(current.__cause__)
+    return tuple(found)

@@ -1,0 +1,33 @@
+"""What a venue lets be traded, and how finely."""
+
+from decimal import Decimal
+
+import msgspec
+
+
+class Instrument(msgspec.Struct, frozen=True, kw_only=True):
+    """One pair. `tick_size` and `lot_size` are the smallest steps of price and quantity; below `min_qty` (base) or
+    `min_cost` (quote) the venue refuses. `venue_name` is the venue's own name where it differs (Kraken REST: XBTUSD)."""
+
+    pair: str  # BASE/QUOTE, as in "BTC/USD"
+    venue_name: str
+    tick_size: Decimal
+    lot_size: Decimal
+    min_qty: Decimal
+    min_cost: Decimal = Decimal(0)
+
+    @property
+    def price_decimals(self) -> int:
+        return max(0, -int(self.tick_size.normalize().as_tuple().exponent))
+
+    @property
+    def qty_decimals(self) -> int:
+        return max(0, -int(self.lot_size.normalize().as_tuple().exponent))
+
+    @property
+    def base(self) -> str:
+        return self.pair.split("/")[0]
+
+    @property
+    def quote(self) -> str:
+        return self.pair.split("/")[1]

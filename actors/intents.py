@@ -1,0 +1,165 @@
+"""What a strategy wants done: an order with its stop, as a frozen value whose id is fixed when it is built."""
+
+import re
+from decimal import Decimal
+from enum import StrEnum
+
+import msgspec
+
+from allstop.actors.clock import SystemIds
+from allstop.actors.errors import RefusalCode, Refused
+from allstop.actors.instruments import Instrument
+from allstop.actors.levels import IntentKind
+
+# Kraken's cl_ord_id: a UUID or at most 18 printable ASCII characters. The intent's id travels as the client id.
+INTENT_ID = re.compile(
+    r"^([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[A-Za-z0-9_-]{1,18})$"
+)
+
+
+class Side(StrEnum):
+    BUY = "buy"
+    SELL = "sell"
+
+    @property
+    def opposite(self) -> "Side":
+        return Side.SELL if self is Side.BUY else Side.BUY
+
+
+class OrderType(StrEnum):
+    MARKET = "market"
+    LIMIT = "limit"
+    STOP_LOSS = "stop-loss"
+    STOP_LOSS_LIMIT = "stop-loss-limit"
+    TAKE_PROFIT = "take-profit"
+    TAKE_PROFIT_LIMIT = "take-profit-limit"
+    TRAILING_STOP = "trailing-stop"
+    TRAILING_STOP_LIMIT = "trailing-stop-limit"
+    ICEBERG = "iceberg"
+    SETTLE_POSITION = "settle-position"
+
+    @property
+    def is_stop(self) -> bool:
+        """Stop and trailing types: with the reducing side, these are protective."""
+        return self in (
+            OrderType.STOP_LOSS,
+            OrderType.STOP_LOSS_LIMIT,
+            OrderType.TRAILING_STOP,
+            OrderType.TRAILING_STOP_LIMIT,
+        )
+
+
+class TimeInForce(StrEnum):
+    GTC = "gtc"
+    IOC = "ioc"
+    GTD = "gtd"
+
+
+class StopLoss(msgspec.Struct, frozen=True, kw_only=True):
+    """The stop that goes with an order: triggered at `trigger_price`; with `limit_price` a stop-loss-limit."""
+
+    trigger_price: Decimal
+    limit_price: Decimal | None = None
+
+
+_ids = SystemIds()
+
+
+class OrderIntent(msgspec.Struct, frozen=True, kw_only=True):
+    """One order that somebody wants. An ENTRY carries its stop; a REDUCE or PROTECT needs none.
+
+    `ttl_s` is how long after `submit` the intent may still be sent for the first time: an order older than its
+    decision is dangerous.
+    """
+
+    pair: str
+    side: Side
+    qty: Decimal
+    order_type: OrderType = OrderType.LIMIT
+    limit_price: Decimal | None = None
+    trigger_price: Decimal | None = None  # of a stop order itself (PROTECT)
+    stop: StopLoss | None = None
+    kind: IntentKind = IntentKind.ENTRY
+    time_in_force: TimeInForce = TimeInForce.GTC
+    post_only: bool = False
+    reduce_only: bool = False
+    ttl_s: float = 5.0
+    id: str = msgspec.field(default_factory=_ids.new)
+
+
+def check_intent(intent: OrderIntent, instrument: Instrument | None) -> Refused | None:
+    """The first thing wrong with an intent, or None. Pure; `instrument` is None for a pair that nobody knows."""
+    if not INTENT_ID.match(intent.id):
+        return Refused(
+            RefusalCode.BAD_INTENT_ID,
+            f"{intent.id!r} is neither a lower-case UUID nor 1 to 18 of [A-Za-z0-9_-]",
+            place="id",
+        )
+    if instrument is None:
+        return Refused(RefusalCode.UNKNOWN_PAIR, f"no instrument {intent.pair!r}", place="pair")
+    if wrong := _check_size(intent.qty, instrument):
+        return wrong
+    prices = [("limit_price", intent.limit_price), ("trigger_price", intent.trigger_price)]
+    if intent.stop is not None:
+        prices += [
+            ("stop.trigger_price", intent.stop.trigger_price),
+            ("stop.limit_price", intent.stop.limit_price),
+        ]
+    for place, price in prices:
+        if price is not None and (wrong := _check_price(price, instrument, place)):
+            return wrong
+    if intent.order_type is OrderType.LIMIT and intent.limit_price is None:
+        return Refused(RefusalCode.BAD_PRICE, "a limit order needs a limit price", place="limit_price")
+    if intent.order_type is OrderType.MARKET and intent.limit_price is not None:
+        return Refused(RefusalCode.BAD_PRICE, "a market order has no limit price", place="limit_price")
+    if intent.order_type.is_stop and intent.trigger_price is None:
+        return Refused(RefusalCode.BAD_PRICE, "a stop order needs a trigger price", place="trigger_price")
+    return _check_stop(intent) if intent.kind is IntentKind.ENTRY else None
+
+
+def _check_size(qty: Decimal, instrument: Instrument) -> Refused | None:
+    if not qty.is_finite() or qty <= 0:
+        return Refused(RefusalCode.BAD_QTY, f"{qty} is not a size", place="qty")
+    if qty % instrument.lot_size:
+        return Refused(RefusalCode.OFF_LOT, f"{qty} is not a multiple of {instrument.lot_size}", place="qty")
+    if qty < instrument.min_qty:
+        return Refused(
+            RefusalCode.BELOW_MINIMUM, f"{qty} is below the minimum {instrument.min_qty}", place="qty"
+        )
+    return None
+
+
+def _check_price(price: Decimal, instrument: Instrument, place: str) -> Refused | None:
+    if not price.is_finite() or price <= 0:
+        return Refused(RefusalCode.BAD_PRICE, f"{price} is not a price", place=place)
+    if price % instrument.tick_size:
+        return Refused(
+            RefusalCode.OFF_TICK, f"{price} is not a multiple of {instrument.tick_size}", place=place
+        )
+    return None
+
+
+def _check_stop(intent: OrderIntent) -> Refused | None:
+    stop = intent.stop
+    if stop is None:
+        return Refused(RefusalCode.NO_STOP, "an entry needs a stop", place="stop")
+    if intent.order_type not in (OrderType.LIMIT, OrderType.MARKET):
+        return Refused(
+            RefusalCode.BAD_STOP,
+            f"an entry is a limit or a market order, not {intent.order_type}",
+            place="order_type",
+        )
+    if intent.limit_price is None:
+        return None
+    beyond = (
+        stop.trigger_price >= intent.limit_price
+        if intent.side is Side.BUY
+        else stop.trigger_price <= intent.limit_price
+    )
+    if beyond:
+        return Refused(
+            RefusalCode.BAD_STOP,
+            f"the stop {stop.trigger_price} is on the wrong side of {intent.limit_price}",
+            place="stop.trigger_price",
+        )
+    return None

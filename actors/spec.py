@@ -1,0 +1,114 @@
+"""How a child is started, restarted and stopped, and how a supervisor decides: frozen values that start nothing."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+from typing import Any, Final
+
+
+class Restart(StrEnum):
+    PERMANENT = "permanent"  # after any exit
+    TRANSIENT = "transient"  # after an abnormal exit
+    TEMPORARY = "temporary"  # never
+
+
+class Strategy(StrEnum):
+    ONE_FOR_ONE = "one_for_one"
+    ONE_FOR_ALL = "one_for_all"
+    REST_FOR_ONE = "rest_for_one"
+
+
+class ChildType(StrEnum):
+    WORKER = "worker"
+    SUPERVISOR = "supervisor"
+
+
+class OnExceeded(StrEnum):
+    """What a supervisor does when its budget is spent."""
+
+    ESCALATE = "escalate"  # stop the children and exit, abnormally, with the offender and the causes
+    PAUSE = "pause"  # stop the children and stay, as the open breaker
+
+
+class Shutdown(Enum):
+    """How long a child may take to stop, when it is not a number of seconds."""
+
+    INFINITY = "infinity"
+    BRUTAL_KILL = "brutal_kill"
+
+
+INFINITY: Final = Shutdown.INFINITY
+BRUTAL_KILL: Final = Shutdown.BRUTAL_KILL
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """The delay before a restart: `min(max, min * 2**(n-1))` for the n-th in a row, times up to `1 + random_factor`.
+
+    The count starts again after `reset_after_s` without a failure (default: the mean of both bounds). Akka's formula.
+    """
+
+    min_backoff_s: float = 0.0
+    max_backoff_s: float = 0.0
+    random_factor: float = 0.2
+    reset_after_s: float | None = None
+
+
+NO_BACKOFF: Final = Backoff()
+
+
+@dataclass(frozen=True, slots=True)
+class Stash:
+    """Messages told to a child while it is down wait for its next incarnation, at most `capacity` of them."""
+
+    capacity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The class of an actor and the arguments of its constructor."""
+
+    actor_class: type[Any]
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSpec:
+    """One child of a supervisor, in OTP's terms. Checked when a supervisor is built from it, not here."""
+
+    id: Hashable
+    start: Start
+    restart: Restart = Restart.PERMANENT
+    shutdown: float | Shutdown | None = None  # None: 5 s for a worker, INFINITY for a supervisor
+    type: ChildType = ChildType.WORKER
+    significant: bool = False
+    backoff: Backoff = NO_BACKOFF
+    while_down: Stash | None = None
+    start_timeout_s: float = 30.0
+
+    @property
+    def effective_shutdown(self) -> float | Shutdown:
+        if self.shutdown is not None:
+            return self.shutdown
+        return INFINITY if self.type is ChildType.SUPERVISOR else 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """The open breaker's times: half-open after `cooldown_s`, closed after `probes` successes, latched after `max_trips`."""
+
+    cooldown_s: float = 15.0
+    probes: int = 3
+    max_trips: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorFlags:
+    """How a supervisor decides. The default budget is Elixir's: 3 restarts in 5 seconds."""
+
+    strategy: Strategy = Strategy.ONE_FOR_ONE
+    max_restarts: int = 3
+    max_seconds: float = 5.0
+    on_exceeded: OnExceeded = OnExceeded.ESCALATE
+    pause: Pause = Pause()
