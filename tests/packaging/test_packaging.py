@@ -1,0 +1,98 @@
+"""The wheel, the sdist and the editable install all hold every file, under the import names."""
+
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def source_files() -> set[str]:
+    found: set[str] = set()
+    for room in ("actors", "supervisors"):
+        for path in (ROOT / room).rglob("*"):
+            if path.is_file() and "__pycache__" not in path.parts:
+                found.add(str(path.relative_to(ROOT)))
+    return found
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The sdist, and the wheel made from that sdist."""
+    out = tmp_path_factory.mktemp("dist")
+    subprocess.run(
+        [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(ROOT)],
+        check=True, capture_output=True, timeout=120,
+    )  # fmt: skip
+    return next(out.glob("*.tar.gz")), next(out.glob("*.whl"))
+
+
+@pytest.mark.slow
+def test_the_sdist_holds_every_source_file(built: tuple[Path, Path]) -> None:
+    with tarfile.open(built[0]) as archive:
+        names = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
+    assert source_files() - names == set()
+
+
+@pytest.mark.slow
+def test_the_wheel_from_the_sdist_holds_every_source_file_under_allstop(built: tuple[Path, Path]) -> None:
+    with zipfile.ZipFile(built[1]) as archive:
+        names = set(archive.namelist())
+    assert {f"allstop/{name}" for name in source_files()} - names == set()
+    assert not any(name.startswith(("actors/", "supervisors/", "src/", "tests/")) for name in names)
+
+
+@pytest.mark.slow
+def test_the_wheel_imports_and_its_command_runs_away_from_the_checkout(
+    built: tuple[Path, Path], tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(built[1]) as archive:
+        archive.extractall(tmp_path / "site")
+    program = (
+        "import sys; sys.path[:] = [p for p in sys.path if not p.endswith('/src')]; sys.path.insert(0, 'site')\n"
+        "import allstop.actors, allstop.supervisors, allstop.supervisors.cli\n"
+        "assert 'site' in allstop.actors.__file__, allstop.actors.__file__\n"
+        "from allstop.supervisors.cli import main\n"
+        "main(['--help'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert "demo" in done.stdout
+
+
+def test_the_editable_install_reads_the_folders_at_the_top() -> None:
+    import allstop.actors
+    import allstop.supervisors
+
+    assert Path(allstop.actors.__file__).resolve() == ROOT / "actors" / "__init__.py"
+    assert Path(allstop.supervisors.__file__).resolve() == ROOT / "supervisors" / "__init__.py"
+
+
+@pytest.mark.parametrize("name", ["actors", "supervisors"])
+def test_importing_a_folder_by_its_own_name_says_what_to_import(name: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", f"import {name}"], cwd=ROOT, capture_output=True, text=True, timeout=30
+    )
+    assert f"import allstop.{name}, not {name}" in done.stderr
+
+
+def test_the_lock_file_names_no_registry_and_hashes_everything() -> None:
+    text = (ROOT / "requirements.lock").read_text()
+    assert "://" not in text
+    pins = [line for line in text.splitlines() if line and not line.startswith((" ", "#"))]
+    assert len(pins) > 30
+    assert all("==" in pin and pin.endswith("\\") for pin in pins)
+
+
+def test_the_core_needs_only_five_packages() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    names = {dependency.split(">")[0] for dependency in project["dependencies"]}
+    assert names == {"pykka", "websockets", "httpx", "msgspec", "structlog"}
