@@ -102,3 +102,16 @@ class LevelBoard:
         """All votes, or those that bear on `scope`, worst first."""
         bearing = (v for v in self._votes.values() if scope is None or scope[: len(v.scope)] == v.scope)
         return tuple(sorted(bearing, key=lambda v: (-v.level, v.scope, v.by)))
+
+
+class CastVote(msgspec.Struct, frozen=True, kw_only=True):
+    """To the halt root: take this vote in. No answer."""
+
+    vote: Vote
+
+
+class WithdrawVote(msgspec.Struct, frozen=True, kw_only=True):
+    """To the halt root: the voter's own proof is back. No answer. A HALTED vote that latched is not lifted by it."""
+
+    by: str
+    scope: Scope
