@@ -28,6 +28,15 @@ class OnExceeded(StrEnum):
 
     ESCALATE = "escalate"  # stop the children and exit, abnormally, with the offender and the causes
     PAUSE = "pause"  # stop the children and stay, as the open breaker
+    LATCH = "latch"  # leave the siblings alone, keep the offender down and have trading halted: the root's way
+
+
+class AutoShutdown(StrEnum):
+    """When a supervisor stops because a significant child ended by itself and is not restarted."""
+
+    NEVER = "never"
+    ANY_SIGNIFICANT = "any_significant"
+    ALL_SIGNIFICANT = "all_significant"
 
 
 class Shutdown(Enum):
@@ -46,12 +55,15 @@ class Backoff:
     """The delay before a restart: `min(max, min * 2**(n-1))` for the n-th in a row, times up to `1 + random_factor`.
 
     The count starts again after `reset_after_s` without a failure (default: the mean of both bounds). Akka's formula.
+    `max_consecutive` restarts in a row that did not stay up that long are too many, whatever the window says: delays
+    can be long enough for a window never to fill.
     """
 
     min_backoff_s: float = 0.0
     max_backoff_s: float = 0.0
     random_factor: float = 0.2
     reset_after_s: float | None = None
+    max_consecutive: int | None = None
 
 
 NO_BACKOFF: Final = Backoff()
@@ -96,11 +108,19 @@ class ChildSpec:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """The open breaker's times: half-open after `cooldown_s`, closed after `probes` successes, latched after `max_trips`."""
+    """The open breaker's times: half-open after `cooldown_s`, closed after `probes` successes, latched after `max_trips`.
 
-    cooldown_s: float = 15.0
-    probes: int = 3
-    max_trips: int = 3
+    The breaker also opens on failures that are reported without a death: when at least `min_volume` calls (0: never)
+    were reported within `window_s` and `failure_ratio` of them failed, or when a category reaches its threshold.
+    """
+
+    cooldown_s: float = 15.0  # doubled at each further trip
+    probes: int = 3  # 0: nobody probes; children that stay up for `cooldown_s` close it
+    max_trips: int = 3  # the opening with this number latches
+    min_volume: int = 0
+    failure_ratio: float = 0.5
+    window_s: float = 60.0
+    thresholds: tuple[tuple[str, int], ...] = ()  # (category, failures within `window_s`)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,3 +132,4 @@ class SupervisorFlags:
     max_seconds: float = 5.0
     on_exceeded: OnExceeded = OnExceeded.ESCALATE
     pause: Pause = Pause()
+    auto_shutdown: AutoShutdown = AutoShutdown.NEVER
