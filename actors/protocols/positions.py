@@ -1,0 +1,329 @@
+"""The account book: what our orders have executed, folded from whatever the venue says, in whatever order it says it.
+
+The same order is told many times: by a query, by the stream, twice by both, the old after the new. The fold is
+therefore over orders and not over messages. For each order the book keeps the merged report and the fills by their
+`exec_id`, and what the order has executed is the larger of the two totals: a cumulative quantity beats fills that
+were never told, and a fill beats a cumulative quantity that is not yet up to date. It never shrinks.
+
+An order is *ours* if its client id is a known intent, if its parent (the order whose conditional close made it) is
+ours, or if somebody claimed it. Everything else is EXTERNAL: listed, counted as exposure, in no position of ours.
+Ownership may become known after the order itself; its executions are booked then.
+"""
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+
+import msgspec
+
+from allstop.actors.instruments import Instrument
+from allstop.actors.intents import OrderIntent, Side
+from allstop.actors.reports import Fill, OrderReport
+
+ZERO = Decimal(0)
+
+# A conditional close has one parent and that parent none; the bound only keeps a venue's nonsense from looping.
+PARENTS_MAX = 8
+
+
+class Execution(msgspec.Struct, frozen=True, kw_only=True):
+    """Something of ours was executed: `qty` more of this order, at `price` where the venue has said it."""
+
+    order_id: str
+    pair: str
+    side: Side
+    qty: Decimal
+    price: Decimal | None
+    ts_ns: int
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True):
+    """The net of our executions on one pair, positive for long. `average_entry` is None when flat, or when the
+    venue has told no price yet."""
+
+    pair: str
+    net: Decimal
+    average_entry: Decimal | None = None
+
+    @property
+    def reducing(self) -> Side | None:
+        """The side on which an order makes the position smaller; None when there is none."""
+        if not self.net:
+            return None
+        return Side.SELL if self.net > 0 else Side.BUY
+
+    def moved(self, side: Side, qty: Decimal, price: Decimal | None) -> "Position":
+        """The position after one more execution. An execution through zero opens the rest at its own price."""
+        signed = qty if side is Side.BUY else -qty
+        net = self.net + signed
+        if not net:
+            average = None
+        elif not self.net or (self.net > 0) != (net > 0):
+            average = price
+        elif (self.net > 0) != (signed > 0):
+            average = self.average_entry
+        elif self.average_entry is None or price is None:
+            average = self.average_entry or price
+        else:
+            average = (self.average_entry * abs(self.net) + price * qty) / abs(net)
+        return Position(pair=self.pair, net=net, average_entry=average)
+
+    def is_dust(self, instrument: Instrument) -> bool:
+        """Too small to be sold, and so too small to be covered."""
+        return ZERO < abs(self.net) < instrument.min_qty
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of ours that executed, and how much of it some stop has been made for."""
+
+    order_id: str
+    intent: OrderIntent
+    executed: Decimal
+    stopped: Decimal
+
+    @property
+    def missing(self) -> Decimal:
+        return max(ZERO, self.executed - self.stopped)
+
+
+class _Order:
+    __slots__ = ("booked", "booked_cost", "fills", "ours", "report")
+
+    def __init__(self, report: OrderReport) -> None:
+        self.report = report
+        self.fills: dict[str, Fill] = {}
+        self.ours = False
+        self.booked = ZERO
+        self.booked_cost = ZERO
+
+    def executed(self) -> tuple[Decimal, Decimal | None]:
+        """The quantity executed and its cost; the cost is None while no price is known."""
+        told = sum((f.qty for f in self.fills.values()), ZERO)
+        cost = sum((f.qty * f.price for f in self.fills.values()), ZERO)
+        cum = self.report.cum_qty or ZERO
+        if cum < told or (cum == told and told):
+            return told, cost
+        price = self.report.avg_price or self.report.limit_price or self.report.trigger_price
+        return cum, None if price is None else cum * price
+
+
+class AccountBook:
+    """The fold of one account's order reports. It computes and remembers; it reads no clock and asks nobody."""
+
+    def __init__(self) -> None:
+        self._intents: dict[str, OrderIntent] = {}
+        self._parents: dict[str, str] = {}  # a stop's intent id -> the order whose execution it covers
+        self._claimed: set[str] = set()
+        self._orders: dict[str, _Order] = {}
+        self._children: dict[str, list[str]] = {}
+        self._by_intent: dict[str, str] = {}
+        self._positions: dict[str, Position] = {}
+        self._awaiting: set[str] = set()  # orders that nobody has recognised yet
+
+    # -- taking in -------------------------------------------------------------------------------------------
+
+    def know(self, intent: OrderIntent, *, parent: str | None = None) -> tuple[Execution, ...]:
+        """Orders with this client id are ours. `parent`: the intent is a stop for what that order executed. What had
+        been executed before we knew is booked now and returned."""
+        if intent.id in self._intents:
+            return ()
+        self._intents[intent.id] = intent
+        if parent is not None:
+            self._parents[intent.id] = parent
+        return self._recognise()
+
+    def claim(self, order_id: str) -> tuple[Execution, ...]:
+        """An external order becomes ours, its executions and its children with it."""
+        self._claimed.add(order_id)
+        return self._recognise()
+
+    def take(self, report: OrderReport) -> tuple[Execution, ...]:
+        """Folds one report in. Returns what of ours it shows as newly executed: nothing, for the same thing told
+        twice."""
+        order = self._orders.get(report.order_id)
+        if order is None:
+            order = self._orders[report.order_id] = _Order(report)
+            self._awaiting.add(report.order_id)
+        else:
+            order.report = order.report.merged(report)
+        if report.fill is not None:
+            order.fills.setdefault(report.fill.exec_id, report.fill)
+            order.report = _with_places(order.report, report.fill)
+        self._index(order.report)
+        if order.ours:
+            return self._booked(order)
+        return self._recognise() if self._recognised(report.order_id) else ()
+
+    def take_all(self, reports: Iterable[OrderReport]) -> tuple[Execution, ...]:
+        return tuple(execution for report in reports for execution in self.take(report))
+
+    # -- asking ----------------------------------------------------------------------------------------------
+
+    def positions(self) -> dict[str, Position]:
+        """Every pair that our orders ever executed on, flat ones too."""
+        return dict(self._positions)
+
+    def position(self, pair: str) -> Position:
+        return self._positions.get(pair) or Position(pair=pair, net=ZERO)
+
+    def is_ours(self, order_id: str) -> bool:
+        order = self._orders.get(order_id)
+        return order is not None and order.ours
+
+    def order(self, order_id: str) -> OrderReport | None:
+        order = self._orders.get(order_id)
+        return order.report if order else None
+
+    def order_of(self, intent_id: str) -> OrderReport | None:
+        """The venue's order for an intent, once any report has shown it. It is evidence that the intent arrived."""
+        order_id = self._by_intent.get(intent_id)
+        return self._orders[order_id].report if order_id else None
+
+    def intent(self, intent_id: str) -> OrderIntent | None:
+        return self._intents.get(intent_id)
+
+    def intents(self) -> tuple[OrderIntent, ...]:
+        return tuple(self._intents.values())
+
+    def open_orders(self, pair: str | None = None) -> tuple[OrderReport, ...]:
+        """Our orders that are not known to have ended."""
+        return tuple(
+            order.report
+            for order in self._orders.values()
+            if order.ours and not order.report.status.terminal and (pair is None or order.report.pair == pair)
+        )
+
+    def external(self) -> tuple[OrderReport, ...]:
+        """Orders on this account that are nobody's of ours, open or executed."""
+        return tuple(
+            order.report
+            for order in self._orders.values()
+            if not order.ours and (not order.report.status.terminal or order.report.cum_qty)
+        )
+
+    def external_net(self, pair: str) -> Decimal:
+        """What external orders executed on a pair: exposure of the account that is in no position of ours."""
+        net = ZERO
+        for order in self._orders.values():
+            if not order.ours and order.report.pair == pair and order.report.side is not None:
+                qty = order.executed()[0]
+                net += qty if order.report.side is Side.BUY else -qty
+        return net
+
+    def vanished(self, listed: Iterable[str]) -> tuple[str, ...]:
+        """Orders that the book holds for open and a complete list of open orders did not show: they must have ended,
+        and how is to be asked. That they are gone is not an end."""
+        seen = set(listed)
+        return tuple(
+            order_id
+            for order_id, order in self._orders.items()
+            if order_id not in seen and not order.report.status.terminal
+        )
+
+    def entries(self, pair: str) -> tuple[Entry, ...]:
+        """Our executed orders on a pair that carry a stop, newest first, with what their stops amount to: an open
+        stop counts in full, an ended one for what it executed."""
+        found: list[tuple[int, Entry]] = []
+        for order_id, order in self._orders.items():
+            report = order.report
+            intent = self._intents.get(report.cl_ord_id or "")
+            if intent is None or intent.stop is None or report.pair != pair:
+                continue
+            executed = order.executed()[0]
+            if executed:
+                entry = Entry(
+                    order_id=order_id, intent=intent, executed=executed, stopped=self._stopped(order_id)
+                )
+                found.append((report.ts_ns, entry))
+        found.sort(key=lambda dated: -dated[0])
+        return tuple(entry for _, entry in found)
+
+    # -- inside ----------------------------------------------------------------------------------------------
+
+    def _stopped(self, order_id: str) -> Decimal:
+        total = ZERO
+        for child_id in self._children.get(order_id, ()):
+            child = self._orders[child_id]
+            if child.report.status.terminal:
+                total += child.executed()[0]
+            else:
+                total += child.report.order_qty or ZERO
+        return total
+
+    def _index(self, report: OrderReport) -> None:
+        if report.cl_ord_id is not None:
+            self._by_intent.setdefault(report.cl_ord_id, report.order_id)
+        parent = report.parent_id or self._parents.get(report.cl_ord_id or "")
+        if parent is not None:
+            children = self._children.setdefault(parent, [])
+            if report.order_id not in children:
+                children.append(report.order_id)
+
+    def _recognise(self) -> tuple[Execution, ...]:
+        """Books the orders that are ours after all: a stop may be told before the order that it belongs to."""
+        booked: list[Execution] = []
+        for order_id in [i for i in self._awaiting if self._recognised(i)]:
+            self._awaiting.discard(order_id)
+            order = self._orders[order_id]
+            order.ours = True
+            self._index(order.report)
+            booked.extend(self._booked(order))
+        return tuple(booked)
+
+    def _recognised(self, order_id: str) -> bool:
+        current: str | None = order_id
+        for _ in range(PARENTS_MAX):
+            if current is None:
+                return False
+            if current in self._claimed:
+                return True
+            order = self._orders.get(current)
+            if order is None:
+                return False
+            if order.ours or order.report.cl_ord_id in self._intents:
+                return True
+            current = order.report.parent_id
+        return False
+
+    def _booked(self, order: _Order) -> tuple[Execution, ...]:
+        report = order.report
+        if report.pair is None or report.side is None:
+            return ()  # a stream's partial report of an order not yet described; the next one books it
+        qty, cost = order.executed()
+        more = qty - order.booked
+        if more <= 0:
+            return ()
+        price = None if cost is None else (cost - order.booked_cost) / more
+        order.booked = qty
+        order.booked_cost = order.booked_cost if cost is None else cost
+        self._positions[report.pair] = self.position(report.pair).moved(report.side, more, price)
+        ts_ns = report.fill.ts_ns if report.fill is not None and report.fill.ts_ns else report.ts_ns
+        return (
+            Execution(
+                order_id=report.order_id,
+                pair=report.pair,
+                side=report.side,
+                qty=more,
+                price=price,
+                ts_ns=ts_ns,
+            ),
+        )
+
+
+def _with_places(report: OrderReport, fill: Fill) -> OrderReport:
+    """A report that says less than its fill does: pair, side and client id are the fill's."""
+    return msgspec.structs.replace(
+        report,
+        pair=report.pair or fill.pair,
+        side=report.side or fill.side,
+        cl_ord_id=report.cl_ord_id or fill.cl_ord_id,
+    )
+
+
+def differing(before: Sequence[OrderReport], after: Sequence[OrderReport]) -> bool:
+    """Whether two readings of the open orders differ in anything that bears on cover. Two equal readings with the
+    executions read in between make one consistent picture; two different ones make none."""
+    return _picture(before) != _picture(after)
+
+
+def _picture(reports: Sequence[OrderReport]) -> frozenset[tuple[object, ...]]:
+    return frozenset((r.order_id, r.order_qty, r.cum_qty or ZERO, r.triggered or False) for r in reports)
