@@ -87,7 +87,9 @@ class HttpxLink:
             raise HttpNotSent(f"no connection within {timeout_s} s") from None
         except asyncio.CancelledError:
             me = asyncio.current_task()
-            if child.cancelled() and me is not None and not me.cancelling():  # by our own close(), not by the caller
+            if (
+                child.cancelled() and me is not None and not me.cancelling()
+            ):  # by our own close(), not by the caller
                 raise _ended(attempt, "the client was closed") from None
             raise
         finally:
