@@ -1,0 +1,44 @@
+"""How long to wait before a restart. Akka's formula, which applies to the first restart of a child too."""
+
+from dataclasses import dataclass, replace
+
+from allstop.actors.spec import Backoff
+
+_DOUBLINGS_MAX = 64  # 2**64 times any delay is over any maximum, and a float holds it
+
+
+def delay_s(backoff: Backoff, failures: int, draw: float) -> float:
+    """Seconds before the restart after the `failures`-th failure in a row; `draw` in [0, 1) spreads it upward."""
+    doubled = backoff.min_backoff_s * 2.0 ** min(max(failures, 1) - 1, _DOUBLINGS_MAX)
+    bounded = min(max(backoff.max_backoff_s, backoff.min_backoff_s), doubled)
+    return bounded * (1.0 + draw * backoff.random_factor)
+
+
+def reset_after_s(backoff: Backoff) -> float:
+    """How long a child must stay up for its failures to be forgotten."""
+    if backoff.reset_after_s is not None:
+        return backoff.reset_after_s
+    return (backoff.min_backoff_s + backoff.max_backoff_s) / 2
+
+
+def shortest_span_s(backoff: Backoff, restarts: int) -> float:
+    """The least time between the first failure and the one after `restarts` restarts that failed at once."""
+    return sum(delay_s(backoff, n, 0.0) for n in range(1, restarts + 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """How many times in a row a child failed, counted anew once it has stayed up for long enough."""
+
+    in_a_row: int = 0
+    up_since_s: float | None = None  # None: it is not up
+
+    def started(self, now_s: float) -> "Failures":
+        return replace(self, up_since_s=now_s)
+
+    def failed(self, backoff: Backoff, now_s: float) -> "Failures":
+        healthy = self.up_since_s is not None and now_s - self.up_since_s >= reset_after_s(backoff)
+        return Failures(1 if healthy else self.in_a_row + 1)
+
+    def too_many(self, backoff: Backoff) -> bool:
+        return backoff.max_consecutive is not None and self.in_a_row > backoff.max_consecutive

@@ -1,0 +1,161 @@
+"""Whether child specs and flags make sense, before anything is started. OTP's codes; unknown keys are refused."""
+
+import dataclasses
+import math
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+
+from allstop.actors.spec import (
+    AutoShutdown,
+    Backoff,
+    ChildSpec,
+    ChildType,
+    OnExceeded,
+    Pause,
+    Restart,
+    Shutdown,
+    Start,
+    Stash,
+    Strategy,
+    SupervisorFlags,
+)
+from allstop.supervisors.degrade import REPORTS_MAX
+from allstop.supervisors.errors import InvalidChildSpec, InvalidFlags
+
+_SPEC_KEYS = frozenset(field.name for field in dataclasses.fields(ChildSpec))
+
+
+def as_child_spec(value: ChildSpec | Mapping[str, object]) -> ChildSpec:
+    """A checked spec from a spec, or from a mapping with its fields. Raises InvalidChildSpec."""
+    if isinstance(value, Mapping):
+        for key in ("id", "start"):
+            if key not in value:
+                raise InvalidChildSpec(f"missing_{key}")
+        for key in value:
+            if key not in _SPEC_KEYS:
+                raise InvalidChildSpec("unknown_key", key)
+        value = ChildSpec(**value)  # pyright: ignore[reportArgumentType]  # checked field by field below
+    if not isinstance(value, ChildSpec):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
+        raise InvalidChildSpec("invalid_child_spec", value)
+    _check_spec(value)
+    return value
+
+
+def check_childspecs(specs: object, auto_shutdown: AutoShutdown | None = None) -> None:
+    """Raises InvalidChildSpec for the first mistake in a list of specs, starting nothing.
+
+    With `auto_shutdown` the specs are also checked against it; without, only what no supervisor would take is refused.
+    """
+    if isinstance(specs, (str, bytes, Mapping)) or not isinstance(specs, Sequence):
+        raise InvalidChildSpec("badarg", specs)
+    seen: set[Hashable] = set()
+    for value in specs:
+        spec = as_child_spec(value)
+        if auto_shutdown is not None:
+            check_significant(spec, auto_shutdown)
+        if spec.id in seen:
+            raise InvalidChildSpec("duplicate_child_name", spec.id)
+        seen.add(spec.id)
+
+
+def check_significant(spec: ChildSpec, auto_shutdown: AutoShutdown) -> None:
+    """A significant child under a supervisor that never shuts itself down is a misunderstanding."""
+    if spec.significant and auto_shutdown is AutoShutdown.NEVER:
+        raise InvalidChildSpec("bad_combination", ("significant", spec.id, auto_shutdown.value))
+
+
+def _check_spec(spec: ChildSpec) -> None:
+    if spec.id is None:
+        raise InvalidChildSpec("missing_id")
+    if not isinstance(spec.id, Hashable):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidChildSpec("invalid_id", spec.id)
+    _require(_is_start(spec.start), "invalid_mfa", spec.start)
+    _require(isinstance(spec.restart, Restart), "invalid_restart_type", spec.restart)
+    _require(isinstance(spec.type, ChildType), "invalid_child_type", spec.type)
+    _require(spec.shutdown is None or _is_shutdown(spec.shutdown), "invalid_shutdown", spec.shutdown)
+    _require(isinstance(spec.significant, bool), "invalid_significant", spec.significant)
+    _require(_is_backoff(spec.backoff), "invalid_backoff", spec.backoff)
+    _require(_is_stash(spec.while_down), "invalid_while_down", spec.while_down)
+    _require(
+        _is_seconds(spec.start_timeout_s, least=0, inclusive=False),
+        "invalid_start_timeout",
+        spec.start_timeout_s,
+    )
+    if spec.significant and spec.restart is Restart.PERMANENT:
+        raise InvalidChildSpec("bad_combination", ("significant", spec.id, spec.restart.value))
+
+
+def _require(holds: bool, code: str, value: object) -> None:
+    if not holds:
+        raise InvalidChildSpec(code, value)
+
+
+def _is_start(value: object) -> bool:
+    return (
+        isinstance(value, Start)
+        and isinstance(value.actor_class, type)  # pyright: ignore[reportUnnecessaryIsInstance]
+        and isinstance(value.args, tuple)  # pyright: ignore[reportUnnecessaryIsInstance]
+        and isinstance(value.kwargs, dict)  # pyright: ignore[reportUnnecessaryIsInstance]
+    )
+
+
+def _is_seconds(value: object, *, least: float, inclusive: bool = True) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return False
+    return value >= least if inclusive else value > least
+
+
+def _is_count(value: object, *, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _is_shutdown(value: object) -> bool:
+    return isinstance(value, Shutdown) or _is_seconds(value, least=0)
+
+
+def _is_stash(value: object) -> bool:
+    return value is None or (isinstance(value, Stash) and _is_count(value.capacity, least=1))
+
+
+def _is_backoff(value: object) -> bool:
+    return (
+        isinstance(value, Backoff)
+        and _is_seconds(value.min_backoff_s, least=0)
+        and _is_seconds(value.max_backoff_s, least=0)
+        and (value.max_backoff_s == 0 or value.max_backoff_s >= value.min_backoff_s)
+        and _is_seconds(value.random_factor, least=0)
+        and (value.reset_after_s is None or _is_seconds(value.reset_after_s, least=0))
+        and (value.max_consecutive is None or _is_count(value.max_consecutive, least=0))
+    )
+
+
+def check_flags(flags: object) -> SupervisorFlags:
+    """The flags, when they make sense. Raises InvalidFlags."""
+    if not isinstance(flags, SupervisorFlags):
+        raise InvalidFlags("invalid_type", flags)
+    checks: Iterable[tuple[bool, str, object]] = (
+        (isinstance(flags.strategy, Strategy), "invalid_strategy", flags.strategy),
+        (_is_count(flags.max_restarts, least=0), "invalid_intensity", flags.max_restarts),
+        (_is_seconds(flags.max_seconds, least=0, inclusive=False), "invalid_period", flags.max_seconds),
+        (isinstance(flags.on_exceeded, OnExceeded), "invalid_on_exceeded", flags.on_exceeded),
+        (isinstance(flags.auto_shutdown, AutoShutdown), "invalid_auto_shutdown", flags.auto_shutdown),
+        (_is_pause(flags.pause), "invalid_pause", flags.pause),
+    )
+    for holds, code, value in checks:
+        if not holds:
+            raise InvalidFlags(code, value)
+    return flags
+
+
+def _is_pause(value: object) -> bool:
+    return (
+        isinstance(value, Pause)
+        and _is_seconds(value.cooldown_s, least=0, inclusive=False)
+        and _is_count(value.probes, least=0)
+        and _is_count(value.max_trips, least=1)
+        and _is_count(value.min_volume, least=0)
+        and value.min_volume <= REPORTS_MAX
+        and _is_seconds(value.failure_ratio, least=0, inclusive=False)
+        and value.failure_ratio <= 1
+        and _is_seconds(value.window_s, least=0, inclusive=False)
+        and all(_is_count(least, least=1) and least <= REPORTS_MAX for _, least in value.thresholds)
+    )

@@ -1,0 +1,312 @@
+"""The decisions of a supervisor: endings, answers and requests in, commands out. No thread, no clock, no log.
+
+The core hands out commands up to and including one that must be answered, and goes on when the answer is told.
+Whoever carries them out tells nothing else before that answer, except Stop, which may come at any time and throws
+the plan away.
+
+It changes in place. A value copied at each step would read better and cost a copy of ten thousand order trackers
+for each one that ends.
+"""
+
+from collections.abc import Hashable, Iterable
+
+from allstop.actors.events import ChildStarted, RestartScheduled, StartFailed
+from allstop.actors.exits import SHUTDOWN, Exit, ReachedMaxRestartIntensity, crashed
+from allstop.actors.spec import OnExceeded, Restart, Strategy
+from allstop.supervisors import decisions as d
+from allstop.supervisors.backoff import delay_s
+from allstop.supervisors.children import Child, ChildState
+from allstop.supervisors.degrade import BreakerState
+from allstop.supervisors.errors import FailedToStartChild, StartFailure
+from allstop.supervisors.plan import CAUSES_MAX, Purpose
+from allstop.supervisors.requests import Requests
+from allstop.supervisors.strategy import group, is_worth_a_report, shuts_down, stopped_well, wants_restart
+
+
+class SupervisorCore(Requests):
+    """One supervisor's state. `max_children` makes it dynamic: no order, no siblings, specs forgotten at the end."""
+
+    # ---- the one way in ----
+
+    def handle(self, given: d.Given, now_s: float, draw: float = 0.0) -> tuple[d.Command, ...]:
+        """Takes in what happened at `now_s` and gives back what is to be done, in order."""
+        if self._asked is not None and not isinstance(
+            given, (d.Started, d.Ignored, d.NotStarted, d.Stopped, d.Stop)
+        ):
+            raise ValueError(f"{self._asked} has not been answered yet")
+        self._out, self._now_s, self._draw = [], now_s, draw
+        match given:
+            case d.Ended():
+                self._ended(given)
+            case d.Started():
+                self._started(given)
+            case d.Ignored(child_id):
+                self._ignored(self._answered(child_id))
+            case d.NotStarted(child_id, error):
+                self._not_started(self._answered(child_id), error)
+            case d.Stopped(exits):
+                self._stopped(exits)
+            case d.RestartDue(child_id, ticket):
+                self._restart_due(child_id, ticket)
+            case d.Boot():
+                self._boot()
+            case d.Stop():
+                self._stop()
+            case d.AddChild(spec):
+                self._add(spec)
+            case d.TerminateChild(child_id):
+                self._terminate(child_id)
+            case d.RestartChild(child_id):
+                self._restart_child(child_id)
+            case d.DeleteChild(child_id):
+                self._delete(child_id)
+            case d.Reconfigure(flags, specs):
+                self._reconfigure(flags, specs)
+            case d.CooldownDue(ticket):
+                self._cooldown_due(ticket)
+            case d.CallReported(category):
+                self._call_reported(category)
+            case d.ResetBreaker():
+                self._reset_breaker()
+        self._advance()
+        return tuple(self._out)
+
+    # ---- starting and stopping ----
+
+    def _started(self, given: d.Started) -> None:
+        attempt = self._asked.attempt if isinstance(self._asked, d.StartChild) else 0
+        child = self._answered(given.child_id)
+        child.started(given.ref, given.incarnation, self._now_s)
+        if self._purpose in (Purpose.ADD, Purpose.RESTART_CHILD):
+            self._say(d.Reply(given.ref))
+        else:
+            self._report(
+                ChildStarted, child=str(given.child_id), incarnation=given.incarnation, attempt=attempt
+            )
+
+    def _ignored(self, child: Child) -> None:
+        child.down()
+        self._forget_unless_kept(child)
+        if self._purpose in (Purpose.ADD, Purpose.RESTART_CHILD):
+            self._say(d.Reply(None))
+
+    def _not_started(self, child: Child, error: BaseException) -> None:
+        child.down()
+        self._plan.clear()
+        self._report(StartFailed, child=str(child.spec.id), reason=f"{type(error).__name__}: {error}")
+        fatal = crashed(error).fatal
+        match self._purpose:
+            case Purpose.ADD | Purpose.RESTART_CHILD as purpose:
+                if purpose is Purpose.ADD:
+                    del self.children[child.spec.id]
+                self._say(d.Refuse(StartFailure(child.spec.id, error)))
+                if fatal:
+                    self._exceed(child, error, fatal=True)
+            case Purpose.RESTART | Purpose.HALF_OPEN:
+                self._failed(child, error, fatal=fatal, retry=True)
+            case _:
+                self._plan_stops(self.children.values())
+                self._plan.append(d.FailStart(FailedToStartChild(child.spec.id, error)))
+
+    def _stopped(self, exits: Iterable[tuple[Hashable, Exit]]) -> None:
+        if not isinstance(self._asked, d.StopChildren):
+            raise ValueError("no stop was asked for")
+        self._asked = None
+        for child_id, exit_ in exits:
+            child = self.children[child_id]
+            if not stopped_well(child.spec, exit_):
+                self._report_end(child, exit_)
+            child.down()
+            self._forget_unless_kept(child)
+
+    # ---- endings ----
+
+    def _ended(self, given: d.Ended) -> None:
+        child = self.children.get(given.child_id)
+        if child is None or child.state is not ChildState.RUNNING or child.incarnation != given.incarnation:
+            return  # a late notice of an earlier incarnation, or of no child of ours
+        spec, exit_ = child.spec, given.exit
+        if is_worth_a_report(spec.restart, exit_):
+            self._report_end(child, exit_)
+        child.down()
+        if exit_.fatal:
+            if spec.restart is Restart.TEMPORARY:
+                del self.children[spec.id]
+            self._failed(child, self._cause(child, exit_), fatal=True)
+        elif wants_restart(spec.restart, exit_):
+            self._failed(child, self._cause(child, exit_), fatal=False)
+        else:
+            self._ended_for_good(child)
+
+    def _ended_for_good(self, child: Child) -> None:
+        others_active = (
+            any(
+                other.spec.significant and other.state in (ChildState.RUNNING, ChildState.RESTARTING)
+                for other in self.children.values()
+            )
+            if child.spec.significant
+            else False
+        )
+        self._forget_unless_kept(child)
+        if shuts_down(self.flags.auto_shutdown, child.spec.significant, others_active):
+            self._plan_stops(self.children.values())
+            self._plan.append(d.GiveUp(SHUTDOWN))
+
+    def _failed(self, child: Child, error: BaseException, *, fatal: bool, retry: bool = False) -> None:
+        """A child that should run does not. `retry`: an attempt failed, so the next one waits behind the mailbox."""
+        self._causes = (*self._causes, error)[-CAUSES_MAX:]
+        child.failures = child.failures.failed(child.spec.backoff, self._now_s)
+        if self.breaker.state is BreakerState.HALF_OPEN:
+            self._open(f"{child.spec.id} failed while half-open: {error}", latch=fatal)
+            return
+        if not fatal:
+            self.window = self.window.added(self._now_s)
+        if fatal or self.window.exceeded or child.failures.too_many(child.spec.backoff):
+            self._exceed(child, error, fatal=fatal)
+        else:
+            self._restart(child, retry=retry)
+
+    def _restart(self, child: Child, *, retry: bool) -> None:
+        """Restarts the child and its group: now, or when the longest delay among those that wait is over."""
+        leader = self._leader(child)
+        members = self._group(leader)
+        delay = delay_s(child.spec.backoff, child.failures.in_a_row, self._draw)
+        for member in members:
+            if member.due_s is not None:
+                delay = max(delay, member.due_s - self._now_s)
+            self._cancel_wait(member)
+        self._report(
+            RestartScheduled,
+            child=str(child.spec.id),
+            attempt=child.failures.in_a_row,
+            delay_s=delay,
+            budget_left=self.window.left(self._now_s),
+        )
+        if delay <= 0 and not retry:
+            self._plan_group(members)
+            return
+        if not retry:
+            self._plan_stops(members)
+        ticket = self._next_ticket()
+        leader.waiting(ticket, self._now_s + delay)
+        self._plan.append(d.ScheduleRestart(leader.spec.id, delay, ticket))
+
+    def _leader(self, child: Child) -> Child:
+        """The child from which its group restarts: an earlier one that waits already, where order matters."""
+        if self.flags.strategy is Strategy.REST_FOR_ONE:
+            for earlier in self.children.values():
+                if earlier is child:
+                    break
+                if earlier.state is ChildState.RESTARTING:
+                    return earlier
+        return child
+
+    def _group(self, leader: Child) -> list[Child]:
+        if self.flags.strategy is Strategy.ONE_FOR_ONE:
+            return [leader]
+        return [self.children[i] for i in group(self.flags.strategy, tuple(self.children), leader.spec.id)]
+
+    def _plan_group(self, members: list[Child]) -> None:
+        self._plan_stops(members)
+        coming_back = [member for member in members if member.spec.restart is not Restart.TEMPORARY]
+        self._plan_starts(coming_back, Purpose.RESTART)
+
+    def _restart_due(self, child_id: Hashable, ticket: int) -> None:
+        child = self.children.get(child_id)
+        if child is not None and child.state is ChildState.RESTARTING and child.ticket == ticket:
+            child.down()
+            self._plan_group(self._group(child))
+
+    # ---- giving up ----
+
+    def _exceed(self, child: Child, error: BaseException, *, fatal: bool) -> None:
+        if fatal or self.window.exceeded:
+            attempts = min(len(self.window.attempts), self.flags.max_restarts)
+        else:
+            attempts = child.failures.in_a_row - 1
+        gave_up = ReachedMaxRestartIntensity(
+            self.path, str(child.spec.id), attempts, (*self._causes[:-1], error)
+        )
+        gave_up.__cause__ = error
+        match self.flags.on_exceeded:
+            case OnExceeded.ESCALATE:
+                self._report_giving_up(gave_up, fatal, "escalate")
+                self._plan_stops(self.children.values())
+                self._plan.append(d.GiveUp(crashed(gave_up)))
+            case OnExceeded.PAUSE:
+                self._report_giving_up(gave_up, fatal, "latch" if fatal else "pause")
+                self._open(str(gave_up), latch=fatal)
+            case OnExceeded.LATCH:
+                self._report_giving_up(gave_up, fatal, "latch")
+                self._forget_unless_kept(child)
+                self._say(d.Latch(child.spec.id, gave_up))
+
+    def _open(self, reason: str, *, latch: bool) -> None:
+        """The breaker opens: the level goes down first, then the children are stopped."""
+        self._cancel_cooldown()
+        self.breaker = self.breaker.latched(self._now_s) if latch else self.breaker.opened(self._now_s)
+        self.window = self.window.emptied()
+        self._causes = ()
+        self._by_person = False
+        latched = self.breaker.state is BreakerState.LATCHED
+        self._say(d.LowerLevel(reason, latched))
+        self._report_breaker()
+        if not latched:
+            self._schedule_cooldown(self.breaker.retry_after_s(self._now_s))
+        self._plan_stops(self.children.values())
+
+    def _half_open(self) -> None:
+        self._cancel_cooldown()
+        self._report_breaker()
+        coming_back = [c for c in self.children.values() if c.spec.restart is not Restart.TEMPORARY]
+        self._plan_starts(coming_back, Purpose.HALF_OPEN)
+        if self.flags.pause.probes == 0:
+            self._schedule_cooldown(self.flags.pause.cooldown_s)
+
+    def _close(self) -> None:
+        self._cancel_cooldown()
+        self.window = self.window.emptied()
+        self._report_breaker()
+        self._say(d.RaiseLevel(by_person=self._by_person))
+        self._by_person = False
+
+    def _cooldown_due(self, ticket: int) -> None:
+        if ticket != self._cooldown:
+            return
+        self._cooldown = None
+        match self.breaker.state:
+            case BreakerState.OPEN:
+                self.breaker = self.breaker.half_opened(self._now_s)
+                self._half_open()
+            case BreakerState.HALF_OPEN:  # nobody probes: staying up for so long is the proof
+                self.breaker = self.breaker.closed(self._now_s)
+                self._close()
+            case _:
+                pass
+
+    def _call_reported(self, category: str | None) -> None:
+        self._say(d.Reply(None))
+        match self.breaker.state, category:
+            case (BreakerState.HALF_OPEN, None):
+                self.breaker = self.breaker.probed(self._now_s)
+                if self.breaker.state is BreakerState.CLOSED:
+                    self._close()
+            case (BreakerState.HALF_OPEN, failure):
+                self._open(f"a probe failed: {failure}", latch=False)
+            case (BreakerState.CLOSED, _) if self.flags.on_exceeded is OnExceeded.PAUSE:
+                self.breaker = self.breaker.reported(category, self._now_s)
+                worn = self.breaker.worn
+                if worn is not None:
+                    self._open(worn, latch=False)
+            case _:
+                pass  # an open breaker has no calls to judge, and without PAUSE there is no breaker
+
+    def _reset_breaker(self) -> None:
+        self._say(d.Reply(None))
+        self._by_person = True
+        if self.breaker.stopped:
+            self.breaker = self.breaker.reset(self._now_s)
+            self._half_open()
+        elif self.breaker.state is BreakerState.CLOSED:
+            self._say(d.RaiseLevel(by_person=True))
+            self._by_person = False

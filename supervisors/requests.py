@@ -1,0 +1,126 @@
+"""What a supervisor is asked to do with one child, or with its own flags: answered with a Reply or a Refuse."""
+
+from collections.abc import Hashable
+
+from allstop.actors.errors import CircuitOpen
+from allstop.actors.spec import ChildSpec, OnExceeded, SupervisorFlags
+from allstop.supervisors import decisions as d
+from allstop.supervisors.children import Child, ChildState
+from allstop.supervisors.childspecs import as_child_spec, check_childspecs, check_flags, check_significant
+from allstop.supervisors.degrade import BreakerState
+from allstop.supervisors.errors import (
+    AlreadyPresent,
+    AlreadyStarted,
+    InvalidChildSpec,
+    InvalidFlags,
+    MaxChildren,
+    NotForDynamic,
+    NotFound,
+    Restarting,
+    Running,
+)
+from allstop.supervisors.plan import Plan, Purpose
+
+
+class Requests(Plan):
+    """Start, stop, and the operations on single children."""
+
+    def _boot(self) -> None:
+        if self.flags.on_exceeded is OnExceeded.PAUSE:
+            self._say(d.RaiseLevel(by_person=False))  # an earlier incarnation may have died open
+        self._plan_starts(self.children.values(), Purpose.BOOT)
+
+    def _stop(self) -> None:
+        self._abandon_plan()
+        self._cancel_cooldown()
+        self._plan_stops(self.children.values())
+
+    # ---- requests ----
+
+    def _add(self, spec: ChildSpec) -> None:
+        if self.breaker.stopped:
+            self._refuse_while_open()
+            return
+        try:
+            spec = as_child_spec(spec)
+            check_significant(spec, self.flags.auto_shutdown)
+        except InvalidChildSpec as error:
+            self._say(d.Refuse(error))
+            return
+        present = self.children.get(spec.id)
+        if present is not None:
+            running = present.state is ChildState.RUNNING
+            self._say(d.Refuse(AlreadyStarted(present.ref) if running else AlreadyPresent(spec.id)))
+        elif self.max_children is not None and len(self.children) >= self.max_children:
+            self._say(d.Refuse(MaxChildren(self.max_children)))
+        else:
+            self.children[spec.id] = Child(spec)
+            self._plan_starts([self.children[spec.id]], Purpose.ADD)
+
+    def _terminate(self, child_id: Hashable) -> None:
+        child = self.children.get(child_id)
+        if child is None:
+            self._say(d.Refuse(NotFound(child_id)))
+            return
+        self._plan_stops([child])
+        if not child.alive:
+            self._forget_unless_kept(child)
+        self._plan.append(d.Reply(None))
+
+    def _restart_child(self, child_id: Hashable) -> None:
+        if self.breaker.stopped:
+            self._refuse_while_open()
+        elif (child := self._idle(child_id, "restart_child")) is not None:
+            self._plan_starts([child], Purpose.RESTART_CHILD)
+
+    def _delete(self, child_id: Hashable) -> None:
+        if self._idle(child_id, "delete_child") is not None:
+            del self.children[child_id]
+            self._say(d.Reply(None))
+
+    def _idle(self, child_id: Hashable, operation: str) -> Child | None:
+        """The child, when it is known and neither runs nor waits; else the refusal has been said."""
+        child = self.children.get(child_id)
+        if self.dynamic:
+            self._say(d.Refuse(NotForDynamic(operation)))
+        elif child is None:
+            self._say(d.Refuse(NotFound(child_id)))
+        elif child.state is ChildState.RESTARTING:
+            self._say(d.Refuse(Restarting(child_id)))
+        elif child.state is ChildState.RUNNING:
+            self._say(d.Refuse(Running(child_id)))
+        else:
+            return child
+        return None
+
+    def _refuse_while_open(self) -> None:
+        self._say(d.Refuse(CircuitOpen(self.path, self.breaker.retry_after_s(self._now_s))))
+
+    def _reconfigure(self, flags: SupervisorFlags, specs: tuple[ChildSpec, ...]) -> None:
+        """Takes new flags at once and new specs at each child's next start; answers with what changed, in words."""
+        try:
+            check_flags(flags)
+            if self.dynamic and specs:
+                raise InvalidFlags("bad_start_spec", specs)
+            if (
+                self.breaker.state is not BreakerState.CLOSED
+                and flags.on_exceeded is not self.flags.on_exceeded
+            ):
+                raise InvalidFlags("breaker_not_closed", flags.on_exceeded)
+            check_childspecs(specs, flags.auto_shutdown)
+        except (InvalidFlags, InvalidChildSpec) as error:
+            self._say(d.Refuse(error))
+            return
+        changes = [] if flags == self.flags else ["flags"]
+        self.flags = flags
+        self.window = self.window.changed(flags.max_restarts, flags.max_seconds)
+        self.breaker = self.breaker.changed(flags.pause, flags.max_seconds)
+        for spec in specs:
+            child = self.children.get(spec.id)
+            if child is None:
+                self.children[spec.id] = Child(spec)
+                changes.append(f"added {spec.id}")
+            elif child.spec != spec:
+                child.spec = spec
+                changes.append(f"changed {spec.id}")
+        self._say(d.Reply(tuple(changes)))
