@@ -10,7 +10,7 @@ ours, or if somebody claimed it. Everything else is EXTERNAL: listed, counted as
 Ownership may become known after the order itself; its executions are booked then.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from decimal import Decimal
 
 import msgspec
@@ -317,13 +317,3 @@ def _with_places(report: OrderReport, fill: Fill) -> OrderReport:
         side=report.side or fill.side,
         cl_ord_id=report.cl_ord_id or fill.cl_ord_id,
     )
-
-
-def differing(before: Sequence[OrderReport], after: Sequence[OrderReport]) -> bool:
-    """Whether two readings of the open orders differ in anything that bears on cover. Two equal readings with the
-    executions read in between make one consistent picture; two different ones make none."""
-    return _picture(before) != _picture(after)
-
-
-def _picture(reports: Sequence[OrderReport]) -> frozenset[tuple[object, ...]]:
-    return frozenset((r.order_id, r.order_qty, r.cum_qty or ZERO, r.triggered or False) for r in reports)

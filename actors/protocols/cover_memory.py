@@ -1,0 +1,182 @@
+"""What the guardian knows when it starts: its fold of the account's journal.
+
+The book of executions, the intents that may still become orders, its own writes whose outcome nobody wrote down, and
+from when on the venue's closed orders have to be read again. A guardian that was killed in the middle of a write finds
+it here as unresolved, and looks it up before it writes anything else for that pair.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from decimal import Decimal
+
+import msgspec
+
+from allstop.actors.intents import OrderIntent
+from allstop.actors.levels import IntentKind
+from allstop.actors.ports import JournalRow
+from allstop.actors.protocols.positions import AccountBook
+from allstop.actors.protocols.records import (
+    AttemptEnded,
+    AttemptStarted,
+    CoverRecorded,
+    ExternalClaimed,
+    ExternalSeen,
+    Filled,
+    IntentCommitted,
+    LookupDone,
+    Opaque,
+    Record,
+    Reported,
+    StopSeen,
+    Terminal,
+    Withheld,
+    from_row,
+)
+from allstop.actors.reports import Accepted, Fill, NotSent, OrderReport, OrderStatus, Rejected
+
+
+class Parentage(msgspec.Struct, frozen=True):
+    """The detail of the `CoverRecorded` that stands beside each order of the guardian: which execution it answers."""
+
+    intent_id: str
+    subject: str  # the parent order of a stop; "flatten <pair>" for a flatten
+    parent: str | None = None
+
+
+class OwnWrite(msgspec.Struct, frozen=True, kw_only=True):
+    """A write of the guardian whose outcome is not known. `until_ns`: after that the venue no longer takes it."""
+
+    intent: OrderIntent
+    sent_ns: int
+    until_ns: int
+
+
+def cover_id(account: str, subject: str, count: int) -> str:
+    """The intent id of the guardian's `count`-th order for a subject. The same journal gives the same id, so that a
+    guardian that was restarted in between cannot place the same stop twice."""
+    digest = hashlib.blake2b(f"{account}|{subject}|{count}".encode(), digest_size=8).hexdigest()
+    return f"g{digest}"
+
+
+class CoverMemory:
+    """The fold. `owner` is the guardian's path: the intents under it are its own."""
+
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
+        self.book = AccountBook()
+        self.seq = 0
+        self.last_ns = 0
+        self.unresolved: dict[str, OwnWrite] = {}  # own writes, by intent id
+        self._counts: dict[str, int] = {}
+        self._live: dict[str, int] = {}  # intents of others that are not over -> when they were submitted
+        self._wire: dict[str, int] = {}  # intents that may be on the wire -> until when (wall, ns)
+        self._parents: dict[str, Parentage] = {}
+        self._own: set[str] = set()
+
+    def fold(self, rows: Iterable[JournalRow]) -> None:
+        for row in rows:
+            self.seq = row.seq
+            self.last_ns = max(self.last_ns, row.ts_ns)
+            record = from_row(row)
+            if not isinstance(record, Opaque):
+                self.note(record)
+
+    def note(self, record: Record) -> None:
+        """Takes in one record: read back, or about to be written by the guardian itself. Twice is once."""
+        match record:
+            case IntentCommitted():
+                self._committed(record)
+            case CoverRecorded(step="stop" | "flatten", detail=detail):
+                parentage = msgspec.json.decode(detail, type=Parentage)
+                if parentage.intent_id not in self._parents:
+                    self._parents[parentage.intent_id] = parentage
+                    self._counts[parentage.subject] = self._counts.get(parentage.subject, 0) + 1
+            case AttemptStarted(intent_id=intent_id, at_ns=at_ns, deadline_s=deadline_s):
+                self._attempted(intent_id, at_ns, at_ns + int(deadline_s * 1e9))
+            case AttemptEnded(intent_id=intent_id, outcome=outcome):
+                if isinstance(outcome, Rejected | NotSent | Accepted):
+                    self._resolved(intent_id)
+            case LookupDone(intent_id=intent_id, verdict="absent"):
+                self._resolved(intent_id)
+            case Terminal(intent_id=intent_id) | Withheld(intent_id=intent_id):
+                self._resolved(intent_id)
+                self._live.pop(intent_id, None)
+            case Reported(report=report) | StopSeen(report=report) | ExternalSeen(report=report):
+                self.book.take(report)
+            case Filled(fill=fill):
+                self.book.take(_told(fill))
+            case ExternalClaimed(order_id=order_id):
+                self.book.claim(order_id)
+            case _:
+                pass  # records about other things than executions
+
+    def count(self, subject: str) -> int:
+        """How many orders the guardian has journalled for a subject."""
+        return self._counts.get(subject, 0)
+
+    def is_own(self, intent_id: str) -> bool:
+        return intent_id in self._own
+
+    def expected(self) -> tuple[str, ...]:
+        """Intents that are not over and of which the venue has shown nothing yet: they may have executed unseen."""
+        return tuple(i for i in (*self._live, *self.unresolved) if self.book.order_of(i) is None)
+
+    def open_entries(self) -> bool:
+        """Whether any entry is, or may become, an open order."""
+        return any(
+            (intent := self.book.intent(i)) is not None and intent.kind is IntentKind.ENTRY
+            for i in self._live
+        )
+
+    def wire_until_ns(self) -> int:
+        """Until when an order that was already written can still reach the venue; 0 when none is on its way."""
+        return max(self._wire.values(), default=0)
+
+    def horizon_ns(self, overlap_ns: int) -> int:
+        """From when on the venue's closed orders must be read for the book to be complete: whatever ended earlier
+        stands in the journal."""
+        return min([self.last_ns, *self._live.values(), *(w.sent_ns for w in self.unresolved.values())]) - (
+            overlap_ns if self.last_ns else 0
+        )
+
+    def ended(self, intent_id: str) -> None:
+        """The venue showed the end of this intent's order."""
+        self._live.pop(intent_id, None)
+        self._wire.pop(intent_id, None)
+
+    # -- inside ----------------------------------------------------------------------------------------------
+
+    def _committed(self, record: IntentCommitted) -> None:
+        intent = record.intent
+        if self.book.intent(intent.id) is not None:
+            return
+        parentage = self._parents.get(intent.id)
+        self.book.know(intent, parent=parentage.parent if parentage else None)
+        if record.owner == self.owner:
+            self._own.add(intent.id)
+        else:
+            self._live[intent.id] = record.at_ns
+
+    def _attempted(self, intent_id: str, at_ns: int, until_ns: int) -> None:
+        self._wire[intent_id] = until_ns
+        intent = self.book.intent(intent_id)
+        if intent_id in self._own and intent is not None:
+            self.unresolved[intent_id] = OwnWrite(intent=intent, sent_ns=at_ns, until_ns=until_ns)
+
+    def _resolved(self, intent_id: str) -> None:
+        self._wire.pop(intent_id, None)
+        self.unresolved.pop(intent_id, None)
+
+
+def _told(fill: Fill) -> OrderReport:
+    """A fill alone, as a report that says nothing else of its order."""
+    return OrderReport(
+        order_id=fill.order_id,
+        status=OrderStatus.PARTIALLY_FILLED,
+        pair=fill.pair,
+        side=fill.side,
+        cl_ord_id=fill.cl_ord_id,
+        fill=fill,
+        cum_qty=Decimal(0),
+        ts_ns=fill.ts_ns,
+    )
