@@ -1,0 +1,133 @@
+"""The journal's twin in memory: the same promises over a disk that can fail, be slow, and lose its power."""
+
+import asyncio
+from collections.abc import Sequence
+
+from allstop.actors.clock import Clock
+from allstop.actors.errors import Fatal
+from allstop.actors.links.chain import ChainVerdict, Tip, checked, epoch_entry, genesis, linked
+from allstop.actors.ports import JournalEntry, JournalRow
+
+
+class MemoryDisk:
+    """Chains that outlive the journals opened on them. One per simulated host; works on records, not on bytes."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.commit_s = 0.0  # how long a durable commit takes
+        self._rows: dict[str, list[JournalRow]] = {}
+        self._durable: dict[str, int] = {}  # how many rows of a chain have been flushed
+        self._failing: dict[str, str] = {}
+        self._open: dict[str, MemoryJournal] = {}
+
+    async def open_journal(self, chain: str) -> "MemoryJournal":
+        """A JournalOpener. The journal that had the chain open before is closed."""
+        await asyncio.sleep(0)
+        if (previous := self._open.get(chain)) is not None:
+            await previous.close()
+        rows = self._rows.setdefault(chain, [])
+        tip, bad = checked(genesis(chain), rows)
+        if bad is not None:
+            raise Fatal("JOURNAL_BROKEN", f"{chain}: row {bad.seq}: {bad.what}")
+        journal = self._open[chain] = MemoryJournal(self, chain, tip)
+        await journal.append([epoch_entry(journal.epoch)])
+        return journal
+
+    def fail_next_commit(self, chain: str, error: str = "disk I/O error") -> None:
+        """The next commit of the chain fails, and with it its journal."""
+        self._failing[chain] = error
+
+    def power_cut(self) -> None:
+        """Ends every journal at once and drops what was not durable."""
+        for journal in self._open.values():
+            journal.end(Fatal("JOURNAL_CLOSED", f"{journal.chain}: the power is off"))
+        self._open.clear()
+        for chain, rows in self._rows.items():
+            del rows[self._durable.get(chain, 0) :]
+
+    def rows(self, chain: str) -> list[JournalRow]:
+        return list(self._rows.get(chain, ()))
+
+    def replace_row(self, chain: str, seq: int, row: JournalRow) -> None:
+        """Puts another row in the place of one: what a flipped bit or a forger does."""
+        self._rows[chain][seq - 1] = row
+
+    def verify(self, chain: str) -> ChainVerdict:
+        """As verify_journal does for a file."""
+        tip, bad = checked(genesis(chain), self.rows(chain))
+        return ChainVerdict(
+            path="memory", chain=chain, rows=tip.seq, epoch=tip.epoch, tip=tip.hash.hex(), bad=bad
+        )
+
+    def store(self, chain: str, rows: list[JournalRow], *, durable: bool) -> None:
+        """One commit. Raises Fatal where a failure was asked for; then nothing is stored."""
+        if error := self._failing.pop(chain, ""):
+            raise Fatal("JOURNAL_FAILED", f"{chain}: {error}")
+        stored = self._rows[chain]
+        stored.extend(rows)
+        if durable:
+            self._durable[chain] = len(stored)
+
+
+class MemoryJournal:
+    """A JournalStore on a MemoryDisk. Open it with `MemoryDisk.open_journal`."""
+
+    def __init__(self, disk: MemoryDisk, chain: str, tip: Tip) -> None:
+        self.chain = chain
+        self.epoch = tip.epoch + 1
+        self._disk = disk
+        self._tip = tip
+        self._over: Fatal | None = None
+        self._turn = asyncio.Lock()
+
+    async def append(self, entries: Sequence[JournalEntry], *, durable: bool = True) -> int:
+        if not entries:
+            raise ValueError("an append takes at least 1 entry")
+        ts_ns = self._disk.clock.wall_ns()
+        # A caller that goes away does not take its rows back: as on a real disk, they may be there or not.
+        commit = asyncio.create_task(self._append(tuple(entries), ts_ns, durable))
+        commit.add_done_callback(_seen)
+        return await asyncio.shield(commit)
+
+    async def _append(self, entries: tuple[JournalEntry, ...], ts_ns: int, durable: bool) -> int:
+        async with self._turn:
+            await asyncio.sleep(self._disk.commit_s if durable else 0)
+            if self._over is not None:
+                raise self._over
+            tip, rows = linked(self._tip, entries, ts_ns, self.epoch)
+            try:
+                self._disk.store(self.chain, rows, durable=durable)
+            except Fatal as fatal:
+                self.end(fatal)
+                raise
+            self._tip = tip
+            return tip.seq
+
+    async def read(
+        self, *, after_seq: int = 0, kinds: Sequence[str] | None = None, key: str | None = None
+    ) -> list[JournalRow]:
+        await asyncio.sleep(0)
+        return [
+            row
+            for row in self._disk.rows(self.chain)
+            if row.seq > after_seq
+            and (kinds is None or row.kind in kinds)
+            and (key is None or row.key == key)
+        ]
+
+    async def close(self) -> None:
+        """Commits what was accepted and flushes it."""
+        async with self._turn:
+            if self._over is None:
+                self._disk.store(self.chain, [], durable=True)
+                self.end(Fatal("JOURNAL_CLOSED", f"{self.chain} is closed"))
+
+    def end(self, over: Fatal) -> None:
+        """From now on every append gets `over`. The first end stays."""
+        if self._over is None:
+            self._over = over
+
+
+def _seen(commit: asyncio.Task[int]) -> None:
+    if not commit.cancelled():
+        commit.exception()  # the caller has it, or has gone away

@@ -1,0 +1,282 @@
+"""WebSockets and HTTP without sockets: the same promises, against handlers, with faults to order.
+
+A `MemoryNetwork` is where clients and handlers meet. Times are the running loop's, so that virtual time moves them.
+"""
+
+import asyncio
+import inspect
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from allstop.actors.ports import (
+    ConnectFailed,
+    HttpNoReply,
+    HttpNotSent,
+    HttpRequest,
+    HttpResponse,
+    LinkClosed,
+)
+
+FRAMES_QUEUED_MAX = 1024  # as the TCP link has; a peer that falls further behind loses the connection
+ABNORMAL, GOING_AWAY, NORMAL = 1006, 1001, 1000  # RFC 6455, section 7.4.1
+
+HttpHandler = Callable[[HttpRequest], HttpResponse | Awaitable[HttpResponse]]
+WebSocketHandler = Callable[["MemoryWebSocket"], Awaitable[None]]
+
+
+class MemoryWebSocket:
+    """One end of a WebSocket in memory: a WebSocketLink. `memory_pair` makes both ends."""
+
+    def __init__(self, silent_after_s: float, on_traffic: Callable[[], None] | None = None) -> None:
+        self.peer: MemoryWebSocket = self  # memory_pair says who
+        self.half_open = False  # True: what is sent goes nowhere, and no one is told
+        self.corrupt_next: Callable[[str], str] | None = None  # applied once to a frame on its way out
+        self._silent_after_s = silent_after_s
+        self._on_traffic = on_traffic
+        self._frames: deque[str] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._closed: LinkClosed | None = None
+        self._silence: asyncio.TimerHandle | None = None
+
+    async def send(self, frame: str) -> None:
+        if self._closed is not None:
+            raise LinkClosed(self._closed.reason, self._closed.code)
+        if not self.half_open:
+            if self.corrupt_next is not None:
+                frame, self.corrupt_next = self.corrupt_next(frame), None
+            self.peer._arrive(frame)
+        await asyncio.sleep(0)
+
+    async def receive(self) -> str:
+        while not self._frames:
+            if self._closed is not None:
+                raise LinkClosed(self._closed.reason, self._closed.code)
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        return self._frames.popleft()
+
+    async def close(self) -> None:
+        self._end(LinkClosed("closed here", NORMAL))
+        if not self.half_open:
+            self.peer._end(LinkClosed("closed by the peer", NORMAL))
+        await asyncio.sleep(0)
+
+    def abort(self) -> None:
+        self._end(LinkClosed("aborted here", ABNORMAL))
+        if not self.half_open:
+            self.peer._end(LinkClosed("reset by the peer", ABNORMAL))
+
+    def cut(self) -> None:
+        """Both ends lose the connection at once."""
+        for end in (self, self.peer):
+            end._end(LinkClosed("the connection was cut", ABNORMAL))
+
+    def fall_silent(self) -> None:
+        """Nothing passes any more, either way, and nobody is told. The pings notice, as they would on TCP."""
+        for end in (self, self.peer):
+            if not end.half_open:
+                end.half_open = True
+                end._silence = asyncio.get_running_loop().call_later(
+                    end._silent_after_s, end._end, LinkClosed("no answer to a ping", ABNORMAL)
+                )
+
+    @property
+    def closed(self) -> bool:
+        return self._closed is not None
+
+    def _arrive(self, frame: str) -> None:
+        if self._closed is not None:
+            return
+        if len(self._frames) >= FRAMES_QUEUED_MAX:
+            self.cut()
+            return
+        self._frames.append(frame)
+        if self._on_traffic is not None:
+            self._on_traffic()
+        self._wake()
+
+    def _end(self, closed: LinkClosed) -> None:
+        if self._closed is None:
+            self._closed = closed
+            if self._silence is not None:
+                self._silence.cancel()
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+def memory_pair(
+    silent_after_s: float = 10.5, on_traffic: Callable[[], None] | None = None
+) -> tuple[MemoryWebSocket, MemoryWebSocket]:
+    """The client's end and the server's end of one connection."""
+    client, server = MemoryWebSocket(silent_after_s, on_traffic), MemoryWebSocket(silent_after_s)
+    client.peer, server.peer = server, client
+    return client, server
+
+
+class NetworkFaults:
+    """What goes wrong on a MemoryNetwork. Counts are used up one by one."""
+
+    def __init__(self) -> None:
+        self.refuse_connects = False
+        self.delay_s = 0.0  # each way of an HTTP exchange, and of opening a WebSocket
+        self.lose_requests = 0  # written, but they never arrive: no reply
+        self.lose_replies = 0  # the handler runs, its answer is lost
+        self.requests_sent = 0  # counted, for tests that prove that nothing was sent
+
+
+class MemoryNetwork:
+    """Routes connections to handlers by address."""
+
+    def __init__(self) -> None:
+        self.faults = NetworkFaults()
+        self._websockets: dict[str, WebSocketHandler] = {}
+        self._https: dict[str, HttpHandler] = {}
+        self._connections: set[MemoryWebSocket] = set()  # clients' ends that are open
+        self._serving: set[asyncio.Task[None]] = set()
+
+    def serve_websocket(self, url: str, handler: WebSocketHandler) -> None:
+        """`handler` runs for each connection with the server's end; when it returns, the connection closes."""
+        self._websockets[url] = handler
+
+    def serve_http(self, base_url: str, handler: HttpHandler) -> None:
+        self._https[base_url] = handler
+
+    async def connect_websocket(
+        self,
+        url: str,
+        *,
+        open_timeout_s: float = 5.0,
+        ping_interval_s: float = 5.0,
+        ping_timeout_s: float = 5.0,
+        close_timeout_s: float = 0.5,
+        on_traffic: Callable[[], None] | None = None,
+    ) -> MemoryWebSocket:
+        """A WebSocketConnector."""
+        await asyncio.sleep(min(self.faults.delay_s, open_timeout_s))
+        handler = self._websockets.get(url)
+        if self.faults.refuse_connects or handler is None:
+            raise ConnectFailed(f"{url}: connection refused")
+        if self.faults.delay_s > open_timeout_s:
+            raise ConnectFailed(f"{url}: timed out during opening handshake")
+        client, server = memory_pair(ping_interval_s + ping_timeout_s + close_timeout_s, on_traffic)
+        self._connections = {end for end in self._connections if not end.closed} | {client}
+        serving = asyncio.create_task(_serve(handler, server))
+        self._serving.add(serving)
+        serving.add_done_callback(self._serving.discard)
+        return client
+
+    def open_http(self, base_url: str, *, max_connections: int = 4) -> "MemoryHttp":
+        """An HttpOpener."""
+        return MemoryHttp(self, base_url, max_connections)
+
+    def handler(self, base_url: str) -> HttpHandler | None:
+        return None if self.faults.refuse_connects else self._https.get(base_url)
+
+    def cut_websockets(self) -> None:
+        for end in self._connections:
+            end.cut()
+
+    def silence_websockets(self) -> None:
+        for end in self._connections:
+            end.fall_silent()
+
+    def corrupt_next_frame(self, change: Callable[[str], str]) -> None:
+        """The next frame that each connected client receives is changed on its way."""
+        for end in self._connections:
+            end.peer.corrupt_next = change
+
+    async def close(self) -> None:
+        """Cuts everything and ends the handlers."""
+        self.cut_websockets()
+        for serving in list(self._serving):
+            serving.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
+
+
+class MemoryHttp:
+    """An HttpLink to a handler on a MemoryNetwork. Build it with `MemoryNetwork.open_http`."""
+
+    def __init__(self, network: MemoryNetwork, base_url: str, max_connections: int) -> None:
+        self._network = network
+        self._base_url = base_url
+        self._slots = asyncio.Semaphore(max_connections)
+        self._replies: set[asyncio.Task[HttpResponse]] = set()
+        self._closed = False
+
+    async def request(
+        self,
+        request: HttpRequest,
+        *,
+        timeout_s: float,
+        pool_timeout_s: float = 0.05,
+        before_send: Callable[[], None] | None = None,
+    ) -> HttpResponse:
+        try:
+            async with asyncio.timeout(pool_timeout_s):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise HttpNotSent(f"no connection slot came free within {pool_timeout_s} s") from None
+        try:
+            handler = self._network.handler(self._base_url)
+            if self._closed or handler is None:
+                raise HttpNotSent("the client is closed" if self._closed else "connection refused")
+            await asyncio.sleep(0)
+            if before_send is not None:
+                before_send()
+        except BaseException:
+            self._slots.release()
+            raise
+        # From here on the request counts as written, and its handler runs whether or not anyone waits for it.
+        reply = asyncio.create_task(self._exchange(handler, request, timeout_s))
+        self._replies.add(reply)
+        reply.add_done_callback(self._replied)
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await asyncio.shield(reply)
+        except TimeoutError:
+            raise HttpNoReply(f"no whole answer within {timeout_s} s") from None
+        except asyncio.CancelledError:
+            me = asyncio.current_task()
+            if reply.cancelled() and me is not None and not me.cancelling():
+                raise HttpNoReply("the client was closed") from None
+            raise
+
+    async def close(self) -> None:
+        self._closed = True
+        for reply in self._replies:
+            reply.cancel()
+        await asyncio.sleep(0)
+
+    def _replied(self, reply: asyncio.Task[HttpResponse]) -> None:
+        self._replies.discard(reply)
+        self._slots.release()
+        if not reply.cancelled():
+            reply.exception()  # the caller has it, or has gone away
+
+    async def _exchange(self, handler: HttpHandler, request: HttpRequest, timeout_s: float) -> HttpResponse:
+        faults = self._network.faults
+        faults.requests_sent += 1
+        await asyncio.sleep(faults.delay_s)
+        if faults.lose_requests > 0:
+            faults.lose_requests -= 1
+            await asyncio.sleep(timeout_s)
+            raise HttpNoReply("ReadTimeout")
+        answer = handler(request)
+        response = await answer if inspect.isawaitable(answer) else answer
+        await asyncio.sleep(faults.delay_s)
+        if faults.lose_replies > 0:
+            faults.lose_replies -= 1
+            raise HttpNoReply("the server closed the connection without an answer")
+        return response
+
+
+async def _serve(handler: WebSocketHandler, server: MemoryWebSocket) -> None:
+    try:
+        await handler(server)
+    except LinkClosed:
+        pass  # the client has gone, which ends a handler
+    finally:
+        await server.close()
