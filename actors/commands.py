@@ -126,3 +126,36 @@ class HaltProof(msgspec.Struct, frozen=True, kw_only=True):
     kept: int
     rounds: int
     at_ns: int
+
+
+class GetCover(msgspec.Struct, frozen=True, kw_only=True):
+    """To a guardian: answered with a CoverView."""
+
+
+class PairCover(msgspec.Struct, frozen=True, kw_only=True):
+    """One pair as the guardian last saw it. `state`: covered, uncovered, over_covered or dust; `qty` is what that is
+    about; `step` is what it does about it."""
+
+    pair: str
+    net: Decimal
+    average_entry: Decimal | None
+    state: str
+    qty: Decimal
+    step: str
+    external_net: Decimal
+
+
+class CoverView(msgspec.Struct, frozen=True, kw_only=True):
+    """An account's cover. `audited`: at least one complete reading of the venue was made. `external`: the ids of
+    orders on the account that are not ours. The milliseconds are the guardian's own measure: the longest time that a
+    pair was uncovered while the venue answered, and all the time in which it did not."""
+
+    account: str
+    audited: bool
+    reachable: bool
+    journal_lost: bool
+    pairs: tuple[PairCover, ...]
+    external: tuple[str, ...]
+    uncovered_ms_max: float
+    uncovered_unreachable_ms: float
+    unresolved: tuple[str, ...]

@@ -1,5 +1,8 @@
 """What the engine says of itself: every supervision decision and every change of level, as values."""
 
+import traceback
+from typing import Any
+
 import msgspec
 
 from allstop.actors.levels import Level, Scope
@@ -81,3 +84,31 @@ class HaltProven(Event, frozen=True, kw_only=True):
     after_s: float
     canceled: int
     kept: int
+
+
+class CrashReport(Event, frozen=True, kw_only=True):
+    """An actor failed. Everything is captured as it was and rendered only when somebody reads it."""
+
+    incarnation: int
+    actor_class: str
+    error: Any  # the exception, with its traceback and causes
+    last_message: Any = None  # the one it failed on; None when it failed on no message
+    status: Any = None  # what the actor's own `format_status` shows; secrets stay out of it
+    mailbox_len: int = 0
+    ancestors: tuple[str, ...] = ()  # nearest first
+
+    def text(self) -> str:
+        """The report as a person reads it: who, on what, and the traceback."""
+        head = f"{self.actor_class} at {self.path} (incarnation {self.incarnation}) crashed"
+        on = f" on {self.last_message!r:.400}" if self.last_message is not None else ""
+        return f"{head}{on}\n" + "".join(traceback.format_exception(self.error)).rstrip()
+
+
+class CoverChanged(Event, frozen=True, kw_only=True):
+    """The cover of a pair changed. `state`: covered, uncovered, over_covered, dust, or abandoned when neither a stop
+    nor a flatten can be had (a person must act)."""
+
+    pair: str
+    state: str
+    qty: str
+    detail: str = ""

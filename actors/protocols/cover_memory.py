@@ -130,7 +130,7 @@ class CoverMemory:
 
     def wire_until_ns(self) -> int:
         """Until when an order that was already written can still reach the venue; 0 when none is on its way."""
-        return max(self._wire.values(), default=0)
+        return max((at for i, at in self._wire.items() if self.book.order_of(i) is None), default=0)
 
     def horizon_ns(self, overlap_ns: int) -> int:
         """From when on the venue's closed orders must be read for the book to be complete: whatever ended earlier
@@ -138,11 +138,6 @@ class CoverMemory:
         return min([self.last_ns, *self._live.values(), *(w.sent_ns for w in self.unresolved.values())]) - (
             overlap_ns if self.last_ns else 0
         )
-
-    def ended(self, intent_id: str) -> None:
-        """The venue showed the end of this intent's order."""
-        self._live.pop(intent_id, None)
-        self._wire.pop(intent_id, None)
 
     # -- inside ----------------------------------------------------------------------------------------------
 

@@ -80,6 +80,13 @@ class PairWatch(msgspec.Struct, frozen=True, kw_only=True):
         )
         return watch, verdict, step
 
+    def suspected(self, now_s: float) -> "PairWatch":
+        """The stream told of an execution and of no stop: if the next reading agrees, it counts from now."""
+        if self.effort.since_s is not None:
+            return self
+        effort = msgspec.structs.replace(self.effort, since_s=now_s)
+        return msgspec.structs.replace(self, effort=effort, read_s=now_s)
+
     def unreachable(self, now_s: float) -> "PairWatch":
         """After a reading that failed: time passes, and is nobody's fault here."""
         meter = self.meter.observed(uncovered=self.meter.uncovered, reachable=False, now_s=now_s)
@@ -96,7 +103,8 @@ class PairWatch(msgspec.Struct, frozen=True, kw_only=True):
         before = self.effort
         match verdict:
             case Covered() | Dust():
-                return replace(FRESH, outstanding=outstanding)
+                # An exit in flight covers for now; whether it is the end is known when it is answered.
+                return replace(before, outstanding=True) if outstanding else FRESH
             case OverCovered():
                 since_s = now_s if before.over_since_s is None else before.over_since_s
                 return replace(
