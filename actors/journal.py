@@ -1,0 +1,204 @@
+"""The journal's actor: the one writer of a chain, the only source of what counts as committed.
+
+Appends that arrive while a commit is under way wait and are committed together with the next one, so that a flush of
+the disk is shared by all who wait for it. Subscribers are told of committed entries, in order, before the appender is
+answered: whoever acts on an answer finds everybody else informed.
+
+A commit that failed is the end: the callers get the error, nothing is retried, and the actor exits `Fatal`. The halt
+is latched above.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+
+from allstop.actors.errors import Fatal, ReplyError
+from allstop.actors.exits import Exit
+from allstop.actors.ports import JournalEntry, JournalOpener, JournalRow, JournalStore
+from allstop.actors.protocols.records import Record, to_entries
+from allstop.actors.runtime import Actor, ActorDead, CallTimeout, Mailbox, MailboxFull, Overflow, Ref, Reply
+
+# A commit is some milliseconds; a disk that has not answered by now is as good as lost to whoever waits.
+APPEND_TIMEOUT_S = 10.0
+READ_TIMEOUT_S = 30.0  # a whole journal, at start
+# Entries of one commit; what a store takes at once is at least twice this.
+BATCH_ENTRIES_MAX = 512
+# Appends that wait for the commit under way; each is one order's next step, and there are hundreds of orders.
+WAITING_MAX = 4096
+
+
+class JournalDown(ReplyError):
+    """The journal did not commit, or did not say so in time: what was appended must be taken as not committed, and
+    may yet be found in the journal."""
+
+
+class Committed(msgspec.Struct, frozen=True):
+    """An entry that is in the journal."""
+
+    seq: int
+    kind: str
+    key: str
+    body: bytes
+
+
+Subscriber = Callable[[Sequence[Committed]], None]
+
+
+class Append(msgspec.Struct, frozen=True, kw_only=True):
+    """Commit these entries, all or none. Answered with the seq of the last."""
+
+    entries: tuple[JournalEntry, ...]
+    durable: bool = True
+
+
+class Read(msgspec.Struct, frozen=True, kw_only=True):
+    """Answered with the committed rows after a seq, in order."""
+
+    after_seq: int = 0
+    kinds: tuple[str, ...] | None = None
+    key: str | None = None
+
+
+class Subscribe(msgspec.Struct, frozen=True, kw_only=True):
+    """Tell `callback` what is committed after `after_seq` (what is there already, first), from now on. It runs on the
+    loop, at once, and must not raise. A later subscription under the same path takes its place. Answered with True
+    when what is there was told."""
+
+    path: str
+    callback: Subscriber
+    after_seq: int = 0
+
+
+class _Waiting(msgspec.Struct):
+    request: Append | Subscribe
+    reply: Reply
+
+
+class JournalActor(Actor):
+    """Owns a chain's store. Exits Fatal when it cannot be opened, or loses a commit."""
+
+    mailbox = Mailbox(capacity=4096, overflow=Overflow.REFUSE)
+
+    def __init__(self, open_journal: JournalOpener, chain: str) -> None:
+        super().__init__()
+        self._open = open_journal
+        self._chain = chain
+        self._store: JournalStore | None = None
+        self._waiting: deque[_Waiting] = deque()
+        self._wake = asyncio.Event()
+        self._subscribers: dict[str, Subscriber] = {}
+
+    async def on_start(self) -> None:
+        self._store = await self._open(self._chain)
+        self.start_task(self._write(self._store), "writer")
+
+    async def on_receive(self, message: object) -> object:
+        match message:
+            case Append() | Subscribe():
+                if len(self._waiting) >= WAITING_MAX:
+                    raise JournalDown(f"{self._chain}: {WAITING_MAX} appends are waiting")
+                self._waiting.append(_Waiting(message, self.defer()))
+                self._wake.set()
+                return None
+            case Read() if self._store is not None:
+                return await self._store.read(
+                    after_seq=message.after_seq, kinds=message.kinds, key=message.key
+                )
+            case _:
+                raise TypeError(f"the journal does not know {message!r}")
+
+    async def on_stop(self, exit: Exit) -> None:
+        if self._store is not None and not exit.fatal:
+            await self._store.close()
+
+    async def _write(self, store: JournalStore) -> None:
+        """Takes what waits, commits it together, tells the subscribers, answers. A subscription waits its turn, so
+        that it misses nothing and hears nothing twice."""
+        while True:
+            while self._waiting:
+                if isinstance(self._waiting[0].request, Subscribe):
+                    await self._subscribe(store, self._waiting.popleft())
+                else:
+                    await self._commit(store, self._batch())
+            self._wake.clear()
+            await self._wake.wait()
+
+    def _batch(self) -> list[_Waiting]:
+        batch: list[_Waiting] = []
+        size = 0
+        while self._waiting and isinstance(request := self._waiting[0].request, Append):
+            if batch and size + len(request.entries) > BATCH_ENTRIES_MAX:
+                break
+            size += len(request.entries)
+            batch.append(self._waiting.popleft())
+        return batch
+
+    async def _commit(self, store: JournalStore, batch: list[_Waiting]) -> None:
+        entries = [entry for waiting in batch for entry in _entries(waiting)]
+        durable = any(isinstance(w.request, Append) and w.request.durable for w in batch)
+        try:
+            last = await store.append(entries, durable=durable)
+        except Fatal as error:
+            lost = Fatal("JOURNAL_LOST", f"{self._chain}: {error}")
+            for waiting in (*batch, *self._waiting):
+                waiting.reply.fail(lost)
+            raise lost from error
+        seq = last - len(entries) + 1
+        committed = tuple(
+            Committed(seq + i, entry.kind, entry.key, entry.body) for i, entry in enumerate(entries)
+        )
+        for subscriber in tuple(self._subscribers.values()):
+            subscriber(committed)
+        for waiting in batch:
+            seq += len(_entries(waiting))
+            waiting.reply.set(seq - 1)
+
+    async def _subscribe(self, store: JournalStore, waiting: _Waiting) -> None:
+        request = waiting.request
+        assert isinstance(request, Subscribe)
+        rows = await store.read(after_seq=request.after_seq)
+        if rows:
+            request.callback([Committed(row.seq, row.kind, row.key, row.body) for row in rows])
+        self._subscribers[request.path] = request.callback
+        waiting.reply.set(True)
+
+
+def _entries(waiting: _Waiting) -> tuple[JournalEntry, ...]:
+    return waiting.request.entries if isinstance(waiting.request, Append) else ()
+
+
+async def append(
+    journal: Ref, records: Iterable[Record], *, durable: bool = True, timeout_s: float = APPEND_TIMEOUT_S
+) -> int:
+    """Commits records, all or none. The seq of the last. Raises JournalDown: act as if nothing had been committed."""
+    message = Append(entries=to_entries(records), durable=durable)
+    return await _ask(journal, message, timeout_s)
+
+
+async def read(
+    journal: Ref,
+    *,
+    after_seq: int = 0,
+    kinds: Sequence[str] | None = None,
+    key: str | None = None,
+    timeout_s: float = READ_TIMEOUT_S,
+) -> list[JournalRow]:
+    """The committed rows. Raises JournalDown."""
+    wanted = None if kinds is None else tuple(kinds)
+    return await _ask(journal, Read(after_seq=after_seq, kinds=wanted, key=key), timeout_s)
+
+
+async def subscribe(
+    journal: Ref, path: str, callback: Subscriber, *, after_seq: int = 0, timeout_s: float = READ_TIMEOUT_S
+) -> None:
+    """See `Subscribe`. When it returns, everything committed so far was told. Raises JournalDown."""
+    await _ask(journal, Subscribe(path=path, callback=callback, after_seq=after_seq), timeout_s)
+
+
+async def _ask(journal: Ref, message: object, timeout_s: float):
+    try:
+        return await journal.call(message, timeout_s=timeout_s)
+    except (ActorDead, CallTimeout, MailboxFull, Fatal) as error:
+        raise JournalDown(f"{journal.path}: {type(error).__name__}: {error}") from error
