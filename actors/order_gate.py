@@ -1,0 +1,167 @@
+"""The order gate: entries pass while every condition is proven, and their instrument is not frozen.
+
+    session      the private connection is up and authenticated
+    stream       each private subscription delivers, by its own cadence
+    sequence     nothing is missing from the stream
+    reconciled   orders, positions and balances were compared with the venue's after the last break
+    clock        ours and the venue's are close enough
+    budget       the venue's limits leave room
+
+Whoever knows tells the gate a `Proof`, with its time; it holds until the same name is told otherwise, or until the
+actor that told it dies. The gate starts closed. Cancels, protection and reductions do not pass it: they must not
+wait for proofs.
+
+`GateBoard` is what others read, at once and without a message. The actor is its one writer for proofs; an order's own
+tracker freezes and thaws the instrument, at the moment it knows, because a message would leave a gap.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from allstop.actors.commands import GateStatus, Proof
+from allstop.actors.errors import RefusalCode, Refused
+from allstop.actors.exits import Exit
+from allstop.actors.levels import IntentKind
+from allstop.actors.runtime import Actor, Down, Mailbox, MonitorRef, Overflow, Ref
+
+PROOFS: Final = ("session", "stream", "sequence", "reconciled", "clock", "budget")
+
+
+class GateView(msgspec.Struct, frozen=True, kw_only=True):
+    """The gate as it stands. `missing`: what is not proven. `freezes`: instrument -> reasons."""
+
+    open: bool
+    proofs: dict[str, Proof]
+    missing: tuple[str, ...]
+    freezes: dict[str, tuple[str, ...]]
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """The proofs that were told, by name. A value: each change makes a new one."""
+
+    proofs: dict[str, Proof] = msgspec.field(default_factory=dict[str, Proof])
+
+    def told(self, proof: Proof) -> "Evidence":
+        """With this proof. An older word than the one that stands is left out. Raises ValueError for a name that is
+        not one of PROOFS."""
+        if proof.name not in PROOFS:
+            raise ValueError(f"{proof.name!r} is none of {', '.join(PROOFS)}")
+        known = self.proofs.get(proof.name)
+        if known is not None and proof.at_s < known.at_s:
+            return self
+        return Evidence({**self.proofs, proof.name: proof})
+
+    def without(self, by: str) -> "Evidence":
+        """Without what `by` told: it is dead, and nobody knows whether it still holds."""
+        return Evidence({name: proof for name, proof in self.proofs.items() if proof.by != by})
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        return tuple(name for name in PROOFS if not (p := self.proofs.get(name)) or not p.holds)
+
+
+class GateBoard:
+    """One per account, made when the tree is built. Reading is a plain call on the loop."""
+
+    def __init__(self) -> None:
+        self._evidence = Evidence()
+        self._alive: Callable[[], bool] = lambda: False
+        self._freezes: dict[str, dict[str, str]] = {}
+
+    @property
+    def open(self) -> bool:
+        """Entries pass, on instruments that are not frozen."""
+        return not self.missing
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        return self._evidence.missing if self._alive() else PROOFS
+
+    def refusal(self, kind: IntentKind, pair: str) -> Refused | None:
+        """Why an intent may not pass now, or None."""
+        if kind is not IntentKind.ENTRY:
+            return None
+        if missing := self.missing:
+            return Refused(RefusalCode.GATE_CLOSED, f"not proven: {', '.join(missing)}", place=pair)
+        if freezes := self._freezes.get(pair):
+            return Refused(RefusalCode.INSTRUMENT_FROZEN, "; ".join(freezes.values()), place=pair)
+        return None
+
+    def freeze(self, pair: str, by: str, reason: str) -> None:
+        """No entries on the instrument until `by` thaws it."""
+        self._freezes.setdefault(pair, {})[by] = reason
+
+    def thaw(self, pair: str, by: str) -> None:
+        freezes = self._freezes.get(pair, {})
+        freezes.pop(by, None)
+        if not freezes:
+            self._freezes.pop(pair, None)
+
+    def thaw_all(self) -> None:
+        """For `orders` when it starts: it folds the journal and finds anew what must be frozen."""
+        self._freezes.clear()
+
+    def view(self) -> GateView:
+        return GateView(
+            open=self.open,
+            proofs=dict(self._evidence.proofs),
+            missing=self.missing,
+            freezes={pair: tuple(reasons.values()) for pair, reasons in self._freezes.items()},
+        )
+
+    def show(self, evidence: Evidence, alive: Callable[[], bool]) -> None:
+        """By the gate's actor: what it knows, and whether it still lives to know better."""
+        self._evidence, self._alive = evidence, alive
+
+
+class OrderGate(Actor):
+    """Takes proofs in and keeps the board true. Told `Proof`, asked `GateStatus` (answered with a GateView)."""
+
+    # Proofs are told at changes and by heartbeats of a few actors; a lost one could leave the gate wrongly open.
+    mailbox = Mailbox(capacity=1000, overflow=Overflow.REFUSE)
+
+    def __init__(self, board: GateBoard) -> None:
+        super().__init__()
+        self._board = board
+        self._evidence = Evidence()
+        self._tellers: dict[str, MonitorRef] = {}
+
+    def on_start(self) -> None:
+        self._show(Evidence())
+
+    def on_receive(self, message: object) -> object:
+        match message:
+            case Proof():
+                self._show(self._evidence.told(message))
+                self._follow(message.by)
+                return None
+            case Down(ref=ref):
+                self._tellers.pop(ref.path, None)
+                self._show(self._evidence.without(ref.path))
+                return None
+            case GateStatus():
+                return self._board.view()
+            case _:
+                raise TypeError(f"the gate does not know {message!r}")
+
+    def on_stop(self, exit: Exit) -> None:
+        self._show(Evidence())
+
+    def _follow(self, path: str) -> None:
+        if path not in self._tellers:
+            self._tellers[path] = self.monitor(self.system.address(path))
+
+    def _show(self, evidence: Evidence) -> None:
+        before = self._board.missing
+        self._evidence = evidence
+        self._board.show(evidence, _living(self.ref))
+        missing = self._board.missing
+        if bool(before) != bool(missing):
+            self.log.info("gate.opened" if not missing else "gate.closed", missing=missing)
+
+
+def _living(ref: Ref) -> Callable[[], bool]:
+    incarnation = ref.incarnation
+    return lambda: ref.is_alive() and ref.incarnation == incarnation
