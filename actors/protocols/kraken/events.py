@@ -176,6 +176,7 @@ class UnknownFrame(msgspec.Struct, frozen=True, kw_only=True):
 
     text: str
     channel: str | None = None
+    sequence: int | None = None  # of v1's private channels, which count their messages
 
 
 class MalformedFrame(msgspec.Struct, frozen=True, kw_only=True):

@@ -314,6 +314,7 @@ def _levels(book: object, side: str) -> Levels:
     for row in rows:
         if len(row) < 2 or not isinstance(row[0], str) or not isinstance(row[1], str):
             raise DecodeError("Depth: not a level", repr(row)[:200])
-        number(row[0]), number(row[1])
+        for text in row[:2]:
+            number(text)
         levels.append((row[0], row[1]))
     return levels
