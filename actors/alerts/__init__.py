@@ -1,0 +1,1 @@
+"""Telling people: channels, each an actor of its own."""

@@ -1,0 +1,90 @@
+"""A declared tree as lines to show: what the file says and what the builder adds to it."""
+
+from dataclasses import dataclass
+
+from allstop.actors.spec import Strategy
+from allstop.supervisors.config import Budget, ChildNode, KrakenAccount, KrakenPublic, SupervisorNode, Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One node: its id, a note (strategy, budget, class) and its children in start order."""
+
+    id: str
+    note: str = ""
+    children: "tuple[Line, ...]" = ()
+
+
+def outline(tree: Tree) -> Line:
+    """The whole tree, from the root down."""
+    return Line(
+        "/",
+        "halt root: restarts nothing, latches",
+        (
+            Line(
+                "infrastructure",
+                _note(Strategy.REST_FOR_ONE, tree.infrastructure),
+                (Line("journal", "chain runtime"), Line("host_ledgers"), Line("clock_offset")),
+            ),
+            Line("alerting", _note(Strategy.ONE_FOR_ONE, tree.alerting), (Line("log"),)),
+            Line(
+                "accounts",
+                _note(Strategy.ONE_FOR_ONE, tree.accounts.budget),
+                tuple(map(_account, tree.accounts.children)),
+            ),
+            Line("data", "", tuple(map(_public, tree.data.children))),
+            Line(
+                "strategies",
+                _note(Strategy.ONE_FOR_ONE, tree.strategies.budget),
+                tuple(map(_node, tree.strategies.children)),
+            ),
+            Line("observation", "temporary"),
+        ),
+    )
+
+
+def _account(node: KrakenAccount) -> Line:
+    pairs = ", ".join(node.pairs)
+    return Line(
+        node.id,
+        f"{_note(Strategy.REST_FOR_ONE, node.budget)}; {pairs}; cover {node.cover_s:g} s",
+        (
+            Line(
+                "store",
+                "rest_for_one",
+                (Line("journal", f"chain {node.id}"), Line("ledgers"), Line("egress")),
+            ),
+            Line("guardian", "protect path"),
+            Line(
+                "trading",
+                _note(Strategy.REST_FOR_ONE, node.trading),
+                (
+                    Line("orders", f"a tracker per order, {_budget(node.tracker)}"),
+                    Line("session"),
+                    Line("stream"),
+                    Line("reconciler"),
+                ),
+            ),
+        ),
+    )
+
+
+def _public(node: KrakenPublic) -> Line:
+    books = tuple(Line(f"book.{pair.replace('/', '-')}", f"depth {node.depth}, CRC32") for pair in node.pairs)
+    return Line(node.id, _note(Strategy.REST_FOR_ONE, node.budget), (Line("connection"), *books))
+
+
+def _node(node: ChildNode | SupervisorNode) -> Line:
+    match node:
+        case SupervisorNode():
+            return Line(node.id, _note(node.strategy, node.budget), tuple(map(_node, node.children)))
+        case ChildNode():
+            return Line(node.id, f"{node.actor_class.__name__}, {node.restart.value}")
+
+
+def _note(strategy: Strategy, budget: Budget) -> str:
+    return f"{strategy.value} {_budget(budget)}"
+
+
+def _budget(budget: Budget) -> str:
+    return f"{budget.max_restarts}/{budget.max_seconds:g} s {budget.on_exceeded.value}"
