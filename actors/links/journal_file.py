@@ -2,18 +2,17 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
 from allstop.actors.errors import BadInput, Fatal, Problem
-from allstop.actors.links.chain import BadRow, ChainVerdict, Tip, checked, genesis, tail_start
+from allstop.actors.links.chain import BadRow, ChainVerdict, Tip, checked, fault_of, genesis, tail_start
 from allstop.actors.ports import JournalRow
 
 APPLICATION_ID = 0x414C5354  # "ALST"
 TAIL_ROWS = 1000  # checked at every start: what a torn write or a copy gone wrong would hit
 BUSY_S = 5.0  # a reader that replays the WAL after a crash holds a lock for that long at most
-READ_CHUNK_ROWS = 1000
 
 # Applied in order, each in one transaction with `user_version`. Never edit one that was released: add the next.
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -127,16 +126,12 @@ class _Walk:
         self.tip = Tip(0, b"")
 
     def through(self, connection: sqlite3.Connection) -> BadRow | None:
-        for chunk in _chunks(connection.execute(f"SELECT {COLUMNS} FROM record ORDER BY seq")):
-            self.tip, bad = checked(self.tip, chunk)
-            if bad is not None:
-                return bad
+        for values in connection.execute(f"SELECT {COLUMNS} FROM record ORDER BY seq"):
+            row = _row(values)
+            if fault := fault_of(self.tip, row):
+                return BadRow(row.seq, fault)
+            self.tip = Tip(row.seq, row.hash, row.epoch)
         return None
-
-
-def _chunks(cursor: sqlite3.Cursor) -> Iterator[list[JournalRow]]:
-    while chunk := cursor.fetchmany(READ_CHUNK_ROWS):
-        yield [_row(values) for values in chunk]
 
 
 def _row(values: tuple[object, ...]) -> JournalRow:
