@@ -1,0 +1,156 @@
+"""Trouble on order: what the venue shall do wrong, how often, and until when. Pure: the shells act on it.
+
+`POST /faults` takes `{"kind": ..., ...}`; the kinds and their fields are in `KINDS`. A method is named as REST or as
+WebSocket names it (AddOrder, add_order); left out, it is any.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+# kind -> the fields it takes, with what they are when left out; None means that the field is required.
+KINDS: dict[str, dict[str, Any]] = {
+    "drop_reply": {
+        "method": "",
+        "n": 1,
+        "executed": True,
+    },  # no answer: the link is cut (HTTP) or stays silent (WS)
+    "delay": {
+        "method": "",
+        "s": None,
+        "n": 1,
+        "executed": False,
+    },  # the answer, or the execution too, comes later
+    "http_520": {"method": "", "n": 1, "executed": False},  # the edge's HTML page
+    "error": {"method": "", "text": None, "n": 1, "executed": False},  # any error string, executed or not
+    "invalid_nonce": {"method": "", "n": 1},
+    "corrupt_checksum": {"channel": "book", "n": 1},
+    "corrupt_frame": {"channel": "book", "n": 1},  # half of the text
+    "sequence_gap": {
+        "channel": "executions",
+        "n": 1,
+    },  # this many messages never come, their numbers are spent
+    "duplicate_execution": {"n": 1},  # the next trade is told twice
+    "silence": {"channel": "", "s": None},  # "" is every channel, heartbeats too
+    "status": {"status": None, "s": 0.0},  # maintenance, cancel_only, post_only, online; 0 s is for good
+    "maintenance": {"s": 0.0},
+    "cancel_only": {"s": 0.0},
+    "post_only": {"s": 0.0},
+    "online": {},
+    "refuse_connects": {"s": None},
+    "cut": {"private": None},  # drops every WebSocket connection of this face now
+    "expire_tokens": {},
+    "refuse_closes": {"n": 1},  # the next conditional closes are cancelled for want of funds
+    "revoke_key": {"role": None},
+    "grant": {"role": None, "permission": None},
+    "deny": {"role": None, "permission": None},
+    "print": {"symbol": None, "price": None},  # a public trade at this price: stops trigger on it
+    "unreachable": {"s": None},  # a note for the truth: a proxy keeps the client away
+}
+ERRORS_WITH_N = frozenset({"drop_reply", "delay", "http_520", "error", "invalid_nonce"})
+
+
+class BadFault(ValueError):
+    """The fault cannot be set: says what is wrong with it."""
+
+
+class CallPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """How to answer one request: wait, execute or not, wait, then answer with this, with the truth, or not at all."""
+
+    delay_before_s: float = 0.0
+    execute: bool = True
+    delay_after_s: float = 0.0
+    drop: bool = False
+    error: str | None = None
+    http_520: bool = False
+
+
+@dataclass(slots=True)
+class _Armed:
+    kind: str
+    fields: dict[str, Any]
+    left: int
+
+
+class Faults:
+    """The faults that are armed. Each is spent in the order in which it was set."""
+
+    def __init__(self) -> None:
+        self._armed: list[_Armed] = []
+        self._silent_until_s: dict[str, float] = {}
+        self.refused_until_s = 0.0
+
+    def arm(self, kind: str, fields: dict[str, Any]) -> None:
+        self._armed.append(_Armed(kind, fields, int(fields.get("n", 1))))
+
+    def silence(self, channel: str, until_s: float) -> None:
+        self._silent_until_s[channel] = until_s
+
+    def silent(self, channel: str, now_s: float) -> bool:
+        return any(now_s < self._silent_until_s.get(name, 0.0) for name in ("", channel))
+
+    def plan(self, method: str) -> CallPlan:
+        """What the armed faults make of a call of this method; spends one of the first that fits."""
+        armed = self._take(ERRORS_WITH_N, lambda fields: fields["method"] in ("", plain(method)))
+        if armed is None:
+            return CallPlan()
+        executed = bool(armed.fields.get("executed", False))
+        match armed.kind:
+            case "drop_reply":
+                return CallPlan(execute=executed, drop=True)
+            case "delay":
+                wait = float(armed.fields["s"])
+                return CallPlan(delay_after_s=wait) if executed else CallPlan(delay_before_s=wait)
+            case "http_520":
+                return CallPlan(execute=executed, http_520=True)
+            case "invalid_nonce":
+                return CallPlan(execute=False, error="EAPI:Invalid nonce")
+            case _:
+                return CallPlan(execute=executed, error=str(armed.fields["text"]))
+
+    def spend(self, kind: str, channel: str = "") -> bool:
+        """Whether a frame fault of this kind is due for this channel; spends it."""
+        return self._take({kind}, lambda fields: fields.get("channel", channel) in ("", channel)) is not None
+
+    def armed(self) -> list[dict[str, Any]]:
+        """What is still to come."""
+        return [{"kind": one.kind, **one.fields, "n": one.left} for one in self._armed]
+
+    def clear(self) -> None:
+        self._armed.clear()
+        self._silent_until_s.clear()
+        self.refused_until_s = 0.0
+
+    def _take(self, kinds: Any, fits: Any) -> _Armed | None:
+        for armed in self._armed:
+            if armed.kind in kinds and fits(armed.fields):
+                armed.left -= 1
+                if armed.left <= 0:
+                    self._armed.remove(armed)
+                return armed
+        return None
+
+
+def plain(method: str) -> str:
+    """A method's name as both faces write it: AddOrder and add_order are addorder."""
+    return method.replace("_", "").lower()
+
+
+def checked(request: object) -> tuple[str, dict[str, Any]]:
+    """The kind and the complete fields of a fault. Raises BadFault."""
+    if not isinstance(request, dict):
+        raise BadFault("a fault is an object with a kind")
+    fields = {str(name): value for name, value in request.items()}
+    kind = fields.pop("kind", None)
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise BadFault(f"no fault {kind!r}; there are {', '.join(sorted(KINDS))}")
+    known = KINDS[kind]
+    if unknown := sorted(set(fields) - set(known)):
+        raise BadFault(f"{kind} has no {', '.join(unknown)}; it has {', '.join(known) or 'no fields'}")
+    if missing := [name for name, default in known.items() if default is None and name not in fields]:
+        raise BadFault(f"{kind} needs {', '.join(missing)}")
+    complete = {**known, **fields}
+    if "method" in complete:
+        complete["method"] = plain(str(complete["method"]))
+    return kind, complete

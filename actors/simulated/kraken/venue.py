@@ -1,0 +1,363 @@
+"""The simulated Kraken as a whole: pure, told the time with every call, asked by its shells for what to send.
+
+A shell calls `http`, `ws_open`, `ws_frame`, `ws_close`, `play` and `tick` with the moment of the call, and after each
+takes the frames of the connections in `take_output()`. `truth()` is what really happened, for whoever judges a client.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from allstop.actors.simulated.kraken import public, rest, stream
+from allstop.actors.simulated.kraken.accounts import Account
+from allstop.actors.simulated.kraken.counters import TIERS, ConnectLedger, Counter, Tier
+from allstop.actors.simulated.kraken.cover import CoverMeter
+from allstop.actors.simulated.kraken.engine import At, Engine, LimitBroken, Refusal
+from allstop.actors.simulated.kraken.faults import BadFault, CallPlan, Faults, checked
+from allstop.actors.simulated.kraken.market import Market
+from allstop.actors.simulated.kraken.pairs import PAIRS, Pair
+from allstop.actors.simulated.kraken.signing import ApiKey, make_key
+from allstop.actors.simulated.kraken.stream import Connection
+from allstop.actors.simulated.kraken.tape import TapeFrame, still_tape, tape_for
+from allstop.actors.simulated.kraken.truth import told_truth
+from allstop.actors.simulated.kraken.wire import Codes, decimal_of
+
+TOKEN_NS = 900 * 1_000_000_000
+REQUESTS_KEPT = 200_000  # some 3 hours at 20 a second; then the oldest are forgotten and counted
+STATUSES = ("online", "maintenance", "cancel_only", "post_only")
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What differs from one simulated Kraken to another."""
+
+    seed: str = "allstop"
+    accounts: tuple[str, ...] = ("main",)
+    roles: tuple[str, ...] = ("trade", "protect", "watchdog")  # one key each, per account
+    balances: dict[str, Decimal] = msgspec.field(default_factory=lambda: {"USD": Decimal(1_000_000)})
+    tier: Tier = Tier.PRO
+    counting: bool = True  # both rate counters
+    stops_hold_balance: bool = True
+    limits_cover: bool = False  # whether a resting limit on the reducing side counts as cover
+    connects_max: int = 150
+
+
+class _Token(msgspec.Struct):
+    key: ApiKey
+    issued_ns: int
+
+
+class KrakenVenue:
+    """The model. Not thread-safe: one shell, one caller at a time."""
+
+    def __init__(
+        self, settings: Settings | None = None, tape: Sequence[TapeFrame] = (), *, wall_ns: int = 0
+    ) -> None:
+        self.settings = settings or Settings()
+        self.tape = tuple(tape)
+        self.tapes = {s: tape_for(p, self.tape) if self.tape else still_tape(p) for s, p in PAIRS.items()}
+        self.begun_ns = wall_ns
+        self.faults = Faults()
+        self.connects = ConnectLedger(self.settings.connects_max)
+        self._build(wall_ns)
+
+    def _build(self, wall_ns: int) -> None:
+        settings = self.settings
+        limits = TIERS[settings.tier]
+        self.codes = Codes(settings.seed)
+        self.accounts = {
+            name: Account(name, settings.balances, stops_hold=settings.stops_hold_balance)
+            for name in settings.accounts
+        }
+        self.keys: dict[str, ApiKey] = {}
+        for account in settings.accounts:
+            for role in settings.roles:
+                key = make_key(settings.seed, account, role, wall_ns)
+                self.keys[key.key] = key
+        self.engine = Engine(
+            markets={symbol: Market(pair) for symbol, pair in PAIRS.items()},
+            accounts=self.accounts,
+            limits=limits,
+            codes=self.codes,
+            counting=settings.counting,
+            limits_cover=settings.limits_cover,
+        )
+        self.engine.on_position = self._position
+        for symbol, market in self.engine.markets.items():
+            market.play(self.tapes[symbol][0], wall_ns)
+        self.connections: dict[int, Connection] = {}
+        self.bad_keys: dict[str, int] = {}
+        self.locked_until_s: dict[str, float] = {}
+        self.meters: dict[tuple[str, str], CoverMeter] = {}
+        self.requests: list[dict[str, Any]] = []
+        self.requests_forgotten = 0
+        self.connected: list[dict[str, Any]] = []
+        self.statuses: list[dict[str, Any]] = [{"status": "online", "at_ns": wall_ns}]
+        self.reach: list[dict[str, Any]] = []
+        self.frames = {"in": 0, "out": 0}
+        self._tokens: dict[str, _Token] = {}
+        self._call_counters: dict[str, Counter] = {}
+        self._status_until_s: float | None = None
+        self._unreachable_until_s = 0.0
+        self._reachable = True
+        self._output: dict[int, Connection] = {}
+        self._later: list[Callable[[], None]] = []
+        self._connection_number = 0
+
+    # -- for shells ----------------------------------------------------------------------------------------------
+
+    def plan(self, method: str) -> CallPlan:
+        """What the armed faults make of the next call of this method. Spends them."""
+        return self.faults.plan(method)
+
+    def http(self, request: rest.Request, at: At) -> rest.Answer:
+        """Serves one REST request."""
+        answer = rest.answered(self, request, at)
+        self._settle(at)
+        return answer
+
+    def ws_open(self, *, private: bool, ip: str, at: At) -> Connection | None:
+        """A new connection with its status frame, or None when it is refused."""
+        self._connection_number += 1
+        number = self._connection_number
+        refused = at.now_s < self.faults.refused_until_s
+        banned = not refused and not self.connects.connect(ip, at.now_s)
+        self.connected.append(
+            {
+                "connection": number,
+                "private": private,
+                "ip": ip,
+                "at_ns": at.wall_ns,
+                "refused": refused or banned,
+            }
+        )
+        if banned:
+            self.engine.broken.append(LimitBroken(kind="connects", who=ip, wall_ns=at.wall_ns))
+        if refused or banned:
+            return None
+        connection = Connection(number=number, private=private, ip=ip, opened=at, last_out_s=at.now_s)
+        self.connections[number] = connection
+        stream.said(self, connection, "status", public.status_frame(self.engine.status, number), at)
+        return connection
+
+    def ws_frame(self, connection: Connection, text: str, at: At) -> list[dict[str, Any]]:
+        """Carries out one request of a connection; the replies, which go out before what they made happen. The shell
+        hands them to `ws_reply` when the plan lets it, and always ends with `settle`."""
+        self.frames["in"] += 1
+        return stream.served(self, connection, text, at)
+
+    def ws_reply(self, connection: Connection, replies: list[dict[str, Any]], came: At, at: At) -> None:
+        for reply in replies:
+            stream.said(self, connection, "reply", stream.timed(reply, came, at), at)
+
+    def ws_close(self, connection: Connection, at: At) -> None:
+        self.connections.pop(connection.number, None)
+        self._output.pop(connection.number, None)
+        for row in self.connected:
+            if row["connection"] == connection.number:
+                row["closed_ns"] = at.wall_ns
+
+    def settle(self, at: At) -> None:
+        """Sends snapshots and tells what happened. Called after every request."""
+        self._settle(at)
+
+    def play(self, symbol: str, frame: TapeFrame, at: At) -> None:
+        """Moves one pair's market by a frame of its tape and sends it to the subscribers."""
+        market = self.engine.markets[symbol]
+        before = (market.best_bid(), market.best_ask())
+        printed = market.play(frame, at.wall_ns)
+        stream.spread(self, "book", symbol, public.book_frame(market, frame, at.wall_ns), at)
+        if printed is not None:
+            stream.spread(self, "trade", symbol, public.trade_frame(symbol, [printed], "update"), at)
+        self._ticker(market, at, bbo=printed is None and before != (market.best_bid(), market.best_ask()))
+        self.engine.market_moved(symbol, at)
+        self._settle(at)
+
+    def tick(self, at: At) -> None:
+        """What time alone does; the shell calls it several times a second."""
+        if self._status_until_s is not None and at.now_s >= self._status_until_s:
+            self._turn("online", at)
+        self._reachability(at)
+        self.engine.tick(at)
+        stream.heartbeats(self, at)
+        self._settle(at)
+
+    def take_output(self) -> list[Connection]:
+        """The connections with frames to write, or to cut, since the last call."""
+        waiting, self._output = list(self._output.values()), {}
+        for connection in waiting:
+            self.frames["out"] += len(connection.out)
+        return waiting
+
+    def reset(self, at: At) -> None:
+        """Begins again: a new book, no orders, full balances. Connections are cut; keys and their nonces go on."""
+        nonces = {key.key: key.nonce for key in self.keys.values()}
+        for connection in self.connections.values():
+            connection.cut = True
+        old = dict(self.connections)
+        self.faults.clear()
+        self._build(at.wall_ns)
+        self.begun_ns = at.wall_ns
+        for key in self.keys.values():
+            key.nonce = nonces[key.key]
+        self._output = old
+
+    # -- for the faces -------------------------------------------------------------------------------------------
+
+    def market(self, pair: Pair) -> Market:
+        return self.engine.markets[pair.symbol]
+
+    def saw(self, request: dict[str, Any]) -> None:
+        """Keeps a request for the truth."""
+        self.requests.append(request)
+        if len(self.requests) > REQUESTS_KEPT:
+            del self.requests[: REQUESTS_KEPT // 10]
+            self.requests_forgotten += REQUESTS_KEPT // 10
+
+    def has_output(self, connection: Connection) -> None:
+        self._output[connection.number] = connection
+
+    def later(self, say: Callable[[], None]) -> None:
+        """A frame that must follow the reply to the request being served."""
+        self._later.append(say)
+
+    def call_counter(self, key: ApiKey) -> Counter:
+        """The REST counter of a key."""
+        if key.key not in self._call_counters:
+            limits = TIERS[self.settings.tier]
+            self._call_counters[key.key] = Counter(limits.rest_max, limits.rest_decay)
+        return self._call_counters[key.key]
+
+    def issue_token(self, key: ApiKey, at: At) -> str:
+        material = f"{self.settings.seed}:token:{self.codes.count()}".encode()
+        token = hashlib.sha256(material).hexdigest()[:43]
+        self._tokens[token] = _Token(key, at.wall_ns)
+        return token
+
+    def token_key(self, connection: Connection, token: object, at: At) -> ApiKey:
+        """The key whose token this is. A token lasts 15 minutes, and as long as the connection that subscribed with
+        it. Raises Refusal."""
+        known = self._tokens.get(token) if isinstance(token, str) else None
+        if known is None or known.key.revoked:
+            raise Refusal("ESession:Invalid session")
+        if at.wall_ns - known.issued_ns > TOKEN_NS and connection.token != token:
+            raise Refusal("ESession:Invalid session")
+        return known.key
+
+    # -- faults --------------------------------------------------------------------------------------------------
+
+    def fault(self, request: object, at: At) -> dict[str, Any]:
+        """Sets a fault; what was set, complete. Raises BadFault."""
+        kind, fields = checked(request)
+        match kind:
+            case "status" | "maintenance" | "cancel_only" | "post_only" | "online":
+                self._set_status(str(fields.get("status", kind)), float(fields.get("s", 0.0)), at)
+            case "silence":
+                self.faults.silence(str(fields["channel"]), at.now_s + float(fields["s"]))
+            case "refuse_connects":
+                self.faults.refused_until_s = at.now_s + float(fields["s"])
+            case "unreachable":
+                self._unreachable_until_s = at.now_s + float(fields["s"])
+            case "cut":
+                for connection in self.connections.values():
+                    if connection.private == bool(fields["private"]):
+                        connection.cut = True
+                        self.has_output(connection)
+            case "expire_tokens":
+                self._tokens.clear()
+            case "refuse_closes":
+                self.engine.refuse_closes += int(fields["n"])
+            case "revoke_key" | "grant" | "deny":
+                self._change_key(kind, fields)
+            case "print":
+                self._print(fields, at)
+            case _:
+                self.faults.arm(kind, fields)
+        self._reachability(at)
+        self._settle(at)
+        return {"kind": kind, **fields}
+
+    def _set_status(self, status: str, seconds: float, at: At) -> None:
+        if status not in STATUSES:
+            raise BadFault(f"no status {status!r}; there are {', '.join(STATUSES)}")
+        self._status_until_s = at.now_s + seconds if seconds > 0 and status != "online" else None
+        self._turn(status, at)
+
+    def _change_key(self, kind: str, fields: dict[str, Any]) -> None:
+        keys = [key for key in self.keys.values() if key.name == fields["role"]]
+        if not keys:
+            raise BadFault(f"no key {fields['role']!r}; there are {', '.join(self.settings.roles)}")
+        for key in keys:
+            match kind:
+                case "revoke_key":
+                    key.revoked = True
+                case "grant":
+                    key.permissions |= {str(fields["permission"])}
+                case _:
+                    key.permissions -= {str(fields["permission"])}
+
+    def _print(self, fields: dict[str, Any], at: At) -> None:
+        pair, price = PAIRS.get(str(fields["symbol"])), decimal_of(fields["price"])
+        if pair is None or price is None or price <= 0 or price % pair.tick:
+            raise BadFault(f"no print of {fields['symbol']!r} at {fields['price']!r}")
+        market = self.market(pair)
+        printed = market.trade("sell", price, pair.min_qty, at.wall_ns)
+        stream.spread(self, "trade", pair.symbol, public.trade_frame(pair.symbol, [printed], "update"), at)
+        self._ticker(market, at, bbo=False)
+        self.engine.market_moved(pair.symbol, at)
+
+    # -- the truth -----------------------------------------------------------------------------------------------
+
+    def truth(self, at: At) -> dict[str, Any]:
+        """Everything that happened, as plain data that JSON can carry. Decimals are text."""
+        return told_truth(self, at)
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    def _turn(self, status: str, at: At) -> None:
+        if status == self.engine.status:
+            return
+        if status == "online":
+            self._status_until_s = None
+        self.statuses.append({"status": status, "at_ns": at.wall_ns})
+        self.engine.turn(status, at)
+        for connection in list(self.connections.values()):
+            stream.said(self, connection, "status", public.status_frame(status, connection.number), at)
+
+    def _reachability(self, at: At) -> None:
+        reachable = (
+            self.engine.status != "maintenance"
+            and at.now_s >= self.faults.refused_until_s
+            and at.now_s >= self._unreachable_until_s
+        )
+        if reachable == self._reachable:
+            return
+        self._reachable = reachable
+        if reachable:
+            self.reach[-1]["end_ns"] = at.wall_ns
+        else:
+            self.reach.append({"start_ns": at.wall_ns, "end_ns": None})
+        for meter in self.meters.values():
+            meter.reachable(reachable, at.wall_ns)
+
+    def _position(self, account: str, symbol: str, position: Decimal, cover: Decimal, wall_ns: int) -> None:
+        meter = self.meters.get((account, symbol))
+        if meter is None:
+            meter = self.meters[(account, symbol)] = CoverMeter()
+            meter.reachable(self._reachable, wall_ns)
+        meter.measured(position, cover, wall_ns)
+
+    def _ticker(self, market: Market, at: At, *, bbo: bool) -> None:
+        symbol = market.pair.symbol
+        if any(("ticker", symbol) in connection.subscriptions for connection in self.connections.values()):
+            text = public.ticker_frame(market, "update", at.wall_ns)
+            if text is not None:
+                stream.spread(self, "ticker", symbol, text, at, bbo=bbo)
+
+    def _settle(self, at: At) -> None:
+        later, self._later = self._later, []
+        for say in later:
+            say()
+        stream.told_happened(self, self.engine.drain(), at)
