@@ -99,7 +99,7 @@ class GetOrders(msgspec.Struct, frozen=True, kw_only=True):
 
 class Proof(msgspec.Struct, frozen=True, kw_only=True):
     """To the order gate: this condition holds (or no longer holds) since `at_s`. `name` is one of session, stream,
-    sequence, reconciled, clock, budget."""
+    sequence, reconciled, clock, budget, guardian."""
 
     name: str
     holds: bool

@@ -6,6 +6,7 @@
     reconciled   orders, positions and balances were compared with the venue's after the last break
     clock        ours and the venue's are close enough
     budget       the venue's limits leave room
+    guardian     the account's guardian can read the venue, and has audited every position's cover
 
 Whoever knows tells the gate a `Proof`, with its time; it holds until the same name is told otherwise, or until the
 actor that told it dies. The gate starts closed. Cancels, protection and reductions do not pass it: they must not
@@ -26,7 +27,7 @@ from allstop.actors.exits import Exit
 from allstop.actors.levels import IntentKind
 from allstop.actors.runtime import Actor, Down, Mailbox, MonitorRef, Overflow, Ref
 
-PROOFS: Final = ("session", "stream", "sequence", "reconciled", "clock", "budget")
+PROOFS: Final = ("session", "stream", "sequence", "reconciled", "clock", "budget", "guardian")
 
 
 class GateView(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,66 @@
+"""The guardian's own reading of the venue, through its own desk, folded into its book.
+
+A *glance* asks for the open orders only, which is all it takes while nothing happens. Whatever it cannot explain (an
+order that is gone, an intent of which nothing was ever shown, an execution) makes it a *full* reading: the orders that
+closed since the last one, and by name those that are in neither list. The order of the questions matters: an order
+moves from open to closed and never back, so one that moves in between is seen in the second place.
+"""
+
+from collections.abc import Iterable
+
+from allstop.actors.clock import Clock
+from allstop.actors.ports import Desk
+from allstop.actors.protocols.cover_memory import CoverMemory
+from allstop.actors.protocols.positions import Execution
+from allstop.actors.reports import OrderReport
+
+
+class Audit:
+    """Reads the venue and keeps the book up to date. Its methods raise QueryFailed: then nothing was proven."""
+
+    def __init__(self, desk: Desk, memory: CoverMemory, clock: Clock, overlap_s: float) -> None:
+        self._desk = desk
+        self._memory = memory
+        self._clock = clock
+        self._overlap_ns = int(overlap_s * 1e9)
+        self._horizon_ns: int | None = None  # None: the journal's; the first reading is full
+        self.listed: tuple[OrderReport, ...] = ()  # the last list of open orders, ours or not
+        self.unlisted: frozenset[str] = (
+            frozenset()
+        )  # open in the book, unknown to the venue: they cover nothing
+        self.executed: list[Execution] = []  # of the last reading
+
+    async def read(self, *, full: bool, awaited: Iterable[str] = ()) -> bool:
+        """One reading; True if it was a full one. `awaited`: order ids that the venue gave us and no report shows."""
+        book = self._memory.book
+        listed = await self._desk.open_orders()
+        executed = list(book.take_all(listed))
+        ids = {order.order_id for order in listed}
+        missing = {*book.vanished(ids), *(i for i in awaited if book.order(i) is None)}
+        full = full or bool(
+            executed
+            or missing
+            or self._horizon_ns is None
+            or self._memory.expected()
+            or self._memory.unresolved
+        )
+        if full:
+            executed += await self._closed()
+            missing = {*book.vanished(ids), *(i for i in missing if book.order(i) is None)}
+            if missing:
+                told = await self._desk.query_orders(sorted(missing))
+                executed += book.take_all(told)
+                missing -= {order.order_id for order in told}
+        self.listed = tuple(listed)
+        self.unlisted = frozenset(missing)
+        self.executed = executed
+        return full
+
+    async def _closed(self) -> tuple[Execution, ...]:
+        asked_ns = self._clock.wall_ns()
+        since_ns = self._horizon_ns
+        if since_ns is None:
+            since_ns = self._memory.horizon_ns(self._overlap_ns)
+        closed = await self._desk.closed_orders(max(since_ns, 0))
+        self._horizon_ns = asked_ns - self._overlap_ns
+        return self._memory.book.take_all(closed)

@@ -1,0 +1,66 @@
+"""The account's journal as the guardian uses it: it goes on without one when it must."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from allstop.actors import journal as journal_actor
+from allstop.actors.journal import Committed, JournalDown
+from allstop.actors.ports import JournalRow
+from allstop.actors.protocols.records import Opaque, Record, from_body
+from allstop.actors.runtime import Ref
+
+
+class CoverJournal(Protocol):
+    @property
+    def lost(self) -> bool:
+        """The last commit failed: nothing can be made durable, and the emergency rule is on."""
+        ...
+
+    async def note(self, *records: Record, durable: bool = True) -> None:
+        """Commits the records, all or none. With a lost journal it returns all the same: egress then keeps a list of
+        its own, and lets only CANCEL and PROTECT pass."""
+        ...
+
+    async def rows(self) -> list[JournalRow]:
+        """Everything committed so far. Raises JournalDown."""
+        ...
+
+    async def follow(self, path: str, take: Callable[[Record], None], *, after_seq: int) -> None:
+        """Tells every record committed after a seq, from now on. Raises JournalDown."""
+        ...
+
+
+class RefJournal:
+    """A journal behind its actor's address. `append_timeout_s` is short: a disk that hangs must not cost the cover
+    that the record is about."""
+
+    def __init__(self, journal: Ref, *, append_timeout_s: float = 0.5) -> None:
+        self._journal = journal
+        self._append_timeout_s = append_timeout_s
+        self._lost = False
+
+    @property
+    def lost(self) -> bool:
+        return self._lost
+
+    async def note(self, *records: Record, durable: bool = True) -> None:
+        try:
+            await journal_actor.append(
+                self._journal, records, durable=durable, timeout_s=self._append_timeout_s
+            )
+        except JournalDown:
+            self._lost = True
+        else:
+            self._lost = False
+
+    async def rows(self) -> list[JournalRow]:
+        return await journal_actor.read(self._journal)
+
+    async def follow(self, path: str, take: Callable[[Record], None], *, after_seq: int) -> None:
+        def told(committed: Sequence[Committed]) -> None:
+            for entry in committed:
+                record = from_body(entry.kind, entry.key, entry.body)
+                if not isinstance(record, Opaque):
+                    take(record)
+
+        await journal_actor.subscribe(self._journal, path, told, after_seq=after_seq)

@@ -1,0 +1,529 @@
+"""The guardian of one account: every position has a live stop of its full size, or is being flattened, or trading halts.
+
+It stands beside the trading subtree and not in it, with a desk of its own: it goes on while trading is restarted,
+paused or halted, at every level. It believes the venue alone. The private stream makes it faster and is never needed:
+
+    every poll_s while something is exposed, else every idle_poll_s (the journal tells of new intents by itself):
+        read     the venue's open orders, and what closed where that is in question (`audit.py`)
+        judge    each pair: position against stops (`protocols/cover.py`), and the step (`protocols/remedies.py`)
+        confirm  a step that would act: read everything again; only what both readings ask for is done
+        act      one write per pair at a time: intent or command durable first, then sent, then its outcome noted
+
+A write without an answer blocks its pair until the venue was searched. After a restart the same journal gives the same
+ids, and what was written and not answered is searched for first. The constructor and `on_start` never wait for the
+venue: the first complete audit ends with the proof `guardian` to the order gate, and no entry passes before it.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+
+import msgspec
+
+from allstop.actors.audit import Audit
+from allstop.actors.commands import (
+    CoverView,
+    GetCover,
+    HaltProof,
+    PairCover,
+    Proof,
+    ProveHalt,
+    Reports,
+)
+from allstop.actors.cover_journal import CoverJournal
+from allstop.actors.cover_orders import CoverOrders, Written
+from allstop.actors.events import CoverChanged
+from allstop.actors.exits import Exit
+from allstop.actors.halter import HaltNotProven, HaltOrder, prove_halt
+from allstop.actors.instruments import Instrument
+from allstop.actors.intents import Side
+from allstop.actors.levels import CastVote, Level, LevelBoard, Scope, Vote, WithdrawVote
+from allstop.actors.ports import Desk, QueryFailed
+from allstop.actors.protocols.cover import (
+    Covered,
+    CoverTimes,
+    Dust,
+    OverCovered,
+    Uncovered,
+    Verdict,
+    assess,
+)
+from allstop.actors.protocols.cover_memory import CoverMemory
+from allstop.actors.protocols.cover_watch import PairWatch
+from allstop.actors.protocols.halting import to_cancel
+from allstop.actors.protocols.lookup import KRAKEN, Timing
+from allstop.actors.protocols.records import ExternalSeen, Record, Reported, StopSeen
+from allstop.actors.protocols.remedies import GiveUp, Rest, Step
+from allstop.actors.reports import OrderReport
+from allstop.actors.runtime import Actor, Ref, Reply
+
+
+class GuardianSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How the guardian of an account watches. A poll costs one call of the key's counter, a full reading two or more:
+    Kraken gives back one call per 1 to 3 s, which is why a key of its own is worth having.
+
+    `poll_s` must leave room within cover_s for the step that follows; `overlap_s` covers the venue's clock and its
+    delay in showing what closed.
+    """
+
+    venue: str
+    account: str
+    times: CoverTimes = CoverTimes()
+    poll_s: float = 1.0
+    idle_poll_s: float = 5.0
+    overlap_s: float = 10.0
+    timing: Timing = KRAKEN
+
+    @property
+    def scope(self) -> Scope:
+        return (self.venue, self.account)
+
+    @property
+    def name(self) -> str:
+        return f"{self.venue}.{self.account}"
+
+
+def guardian_settings(
+    venue: str, account: str, *, cover_s: float = 2.0, timing: Timing = KRAKEN, idle_poll_s: float = 5.0
+) -> GuardianSettings:
+    """The usual settings for a promise of `cover_s`. Raises BadInput when it is no positive time."""
+    return GuardianSettings(
+        venue=venue,
+        account=account,
+        times=CoverTimes.within(cover_s),
+        poll_s=cover_s / 2,
+        idle_poll_s=max(idle_poll_s, cover_s / 2),
+        timing=timing,
+    )
+
+
+_STATES: Mapping[type[Verdict], str] = {
+    Covered: "covered",
+    Uncovered: "uncovered",
+    OverCovered: "over_covered",
+    Dust: "dust",
+}
+
+
+class _LookNow(msgspec.Struct, frozen=True):
+    """To myself, after a moment: the stream told of something that wants a look."""
+
+
+_LOOK_NOW = _LookNow()
+
+
+class Guardian(Actor):
+    """Answers `GetCover` with a CoverView and `ProveHalt` with a HaltProof (or QueryFailed, HaltNotProven: ask again).
+    Takes `Reports` from the private stream. `root` gets its votes, `gate` its proof."""
+
+    def __init__(
+        self,
+        settings: GuardianSettings,
+        *,
+        open_desk: Callable[[], Desk],
+        journal: CoverJournal,
+        instruments: Mapping[str, Instrument],
+        board: LevelBoard,
+        root: Ref,
+        gate: Ref | None = None,
+        mark: Callable[[str], Decimal | None] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._open_desk = open_desk
+        self._journal = journal
+        self._instruments = instruments
+        self._board = board
+        self._root = root
+        self._gate = gate
+        self._mark = mark
+        self._memory = CoverMemory(str(self.path))
+        self._watches: dict[str, PairWatch] = {}
+        self._verdicts: dict[str, tuple[Verdict, Step]] = {}
+        self._acting: set[str] = set()
+        self._nudge = asyncio.Event()
+        self._wake_s: float | None = None
+        self._audited_s: float | None = None
+        self._reachable = True
+        self._voted = True  # an earlier incarnation may have: the first covered audit withdraws it
+        self._halts: list[Reply] = []
+        self._halting = False
+        self._noted: dict[str, tuple[object, ...]] = {}
+
+    async def on_start(self) -> None:
+        self._desk = self._open_desk()
+        self._audit = Audit(self._desk, self._memory, self.clock, self._settings.overlap_s)
+        self._orders = CoverOrders(
+            self._settings.name,
+            self._settings.scope,
+            self._settings.timing,
+            desk=self._desk,
+            journal=self._journal,
+            memory=self._memory,
+            clock=self.clock,
+            ids=self.ids,
+        )
+        self._memory.fold(await self._journal.rows())
+        await self._journal.follow(str(self.path), self._memory.note, after_seq=self._memory.seq)
+        self._orders.resume()
+        self.start_task(self._watching(), "watch")
+
+    async def on_stop(self, exit_: Exit) -> None:
+        await self._desk.close()
+
+    def on_receive(self, message: object) -> object:
+        match message:
+            case Reports(reports=reports):
+                self._told(reports)
+                return None
+            case GetCover():
+                return self._view()
+            case _LookNow():
+                self._nudge.set()
+                return None
+            case ProveHalt(reason=reason):
+                self._halts.append(self.defer())
+                self._begin_halt(reason)
+                return None
+            case _:
+                raise TypeError(f"{self.path} takes no {message!r}")
+
+    # -- watching --------------------------------------------------------------------------------------------
+
+    async def _watching(self) -> None:
+        while True:
+            self._nudge.clear()
+            self._wake_s = None
+            await self._look()
+            await self._pause()
+
+    async def _pause(self) -> None:
+        now_s = self.clock.now_s()
+        wake_s = now_s + (self._settings.poll_s if self._exposed() else self._settings.idle_poll_s)
+        if self._wake_s is not None:
+            wake_s = min(wake_s, self._wake_s)
+        try:
+            await asyncio.wait_for(self._nudge.wait(), max(wake_s - now_s, 0.001))
+        except TimeoutError:
+            return
+        # A burst of nudges is one look; the venue's counter is not for spending on every message of the stream.
+        await asyncio.sleep(self._settings.times.settle_s / 4)
+
+    def _exposed(self) -> bool:
+        return (
+            self._audited_s is None
+            or not self._reachable
+            or self._memory.open_entries()
+            or bool(self._orders.pairs())
+            or any(p.net for p in self._memory.book.positions().values())
+            or any(not isinstance(v, Covered) for v, _ in self._verdicts.values())
+        )
+
+    async def _look(self) -> None:
+        """One round. A venue that cannot be read proves nothing: time is counted, and the next round comes."""
+        try:
+            steps = await self._settled_steps()
+        except QueryFailed as error:
+            if self._reachable:
+                self.log.warning("guardian.blind", what=str(error))
+            self._reachable = False
+            now_s = self.clock.now_s()
+            self._watches = {pair: watch.unreachable(now_s) for pair, watch in self._watches.items()}
+            self._vote()
+            self._prove_audit(False, str(error))
+            return
+        self._reachable = True
+        self._audited_s = self.clock.now_s()
+        for pair, step in steps.items():
+            self._begin(pair, step)
+        await self._note_stops()
+        self._vote()
+        self._prove_audit(True)
+        if self._board.effective(self._settings.scope) is Level.HALTED and self._doomed():
+            self._begin_halt("an order that is not protective stands in a halted account")
+
+    async def _settled_steps(self) -> dict[str, Step]:
+        """What is to be done, by two readings: one alone can catch a fill between two of its own questions."""
+        await self._read(full=self._audited_s is None)
+        first = self._judge_all()
+        if not any(_acts(step) for step in first.values()):
+            return first
+        await self._read(full=True)
+        second = self._judge_all()
+        if any(_acts(step) and first.get(pair) != step for pair, step in second.items()):
+            self._wake_in(self._settings.times.settle_s / 2)
+        return {pair: step for pair, step in second.items() if first.get(pair) == step}
+
+    async def _read(self, *, full: bool) -> None:
+        started_s = self.clock.now_s()
+        was_full = await self._audit.read(
+            full=full or bool(self._orders.pairs()), awaited=self._orders.awaited()
+        )
+        if was_full:
+            for written in await self._orders.read(started_s):
+                self._settle(written)
+
+    def _told(self, reports: tuple[OrderReport, ...]) -> None:
+        """What the stream says goes into the book. It starts a look when an execution stands there without a stop."""
+        for pair in {e.pair for e in self._memory.book.take_all(reports)}:
+            instrument = self._instruments.get(pair)
+            if instrument is None:
+                continue
+            now_s = self.clock.now_s()
+            verdict = assess(self._memory.book.position(pair), self._stops(pair), instrument, now_s=now_s)
+            if isinstance(verdict, Uncovered):
+                self._watches[pair] = self._watches.get(pair, PairWatch()).suspected(now_s)
+                self._nudge_in(self._settings.times.settle_s)
+            elif isinstance(verdict, OverCovered):
+                self._nudge_in(self._settings.times.settle_s)
+
+    # -- judging ---------------------------------------------------------------------------------------------
+
+    def _stops(self, pair: str) -> list[OrderReport]:
+        return [o for o in self._memory.book.open_orders(pair) if o.order_id not in self._audit.unlisted]
+
+    def _pairs(self) -> set[str]:
+        held = {pair for pair, position in self._memory.book.positions().items() if position.net}
+        ordered = {o.pair for o in self._memory.book.open_orders() if o.pair is not None}
+        return held | ordered | set(self._watches)
+
+    def _judge_all(self) -> dict[str, Step]:
+        steps: dict[str, Step] = {}
+        for pair in sorted(self._pairs()):
+            instrument = self._instruments.get(pair)
+            if instrument is None:
+                self.log.error(
+                    "guardian.unknown_pair", pair=pair
+                )  # a claimed order of a pair outside the tree
+                continue
+            steps[pair] = self._judge(pair, instrument)
+        return steps
+
+    def _judge(self, pair: str, instrument: Instrument) -> Step:
+        book, now_s = self._memory.book, self.clock.now_s()
+        watch, verdict, step = self._watches.get(pair, PairWatch()).seen(
+            book.position(pair),
+            self._stops(pair),
+            book.entries(pair),
+            instrument,
+            self._settings.times,
+            now_s=now_s,
+            outstanding=pair in self._acting or pair in self._orders.pairs(),
+            in_flight=self._orders.in_flight(pair),
+            mark=None if self._mark is None else self._mark(pair),
+        )
+        self._watches[pair] = watch
+        self._tell(pair, verdict, step)
+        self._verdicts[pair] = (verdict, step)
+        match step:
+            case Rest(again_s=again_s) if again_s is not None:
+                self._wake_in(max(again_s, 0.001))
+            case Rest():
+                if not isinstance(verdict, Covered | Dust):
+                    self._wake_in(self._settings.times.cover_s / 4)
+            case _:
+                pass
+        return step
+
+    def _tell(self, pair: str, verdict: Verdict, step: Step) -> None:
+        before = self._verdicts.get(pair)
+        state = "abandoned" if isinstance(step, GiveUp) else _STATES[type(verdict)]
+        if before is not None and type(before[0]) is type(verdict) and not isinstance(step, GiveUp):
+            return
+        if before is None and isinstance(verdict, Covered):
+            return
+        detail = step.reason if isinstance(step, GiveUp) else ""
+        self.system.emit(
+            CoverChanged(
+                at_ns=self.clock.wall_ns(),
+                path=str(self.path),
+                pair=pair,
+                state=state,
+                qty=str(verdict.qty),
+                detail=detail,
+            )
+        )
+
+    # -- acting ----------------------------------------------------------------------------------------------
+
+    def _begin(self, pair: str, step: Step) -> None:
+        match step:
+            case Rest():
+                return
+            case GiveUp(reason=reason):
+                self.log.error("guardian.abandoned", pair=pair, reason=reason)
+                vote = Vote(f"{self.path}:abandoned", self._settings.scope, Level.HALTED, reason)
+                self._root.tell(CastVote(vote=vote))
+                self._wake_in(self._settings.times.retry_s)
+            case _:
+                self._acting.add(pair)
+                self.start_task(self._act(pair, step), f"cover {pair}")
+
+    async def _act(self, pair: str, step: Step) -> None:
+        try:
+            written = await self._orders.write(pair, step)
+        finally:
+            self._acting.discard(pair)
+        if written is not None:
+            self._settle(written)
+        self._nudge.set()
+
+    def _settle(self, written: Written) -> None:
+        watch = self._watches.get(written.pair, PairWatch())
+        if written.taken:
+            watch = watch.done(written.step)
+        elif written.fault is not None:
+            self.log.warning(
+                "guardian.refused", pair=written.pair, step=str(written.step), fault=str(written.fault)
+            )
+            watch = watch.refused(written.step, written.fault)
+        self._watches[written.pair] = watch
+
+    # -- votes and proofs ------------------------------------------------------------------------------------
+
+    def _vote(self) -> None:
+        """EMERGENCY while anything is uncovered beyond cover_s; back when nothing is."""
+        now_s = self.clock.now_s()
+        late = [
+            pair
+            for pair, watch in sorted(self._watches.items())
+            if watch.meter.uncovered
+            and watch.effort.since_s is not None
+            and now_s - watch.effort.since_s > self._settings.times.cover_s
+        ]
+        if late:
+            reason = f"{', '.join(late)} without a full stop for over {self._settings.times.cover_s} s"
+            self._root.tell(
+                CastVote(vote=Vote(str(self.path), self._settings.scope, Level.EMERGENCY, reason))
+            )
+            self._voted = True
+        elif self._voted and self._reachable:
+            self._root.tell(WithdrawVote(by=str(self.path), scope=self._settings.scope))
+            self._voted = False
+
+    def _prove_audit(self, holds: bool, reason: str = "") -> None:
+        """Told after each look and not once: the gate stands in the trading subtree, and starts after us, and often."""
+        if self._gate is None:
+            return
+        proof = Proof(name="guardian", holds=holds, at_s=self.clock.now_s(), by=str(self.path), reason=reason)
+        self._gate.tell(proof)
+
+    async def _note_stops(self) -> None:
+        """Writes down what the orders that no tracker follows have executed: the venue's lists reach back only so far,
+        and the next incarnation starts from here."""
+        records: list[Record] = []
+        for order_id in {e.order_id for e in self._audit.executed} | self._unnoted():
+            report = self._memory.book.order(order_id)
+            if report is None:
+                continue
+            state = (report.status, report.cum_qty, report.order_qty)
+            record = self._record_of(report)
+            if record is not None and self._noted.get(order_id) != state:
+                self._noted[order_id] = state
+                records.append(record)
+        if records:
+            await self._journal.note(*records, durable=False)
+
+    def _unnoted(self) -> set[str]:
+        open_ids = {o.order_id for o in self._memory.book.open_orders() if self._record_of(o) is not None}
+        return open_ids | set(self._noted)
+
+    def _record_of(self, report: OrderReport) -> Record | None:
+        """The record for an order that is ours and that no tracker follows; None for all others."""
+        book, intent_id = self._memory.book, report.cl_ord_id
+        if not book.is_ours(report.order_id):
+            return None
+        if intent_id is not None and book.intent(intent_id) is not None:
+            return (
+                Reported(intent_id=intent_id, report=report, source="query")
+                if self._memory.is_own(intent_id)
+                else None
+            )
+        parent = book.order(report.parent_id) if report.parent_id else None
+        if parent is not None and parent.cl_ord_id is not None:
+            return StopSeen(intent_id=parent.cl_ord_id, report=report)
+        return ExternalSeen(report=report)
+
+    # -- halting ---------------------------------------------------------------------------------------------
+
+    def _reducing(self) -> dict[str, Side | None]:
+        positions = self._memory.book.positions()
+        return {pair: p.reducing for pair, p in positions.items() if p.net}
+
+    def _doomed(self) -> tuple[str, ...]:
+        return to_cancel(self._audit.listed, self._reducing())
+
+    def _begin_halt(self, reason: str) -> None:
+        if not self._halting:
+            self._halting = True
+            self.start_task(self._halt(reason), "halt")
+
+    async def _halt(self, reason: str) -> None:
+        """Proves the halt for everyone who asked. Cover goes on beside it: this is a task of its own."""
+        order = HaltOrder(
+            account=self._settings.name,
+            scope=self._settings.scope,
+            reason=reason,
+            reducing=self._reducing,
+            quiet_from_s=self._quiet_from_s,
+        )
+        try:
+            answer: HaltProof | QueryFailed | HaltNotProven = await prove_halt(
+                self._desk, self._journal, order, self.clock, self.ids
+            )
+        except (QueryFailed, HaltNotProven) as error:
+            answer = error
+        finally:
+            self._halting = False
+        asked, self._halts = self._halts, []
+        for reply in asked:
+            if isinstance(answer, HaltProof):
+                reply.set(answer)
+            else:
+                reply.fail(answer)
+        self._nudge.set()
+
+    def _quiet_from_s(self) -> float:
+        """From when on no entry that was already written can still arrive at the venue."""
+        ahead_ns = self._memory.wire_until_ns() - self.clock.wall_ns()
+        if ahead_ns <= -int(self._settings.timing.skew_s * 1e9):
+            return 0.0
+        return self.clock.now_s() + ahead_ns / 1e9 + self._settings.timing.skew_s
+
+    # -- showing ---------------------------------------------------------------------------------------------
+
+    def _view(self) -> CoverView:
+        meters = [watch.meter for watch in self._watches.values()]
+        book = self._memory.book
+        return CoverView(
+            account=self._settings.name,
+            audited=self._audited_s is not None,
+            reachable=self._reachable,
+            journal_lost=self._journal.lost,
+            pairs=tuple(
+                PairCover(
+                    pair=pair,
+                    net=book.position(pair).net,
+                    average_entry=book.position(pair).average_entry,
+                    state=_STATES[type(verdict)],
+                    qty=verdict.qty,
+                    step=type(step).__name__,
+                    external_net=book.external_net(pair),
+                )
+                for pair, (verdict, step) in sorted(self._verdicts.items())
+            ),
+            external=tuple(sorted(o.order_id for o in book.external())),
+            uncovered_ms_max=max((m.uncovered_s_max for m in meters), default=0.0) * 1000,
+            uncovered_unreachable_ms=sum(m.unreachable_s for m in meters) * 1000,
+            unresolved=tuple(sorted(self._orders.pairs())),
+        )
+
+    def _wake_in(self, seconds: float) -> None:
+        at_s = self.clock.now_s() + seconds
+        self._wake_s = at_s if self._wake_s is None else min(self._wake_s, at_s)
+
+    def _nudge_in(self, seconds: float) -> None:
+        self.send_after(seconds, _LOOK_NOW)
+
+
+def _acts(step: Step) -> bool:
+    return not isinstance(step, Rest)
