@@ -1,1 +1,60 @@
+"""The actor runtime: actors on one event loop, with pykka's interface and OTP's semantics."""
 
+from allstop.actors.runtime.actor import Actor, ThreadActor
+from allstop.actors.runtime.belongings import Reply, Timer
+from allstop.actors.runtime.cell import State
+from allstop.actors.runtime.dead_letters import DeadLetter, DeadLetters
+from allstop.actors.runtime.errors import (
+    ActorDead,
+    AlreadyStarted,
+    BlockingOnLoop,
+    CallingSelf,
+    CallTimeout,
+    ControlLaneFull,
+    Fenced,
+    MailboxFull,
+    NameTaken,
+    NotOnLoop,
+    StartError,
+    StartTimeout,
+)
+from allstop.actors.runtime.future import Future
+from allstop.actors.runtime.mailbox import Mailbox, Overflow
+from allstop.actors.runtime.messages import Continue, Down, Ignore, MonitorRef, Overrun
+from allstop.actors.runtime.ref import PinnedRef, Ref
+from allstop.actors.runtime.system import ActorInfo, ActorSystem, Status
+
+__all__ = [
+    "Actor",
+    "ActorDead",
+    "ActorInfo",
+    "ActorSystem",
+    "AlreadyStarted",
+    "BlockingOnLoop",
+    "CallTimeout",
+    "CallingSelf",
+    "Continue",
+    "ControlLaneFull",
+    "DeadLetter",
+    "DeadLetters",
+    "Down",
+    "Fenced",
+    "Future",
+    "Ignore",
+    "Mailbox",
+    "MailboxFull",
+    "MonitorRef",
+    "NameTaken",
+    "NotOnLoop",
+    "Overflow",
+    "Overrun",
+    "PinnedRef",
+    "Ref",
+    "Reply",
+    "StartError",
+    "StartTimeout",
+    "State",
+    "Status",
+    "ThreadActor",
+    "Timer",
+]

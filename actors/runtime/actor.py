@@ -1,0 +1,227 @@
+"""The class that users subclass: pykka's Actor, on the event loop."""
+
+import asyncio
+from collections.abc import Coroutine
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pykka
+import structlog
+
+from allstop.actors.clock import Clock, Dice, Ids
+from allstop.actors.exits import NORMAL, Exit
+from allstop.actors.runtime.belongings import Reply, Timer
+from allstop.actors.runtime.cell import Cell
+from allstop.actors.runtime.errors import Fenced
+from allstop.actors.runtime.future import Future
+from allstop.actors.runtime.mailbox import Mailbox
+from allstop.actors.runtime.messages import MonitorRef
+from allstop.actors.runtime.thread_cell import ThreadCell
+
+if TYPE_CHECKING:
+    from allstop.actors.runtime.ref import Ref
+    from allstop.actors.runtime.system import ActorSystem
+
+
+class Actor(pykka.Actor):
+    """Something that runs, holds state or fails on its own. It handles one message at a time.
+
+    Subclass it, give it `on_receive(message)`, plain or `async`, and start it with `await system.spawn(Class, ...)`.
+    What `on_receive` returns answers a call. What it raises ends the actor (a crash), except a ReplyError in a call.
+    The constructor never waits; what the properties below give is there before it runs.
+    """
+
+    mailbox: ClassVar[Mailbox] = Mailbox()
+    cell_class: ClassVar[type[Cell]] = Cell
+    _cell: Cell
+    _log: Any = None
+
+    def __init__(self, *_args: Any, **_kwargs: Any) -> None:
+        """Nothing to do: the system binds an actor to its incarnation before the constructor runs."""
+
+    # -- who and where ---------------------------------------------------------------------------------------------
+    @property
+    def ref(self) -> "Ref":
+        """My address: it survives me."""
+        return self._cell.ref
+
+    @property
+    def path(self) -> str:
+        return self._cell.ref.path
+
+    @property
+    def incarnation(self) -> int:
+        return self._cell.incarnation
+
+    @property
+    def parent(self) -> "Ref | None":
+        return self._cell.parent
+
+    @property
+    def system(self) -> "ActorSystem":
+        return self._cell.system
+
+    @property
+    def clock(self) -> Clock:
+        return self._cell.system.clock
+
+    @property
+    def dice(self) -> Dice:
+        return self._cell.system.dice
+
+    @property
+    def ids(self) -> Ids:
+        return self._cell.system.ids
+
+    @property
+    def log(self) -> Any:
+        """A structlog logger bound to my path and incarnation, made when first used."""
+        if self._log is None:
+            self._log = structlog.get_logger("allstop").bind(actor=self.path, incarnation=self.incarnation)
+        return self._log
+
+    @property
+    def fenced(self) -> bool:
+        """True once this incarnation was killed or ended: what it still does must not count."""
+        return self._cell.ended
+
+    def check_fence(self) -> None:
+        """Raises Fenced if this incarnation was killed. Ask before an act that cannot be taken back."""
+        if self._cell.ended:
+            raise Fenced(self.path, self.incarnation)
+
+    # -- what a subclass may define --------------------------------------------------------------------------------
+    def on_start(self) -> Any:
+        """Runs first; plain or async. `spawn` returns when it is done. May return Continue(x) or Ignore()."""
+
+    def on_receive(self, message: Any) -> Any:
+        """Handles a message; plain or async. What it returns answers a call."""
+        raise NotImplementedError(f"{type(self).__name__} got {message!r} and has no on_receive")
+
+    def on_continue(self, argument: Any) -> Any:
+        """Runs before any other message after `on_start` returned Continue(argument); plain or async."""
+
+    def on_stop(self, exit_: Exit) -> Any:  # type: ignore[override]
+        """Runs when the actor ends in order, not after a crash and not on a kill; plain or async."""
+
+    def on_failure(
+        self,
+        exception_type: type[BaseException] | None,
+        exception_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Runs once after a failure, before the actor ends. Plain only: a failing actor waits for nothing."""
+
+    def format_status(self) -> Any:
+        """What reports and `get_status` may show of my state. By default nothing: state can hold keys."""
+        return None
+
+    def shown_status(self) -> Any:
+        """`format_status`, or, if that fails, a word instead of the state."""
+        try:
+            return self.format_status()
+        except Exception as error:  # noqa: BLE001 - a report must not fail
+            return f"hidden: format_status raised {type(error).__name__}"
+
+    # -- what an actor can do --------------------------------------------------------------------------------------
+    def send_after(self, delay_s: float, message: Any) -> Timer:
+        """Tells myself `message` after `delay_s`. Cancelled with this incarnation. Loop timers keep milliseconds."""
+        cell = self._cell
+        self.check_fence()
+        timer = Timer(cell, message)
+        cell.scheduler.hop(self._start_timer, timer, delay_s)
+        return timer
+
+    def _start_timer(self, timer: Timer, delay_s: float) -> None:
+        if not self._cell.ended:
+            self._cell.own().timers.add(timer)
+            timer.start(delay_s)
+
+    def monitor(self, ref: "Ref") -> MonitorRef:
+        """Sends me Down when the incarnation that runs at `ref` ends, or now if none runs. Also when a restart follows.
+
+        For an incarnation that ended before, Down carries its true exit; NOPROC only if none ever ran.
+        """
+        return self._observe(MonitorRef(ref, self._cell, final=False))
+
+    def watch(self, ref: "Ref") -> MonitorRef:
+        """Sends me Down once nothing will run at `ref` any more; restarts are not reported."""
+        return self._observe(MonitorRef(ref, self._cell, final=True))
+
+    def _observe(self, monitor: MonitorRef) -> MonitorRef:
+        self.check_fence()
+        self._cell.scheduler.hop(self.system.observe, monitor)
+        return monitor
+
+    def demonitor(self, monitor: MonitorRef) -> None:
+        """Ends a monitor or a watch. No Down of it is handled afterwards, not even one that waits already."""
+        monitor.active = False
+        self._cell.scheduler.hop(monitor.ref.forget, monitor)
+
+    def defer(self) -> Reply:
+        """In the handler of a call: it will be answered later, with `reply.set(value)` or `reply.fail(error)`."""
+        return self._cell.defer()
+
+    def start_task(self, coroutine: Coroutine[Any, Any, Any], name: str) -> "asyncio.Task[Any]":
+        """A task of this incarnation, for pumps: cancelled when it ends; an exception in it crashes the actor."""
+        if self._cell.ended:
+            coroutine.close()
+            raise Fenced(self.path, self.incarnation)
+        return self._cell.start_task(coroutine, name)
+
+    def exit(self, exit_: Exit = NORMAL) -> None:
+        """Ends me after this handler; on_stop runs."""
+        self._cell.scheduler.hop(self.system.ask_to_stop, self._cell, exit_)
+
+    # -- pykka -----------------------------------------------------------------------------------------------------
+    def stop(self) -> None:
+        """pykka's name for `exit()`."""
+        self.exit(NORMAL)
+
+    @property
+    def actor_ref(self) -> Any:
+        return self._cell.ref
+
+    @property
+    def _actor_ref(self) -> Any:  # type: ignore[override]
+        return self._cell.ref
+
+    @property
+    def actor_urn(self) -> str:  # type: ignore[override]
+        return self._cell.ref.actor_urn
+
+    @property
+    def actor_inbox(self) -> Any:  # type: ignore[override]
+        return self._cell.ref
+
+    @property
+    def actor_stopped(self) -> Any:  # type: ignore[override]
+        return self._cell.ref.actor_stopped
+
+    def __str__(self) -> str:
+        return f"{type(self).__name__} ({self.path})"
+
+    @classmethod
+    def start(cls, *_args: Any, **_kwargs: Any) -> Any:
+        """Not here: pykka starts actors into a global registry, and returns before they have started."""
+        raise RuntimeError(f"use `await system.spawn({cls.__name__}, ...)`")
+
+    @staticmethod
+    def _create_actor_inbox() -> Any:
+        raise RuntimeError("the system makes mailboxes")
+
+    @staticmethod
+    def _create_future() -> Future[Any]:
+        return Future()
+
+    def _start_actor_loop(self) -> None:
+        raise RuntimeError("the system runs actors")
+
+
+class ThreadActor(Actor):
+    """An actor whose handlers block, on a thread of its own. Its handlers are plain functions.
+
+    A thread cannot be killed: a killed ThreadActor is fenced, and named among `system.leaked` until it returns.
+    """
+
+    cell_class: ClassVar[type[Cell]] = ThreadCell

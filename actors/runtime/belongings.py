@@ -1,0 +1,85 @@
+"""What an incarnation holds and must let go when it ends: timers, tasks, monitors, replies, those who wait for its end."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from allstop.actors.exits import Exit
+from allstop.actors.runtime.messages import Call, Fired, MonitorRef
+
+if TYPE_CHECKING:
+    from allstop.actors.runtime.cell import Cell
+
+
+class Belongings:
+    """Made when an incarnation first needs one: most actors of a large system never do."""
+
+    __slots__ = ("children", "end_waiters", "monitored_by", "monitoring", "replies", "tasks", "timers")
+
+    def __init__(self) -> None:
+        self.timers: set[Timer] = set()
+        self.tasks: set[asyncio.Task[Any]] = set()
+        self.monitored_by: dict[MonitorRef, None] = {}
+        self.monitoring: dict[MonitorRef, None] = {}
+        self.replies: dict[Reply, None] = {}
+        self.children: dict[Cell, None] = {}
+        self.end_waiters: list[Callable[[Exit], None]] = []
+
+
+class Timer:
+    """A message to an actor's own self, later. It dies with the incarnation that set it."""
+
+    __slots__ = ("_cell", "_handle", "cancelled", "message")
+
+    def __init__(self, cell: "Cell", message: Any) -> None:
+        self._cell = cell
+        self._handle: asyncio.TimerHandle | None = None
+        self.message = message
+        self.cancelled = False
+
+    def start(self, delay_s: float) -> None:
+        if not self.cancelled:
+            loop = self._cell.scheduler.loop
+            self._handle = loop.call_later(
+                max(0.0, delay_s), self._fire, context=self._cell.scheduler.context
+            )
+
+    def cancel(self) -> None:
+        """The message is not handled any more, even if it is queued already. From any thread."""
+        self.cancelled = True
+        self._cell.scheduler.hop(self._forget)
+
+    def _fire(self) -> None:
+        self._cell.own().timers.discard(self)
+        if not self.cancelled:
+            self._cell.enqueue(Fired(self))
+
+    def _forget(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+        self._cell.own().timers.discard(self)
+
+
+class Reply:
+    """The answer to a call, given later. If the actor ends first, the caller gets ActorDead."""
+
+    __slots__ = ("_call", "_cell")
+
+    def __init__(self, cell: "Cell", call: Call) -> None:
+        self._cell = cell
+        self._call = call
+
+    def set(self, value: Any = None) -> None:
+        """Answers the caller. A second answer, or one after the caller gave up, is dropped. From any thread."""
+        self._cell.scheduler.hop(self._resolve, value, None)
+
+    def fail(self, error: BaseException) -> None:
+        """Answers the caller with an error; the actor lives on. From any thread."""
+        self._cell.scheduler.hop(self._resolve, None, error)
+
+    def _resolve(self, value: Any, error: BaseException | None) -> None:
+        self._cell.own().replies.pop(self, None)
+        if error is None:
+            self._call.answer(value)
+        else:
+            self._call.fail(error)

@@ -1,0 +1,562 @@
+"""One incarnation of an actor: its mailbox, its state and its life, from start to end.
+
+    starting -> running -> stopping -> ended        (stop: on_stop(exit) runs)
+                        -> failing  -> ended        (crash: on_failure runs)
+                        ----------->  ended         (kill: nothing of the actor's runs any more)
+
+The mailbox stays open until the state is ended; what it holds then becomes dead letters, its calls get ActorDead.
+A message that a thread puts into a mailbox just as it ends is found by that thread's own wake-up: an ended cell is
+idle for ever, so whoever adds to its queue schedules the cell once more and `detour` empties it. So no call is lost
+between "is it alive" and "put" (statement 253), and no sender takes a lock.
+
+A cell whose handlers are plain functions has no task; `scheduler.Scheduler.run` calls them. The first coroutine that
+a handler returns gives the cell a task for the rest of its life (serving.py).
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from enum import StrEnum
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, Final
+
+from allstop.actors.errors import ReplyError
+from allstop.actors.events import CrashReport
+from allstop.actors.exits import KILLED, NORMAL, SHUTDOWN, Exit, ExitKind, crashed
+from allstop.actors.runtime import messages as m
+from allstop.actors.runtime.belongings import Belongings, Reply, Timer
+from allstop.actors.runtime.dead_letters import DeadLetter
+from allstop.actors.runtime.entrance import accept
+from allstop.actors.runtime.errors import ActorDead, ControlLaneFull, MailboxFull
+from allstop.actors.runtime.mailbox import CONTROL_LANE_MAX, Mailbox, Overflow
+from allstop.actors.runtime.serving import serve, start_and_serve
+
+if TYPE_CHECKING:
+    from allstop.actors.runtime.actor import Actor
+    from allstop.actors.runtime.ref import Ref
+    from allstop.actors.runtime.system import ActorSystem
+
+WIND_DOWN_S: Final = (
+    5.0  # how long the tasks of an ended actor may take to see their cancellation; then they are leaks
+)
+
+
+class State(StrEnum):
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    FAILING = "failing"
+    ENDED = "ended"
+
+
+class Cell:
+    """One incarnation. Everything but `enqueue`, `wake` and `accept` belongs to the loop's thread."""
+
+    __slots__ = (
+        "actor",
+        "actor_class",
+        "belongings",
+        "calling",
+        "control",
+        "detour",
+        "exit",
+        "handling",
+        "idle",
+        "incarnation",
+        "interrupted",
+        "limit",
+        "mailbox",
+        "newest",
+        "parent",
+        "queue",
+        "receive",
+        "ref",
+        "scheduler",
+        "started",
+        "state",
+        "system",
+        "task",
+        "waiter",
+    )
+
+    def __init__(
+        self, system: "ActorSystem", ref: "Ref", actor_class: "type[Actor]", parent: "Ref | None"
+    ) -> None:
+        self.system = system
+        self.scheduler = system.scheduler
+        self.ref = ref
+        self.actor_class = actor_class
+        self.parent = parent
+        self.incarnation = ref.incarnation
+        self.mailbox: Mailbox = actor_class.mailbox
+        self.state = State.STARTING
+        self.idle = False  # until started, mail waits in the queue
+        self.queue: Any = ()  # a deque when it is first needed
+        self.limit = 0  # where the fast way in ends: 0 sends every message the slow way, through `accept`
+        self.newest: dict[Any, Any] | None = None  # CONFLATE: the newest message of each key
+        self.control: deque[Any] | None = None
+        self.actor: Any = None
+        self.receive: Callable[[Any], Any] = _not_ready
+        self.detour: Callable[[Any], None] | None = (
+            None  # where the run loop leaves a message for the task, or the end
+        )
+        self.calling: m.Call | None = None
+        self.belongings: Belongings | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.waiter: asyncio.Future[None] | None = None
+        self.handling = False  # a coroutine of the actor is suspended
+        self.interrupted = False  # we cancelled it, in order to stop
+        self.exit: Exit | None = None
+        self.started: asyncio.Future[None] | None = None
+
+    threaded = False
+
+    @property
+    def ended(self) -> bool:
+        return self.state is State.ENDED
+
+    @property
+    def path(self) -> str:
+        return self.ref.path
+
+    def own(self) -> Belongings:
+        if self.belongings is None:
+            self.belongings = Belongings()
+        return self.belongings
+
+    # -- mail ------------------------------------------------------------------------------------------------------
+    def accept(self, ref: "Ref", message: Any, *, may_park: bool = True) -> Any:
+        """The slow way in: the first message that has to wait, a full mailbox, or a mailbox with rules of its own."""
+        return accept(self, ref, message, may_park=may_park)
+
+    def enqueue(self, message: Any) -> None:
+        """Into the user lane without regard to its bound: for what is bounded elsewhere, as timers are."""
+        self.open_queue().append(message)
+        self.added()
+
+    def open_queue(self) -> "deque[Any]":
+        if self.queue.__class__ is tuple:
+            with self.system.lock:
+                if self.queue.__class__ is tuple:
+                    self.queue = deque()
+                    if self.mailbox.overflow is not Overflow.CONFLATE:
+                        self.limit = self.mailbox.capacity
+        return self.queue
+
+    def added(self) -> None:
+        """To be called after the queue got something, so that it is seen."""
+        if self.idle:
+            self.wake()
+
+    def wake(self) -> None:
+        """There is mail and the actor was idle: into the run queue with it."""
+        self.idle = False
+        self.scheduler.put((self, m.MORE))
+        if not self.scheduler.armed:
+            self.scheduler.arm()
+
+    def rest(self) -> None:
+        """The end of an activation outside the run loop."""
+        if self.detour is not None:
+            return
+        if self.queue:
+            self.wake()
+            return
+        self.idle = True
+        if self.queue and self.idle:
+            self.wake()
+
+    def post(self, message: Any) -> None:
+        """Into the control lane, which is served before the next user message."""
+        if self.state is State.ENDED:
+            return
+        if self.control is None:
+            self.control = deque()
+        if len(self.control) >= CONTROL_LANE_MAX:
+            self.crash(ControlLaneFull(f"{self.path}: {CONTROL_LANE_MAX} runtime messages wait"), message)
+            return
+        self.control.append(message)
+        self.open_queue().appendleft(m.CONTROL)
+        self.added()
+        if message.__class__ is m.Stop:
+            self.interrupt()
+
+    def interrupt(self) -> None:
+        """A stop does not wait for a suspended handler: it is cancelled, and told from a foreign cancellation by a flag."""
+        if (
+            self.task is not None
+            and self.handling
+            and not self.interrupted
+            and self.state in (State.STARTING, State.RUNNING)
+            and _current_task() is not self.task
+        ):
+            self.interrupted = True
+            self.task.cancel()
+
+    # -- handling --------------------------------------------------------------------------------------------------
+    def take_special(self, message: Any) -> bool:
+        """Handles what is not a plain message. True: the run loop must leave this cell alone (task, or ended)."""
+        result, call = self.begin(message)
+        if result is not None and result.__class__ is CoroutineType:
+            self.adopt(result, call, message)
+            return True
+        if call is not None:
+            self.finish_call(call, result)
+        return self.detour is not None
+
+    def begin(self, message: Any) -> tuple[Any, m.Call | None]:
+        """Runs the handler: gives its result, perhaps a coroutine, and the call that it answers, if one waits."""
+        kind = message.__class__
+        if kind is m.Call:
+            self.calling = message
+            try:
+                return self.begin(message.message)[0], message
+            except ReplyError as error:
+                message.fail(error)
+                return None, None
+            except BaseException as error:
+                message.fail(self.caller_error(error))
+                raise
+            finally:
+                self.calling = None
+        if kind not in m.SPECIAL:
+            return self.receive(message), None
+        return self._begin_runtime_message(kind, message), None
+
+    def _begin_runtime_message(self, kind: type[Any], message: Any) -> Any:
+        if kind is m.ControlToken:
+            return self._begin_control()
+        if kind is m.MoreToken:
+            return None
+        if kind is m.Fired:
+            return None if message.timer.cancelled else self.receive(message.timer.message)
+        if kind is m.Parked:
+            if not message.claim():
+                return None
+            message.future.set(True)
+            return self.receive(message.message)
+        if kind is m.Conflated:
+            with self.system.lock:
+                newest = (self.newest or {}).pop(message.key, _NOTHING)
+            return None if newest is _NOTHING else self.receive(newest)
+        if kind is m.Continue:
+            return self.actor.on_continue(message.argument)
+        if (
+            kind is m.ActorStop
+        ):  # pykka's: at its place in the queue, so that what came before is handled first
+            return self.stop(NORMAL)
+        return self.actor._handle_receive(message)  # a proxy's call or attribute
+
+    def _begin_control(self) -> Any:
+        if not self.control:
+            return None
+        message = self.control.popleft()
+        if message.__class__ is m.Stop:
+            return self.stop(message.exit)
+        if message.__class__ is m.TaskFailed:
+            raise message.error
+        if not message.monitor.active:
+            return None
+        message.monitor.active = False
+        if self.belongings is not None:
+            self.belongings.monitoring.pop(message.monitor, None)
+        return self.receive(message)
+
+    def finish_call(self, call: m.Call, result: Any) -> None:
+        if not call.deferred:
+            call.answer(result)
+
+    def caller_error(self, error: BaseException) -> BaseException:
+        """What a caller gets when the handler raised: the error itself, unless raising it there would end more than a call."""
+        if isinstance(error, Exception) and not isinstance(error, StopIteration | StopAsyncIteration):
+            return error
+        dead = ActorDead(self.path, self.incarnation, crashed(error))
+        dead.__cause__ = error
+        return dead
+
+    def defer(self) -> Reply:
+        call = self.calling
+        if call is None:
+            raise RuntimeError(
+                "defer() is for the handler of a call: nobody waits for an answer to a told message"
+            )
+        if call.future is None:
+            call.future = self.scheduler.loop.create_future()
+        call.deferred = True
+        reply = Reply(self, call)
+        self.own().replies[reply] = None
+        return reply
+
+    # -- starting --------------------------------------------------------------------------------------------------
+    def start_up(self) -> None:
+        """Runs on_start. If that takes time, `started` is the future that tells when it is over."""
+        try:
+            result = self.scheduler.context.run(self.actor.on_start)
+        except BaseException as error:  # noqa: BLE001 - a crash
+            self.crash(error)
+            return
+        if result.__class__ is not CoroutineType:
+            self.begin_life(result)
+            return
+        self.started = self.scheduler.loop.create_future()
+        self._take_task(start_and_serve(self, result))
+
+    def begin_life(self, result: Any) -> None:
+        """on_start is over, and this is what it returned."""
+        if self.state is not State.STARTING:
+            return
+        if result is not None:
+            if isinstance(result, m.Ignore) or result is m.Ignore:
+                self.finish(Exit(ExitKind.NORMAL, detail=m.Ignore()))
+                return
+            if not isinstance(result, m.Continue):
+                self.crash(TypeError(f"on_start may return None, Continue or Ignore, not {result!r}"))
+                return
+        self.state = State.RUNNING
+        self.receive = self.actor.on_receive
+        stashed = self.ref.empty_stash()
+        if stashed:
+            self.open_queue().extendleft(reversed(stashed))
+        if result is not None:
+            self.open_queue().appendleft(result)
+        if self.started is not None and not self.started.done():
+            self.started.set_result(None)
+        if self.task is None:
+            self.rest()
+
+    def abort(self, error: BaseException) -> None:
+        """The constructor raised."""
+        self.report(error, None)
+        self.finish(crashed(error))
+
+    # -- tasks -----------------------------------------------------------------------------------------------------
+    def adopt(self, coroutine: Any, call: m.Call | None, message: Any) -> None:
+        """A handler turned out to be asynchronous: from here on this cell has one task, which runs it and all later ones."""
+        self._take_task(serve(self, coroutine, call, message))
+
+    def _take_task(self, serving: Any) -> None:
+        self.open_queue()
+        self.detour = self._mail
+        context = self.scheduler.context.copy()
+        self.task = self.scheduler.loop.create_task(serving, name=self.path, context=context)
+
+    def _mail(self, message: Any) -> None:
+        """Mail for a cell with a task: leaves it in the queue and wakes the task."""
+        if message is not m.MORE:
+            self.open_queue().appendleft(message)
+        if self.waiter is not None and not self.waiter.done():
+            self.waiter.set_result(None)
+
+    def start_task(self, coroutine: Any, name: str) -> asyncio.Task[Any]:
+        context = self.scheduler.context.copy()
+        task = self.scheduler.loop.create_task(coroutine, name=f"{self.path}:{name}", context=context)
+        self.own().tasks.add(task)
+        task.add_done_callback(self._task_done)
+        return task
+
+    def _task_done(self, task: asyncio.Task[Any]) -> None:
+        self.own().tasks.discard(task)
+        if task.cancelled():
+            # Nobody asked this task to end, so the cancellation came from something it awaited: that is a failure.
+            error = (
+                None
+                if task.cancelling()
+                else asyncio.CancelledError(f"{task.get_name()} was cancelled from within")
+            )
+        else:
+            error = task.exception()
+        if self.state is State.RUNNING or self.state is State.STARTING:
+            if error is not None:
+                self.post(m.TaskFailed(task.get_name(), error))
+        elif self.exit is not None and not self.own().tasks:
+            self.finish(self.exit)
+
+    # -- ending ----------------------------------------------------------------------------------------------------
+    def stop(self, exit_: Exit) -> Any:
+        """Runs on_stop and ends. A coroutine if on_stop is one: whoever called awaits it as a handler."""
+        if self.state is State.STARTING or self.state is State.RUNNING:
+            self.state = State.STOPPING
+            result = self.actor.on_stop(exit_)
+            if result is not None and result.__class__ is CoroutineType:
+                return self._finish_stop(result, exit_)
+            self.wind_down(exit_)
+        return None
+
+    def asked_exit(self) -> Exit:
+        """The exit that a waiting stop asks for."""
+        return next((message.exit for message in self.control or () if message.__class__ is m.Stop), SHUTDOWN)
+
+    async def _finish_stop(self, coroutine: Any, exit_: Exit) -> None:
+        await coroutine
+        self.wind_down(exit_)
+
+    def crash(self, error: BaseException, message: Any = None) -> None:
+        """The actor failed: its on_failure runs once, while it is still known as failing; then it ends."""
+        if self.state is State.ENDED or self.state is State.FAILING:
+            return
+        self.state = State.FAILING
+        exit_ = crashed(error)
+        self.report(error, message)
+        try:
+            self.actor.on_failure(type(error), error, error.__traceback__)
+        except BaseException as second:  # noqa: BLE001 - reported
+            second.__context__ = error
+            self.report(second, message)
+        self.wind_down(exit_)
+
+    def report(self, error: BaseException, message: Any) -> None:
+        """Says what happened, as values that are rendered when somebody reads them."""
+        if not self.system.listened_to:
+            return
+        inner = message.message if isinstance(message, m.Call | m.Parked) else message
+        self.system.emit(
+            CrashReport(
+                at_ns=self.system.clock.wall_ns(),
+                path=self.path,
+                incarnation=self.incarnation,
+                actor_class=self.actor_class.__qualname__,
+                error=error,
+                last_message=None if isinstance(inner, m._Token) else inner,
+                status=self.actor.shown_status() if self.actor is not None else None,
+                mailbox_len=len(self.queue),
+                ancestors=self.ancestors(),
+            )
+        )
+
+    def ancestors(self) -> tuple[str, ...]:
+        found: list[str] = []
+        parent = self.parent
+        while parent is not None:
+            found.append(parent.path)
+            parent = parent.parent
+        return tuple(found)
+
+    def wind_down(self, exit_: Exit) -> None:
+        """Cancels what is left running; the end is told when that is over, or when it was given long enough."""
+        if self.state is State.ENDED:
+            return
+        tasks = self.belongings.tasks if self.belongings is not None else None
+        if not tasks:
+            self.finish(exit_)
+            return
+        self.exit = exit_
+        self.detour = self.detour or self._mail  # no further message is handled
+        for task in tuple(tasks):
+            task.cancel()
+        self.scheduler.loop.call_later(WIND_DOWN_S, self.finish, exit_)
+
+    def kill(self, exit_: Exit = KILLED) -> None:
+        """The fence: this incarnation counts as ended from now on, whatever it still does."""
+        if self.state is State.ENDED:
+            return
+        tasks = tuple(self.belongings.tasks) if self.belongings is not None else ()
+        own = self.task
+        self.finish(exit_)
+        for task in (*tasks, *((own,) if own is not None and own is not _current_task() else ())):
+            if not task.done():
+                task.cancel()
+                self.system.abandon(self, task)
+
+    def finish(self, exit_: Exit) -> None:
+        """The end, once: the mailbox becomes dead letters, timers and replies go, and everyone who asked is told."""
+        if self.state is State.ENDED:
+            return
+        starting = self.started is not None and not self.started.done()
+        self.state = State.ENDED
+        self.exit = exit_
+        self.detour = self.discard
+        self.limit = 0
+        self.receive = _not_ready
+        self.system.vacate(self, exit_)
+        self.drain(back_to_stash=starting)
+        if starting and self.started is not None:
+            self.started.set_result(None)
+        if self.calling is not None:
+            self.calling.fail(ActorDead(self.path, self.incarnation, exit_))
+        if self.waiter is not None and not self.waiter.done():
+            self.waiter.set_result(None)
+        if self.belongings is not None:
+            self._let_go(self.belongings, exit_)
+        if self.parent is not None:
+            parent = self.parent.cell
+            if parent.belongings is not None:
+                parent.belongings.children.pop(self, None)
+        self.system.ended(self, exit_)
+
+    def _let_go(self, belongings: Belongings, exit_: Exit) -> None:
+        for timer in tuple(belongings.timers):
+            timer.cancel()
+        for reply in tuple(belongings.replies):
+            reply.fail(ActorDead(self.path, self.incarnation, exit_))
+        for monitor in belongings.monitoring:
+            monitor.active = False
+            monitor.ref.forget(monitor)
+        for child in tuple(
+            belongings.children
+        ):  # OTP's links: the children of what was not stopped do not outlive it
+            child.kill(KILLED)
+        for monitor in tuple(belongings.monitored_by):
+            monitor.watcher.post(m.Down(monitor, self.ref, self.incarnation, exit_))
+        belongings.monitored_by.clear()
+        for tell in belongings.end_waiters:
+            tell(exit_)
+        belongings.end_waiters.clear()
+
+    # -- after the end ---------------------------------------------------------------------------------------------
+    def drain(self, *, back_to_stash: bool = False) -> None:
+        self.idle = True  # before the queue is emptied: whoever adds to it after that finds the flag
+        queue = self.queue
+        while queue:
+            try:
+                self.lose(queue.popleft(), back_to_stash=back_to_stash)
+            except IndexError:
+                return
+
+    def discard(self, message: Any) -> None:
+        self.lose(message)
+        self.drain()
+
+    def lose(self, message: Any, *, back_to_stash: bool = False, cause: Any = None) -> None:
+        """Ends the wait of a message's sender, if one waits; else makes the message a dead letter."""
+        why = cause if cause is not None else self.exit
+        match message:
+            case m.Call():
+                full = MailboxFull(self.path, self.mailbox.capacity)
+                message.fail(full if cause is not None else ActorDead(self.path, self.incarnation, self.exit))
+                return
+            case m.Parked():
+                if not message.claim():
+                    return
+                message.future.set(False)
+                message = message.message
+            case m.Conflated():
+                with self.system.lock:
+                    message = (self.newest or {}).pop(message.key, m.MORE)
+            case m.Fired() | m.Continue() | m.ActorStop() | m.ControlToken() | m.MoreToken():
+                return
+            case _:
+                pass
+        if message is m.MORE or (back_to_stash and self.ref.stash(message)):
+            return
+        self.system.dead_letters.add(DeadLetter(message, self.path, self.incarnation, why))
+
+
+class _Nothing:
+    __slots__ = ()
+
+
+_NOTHING: Final = _Nothing()
+
+
+def _not_ready(_message: Any) -> Any:
+    raise RuntimeError("this incarnation handles no messages")
+
+
+def _current_task() -> "asyncio.Task[Any] | None":
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # no loop runs on this thread
+        return None
+
+
+__all__ = ["Cell", "State", "Timer"]

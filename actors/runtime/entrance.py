@@ -1,0 +1,103 @@
+"""The slow way into a mailbox: what a full one, or one with rules of its own, does with a message."""
+
+from typing import TYPE_CHECKING, Any, assert_never
+
+from allstop.actors.runtime.errors import MailboxFull
+from allstop.actors.runtime.future import Future, on_a_loop
+from allstop.actors.runtime.mailbox import Overflow
+from allstop.actors.runtime.messages import SPECIAL, Call, Conflated, Parked
+
+if TYPE_CHECKING:
+    from allstop.actors.runtime.cell import Cell
+    from allstop.actors.runtime.ref import Ref
+
+
+def accept(cell: "Cell", ref: "Ref", message: Any, *, may_park: bool = True) -> Parked | None:
+    """Queues the message or does what the policy says. With `may_park` False a BLOCK mailbox gives back what the
+    sender must wait for, instead of parking this thread."""
+    if cell.ended:
+        return cell.system.vacancy.accept(ref, message)
+    box = cell.mailbox
+    queue = cell.open_queue()
+    if box.overflow is Overflow.CONFLATE and message.__class__ not in SPECIAL and _conflated(cell, message):
+        return None
+    parked: Parked | None = None
+    if len(queue) >= box.capacity:
+        match box.overflow:
+            case Overflow.REFUSE | Overflow.CONFLATE:
+                return _refuse(cell, message)
+            case Overflow.DROP_NEWEST:
+                cell.lose(message, cause="dropped: the mailbox was full")
+                return None
+            case Overflow.DROP_OLDEST:
+                _drop_oldest(cell)
+            case Overflow.BLOCK:
+                if message.__class__ is not Call:  # a caller waits for its answer anyway: that bounds calls
+                    message = parked = _parked(cell, message, may_park=may_park)
+            case _:
+                assert_never(box.overflow)
+    queue.append(message)
+    cell.added()
+    if parked is not None and may_park:
+        _wait(cell, parked)
+        return None
+    return parked
+
+
+def _refuse(cell: "Cell", message: Any) -> None:
+    error = MailboxFull(cell.path, cell.mailbox.capacity)
+    if message.__class__ is not Call:
+        raise error
+    message.fail(error)
+
+
+def _drop_oldest(cell: "Cell") -> None:
+    """Drops the longest waiting message of the user; what the runtime put there keeps its place."""
+    kept: list[Any] = []
+    while cell.queue:
+        try:
+            oldest = cell.queue.popleft()
+        except IndexError:
+            break
+        if oldest.__class__ in SPECIAL and oldest.__class__ is not Call:
+            kept.append(oldest)
+            continue
+        cell.lose(oldest, cause="dropped: the mailbox was full of newer messages")
+        break
+    cell.queue.extendleft(reversed(kept))
+
+
+def _parked(cell: "Cell", message: Any, *, may_park: bool) -> Parked:
+    if may_park and on_a_loop():
+        raise MailboxFull(cell.path, cell.mailbox.capacity, "; on the loop use `await ref.put(message)`")
+    return Parked(message, Future())
+
+
+def _wait(cell: "Cell", parked: Parked) -> None:
+    """Parks this thread until the actor takes the message. An actor that ends makes it a dead letter."""
+    try:
+        parked.future.get(timeout=cell.mailbox.put_timeout_s)
+    except TimeoutError:
+        if parked.claim():
+            raise MailboxFull(
+                cell.path, cell.mailbox.capacity, f" after {cell.mailbox.put_timeout_s} s"
+            ) from None
+
+
+def _conflated(cell: "Cell", message: Any) -> bool:
+    """True when the message took the place of a waiting one."""
+    key = cell.mailbox.key(message) if cell.mailbox.key is not None else None
+    if key is None:
+        return False
+    with cell.system.lock:
+        if cell.newest is None:
+            cell.newest = {}
+        if key in cell.newest:
+            cell.newest[key] = message
+            return True
+        if len(cell.queue) >= cell.mailbox.capacity:
+            return False
+        cell.newest[key] = message
+        cell.queue.append(Conflated(key))
+    cell.added()
+    return True

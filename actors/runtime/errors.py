@@ -1,0 +1,91 @@
+"""What the runtime raises. `ActorDead` and `CallTimeout` are pykka's errors too, so pykka's `except` clauses hold."""
+
+import pykka
+
+from allstop.actors.errors import AllstopError, ReplyError
+from allstop.actors.exits import Exit
+
+
+class ActorDead(AllstopError, pykka.ActorDeadError):
+    """The actor ended, or none runs at this address, so nobody will answer. `exit` says why, where it is known."""
+
+    def __init__(self, path: str, incarnation: int = 0, exit_: Exit | None = None) -> None:
+        why = f" ({exit_})" if exit_ is not None else ""
+        which = f"incarnation {incarnation} of {path}" if incarnation else path
+        super().__init__(f"{which} is not running{why}")
+        self.path = path
+        self.incarnation = incarnation
+        self.exit = exit_
+
+
+class CallTimeout(AllstopError, TimeoutError, pykka.Timeout):
+    """No answer came in time. The actor goes on; an answer that comes later is dropped."""
+
+
+class MailboxFull(ReplyError):
+    """The mailbox is at its bound and its policy refuses this message. Nothing was queued."""
+
+    def __init__(self, path: str, capacity: int, advice: str = "") -> None:
+        super().__init__(f"the mailbox of {path} is full ({capacity} messages){advice}")
+        self.path = path
+        self.capacity = capacity
+
+
+class StartError(AllstopError):
+    """The actor did not start: its constructor or `on_start` raised (see `cause`), or it ended while starting."""
+
+    def __init__(self, path: str, cause: BaseException | None = None, exit_: Exit | None = None) -> None:
+        why = (
+            f"{type(cause).__name__}: {cause}"
+            if cause is not None
+            else str(exit_ or "it ended while starting")
+        )
+        super().__init__(f"{path} did not start: {why}")
+        self.path = path
+        self.cause = cause
+        self.exit = exit_
+        self.__cause__ = cause
+
+
+class StartTimeout(StartError):
+    """`on_start` took longer than the start may take; the actor was killed."""
+
+    def __init__(self, path: str, start_timeout_s: float) -> None:
+        super().__init__(path, TimeoutError(f"on_start took longer than {start_timeout_s} s"))
+
+
+class AlreadyStarted(StartError):
+    """An actor runs at this address already: `ref`."""
+
+    def __init__(self, path: str, ref: object) -> None:
+        super().__init__(path, RuntimeError("an actor runs at this address already"))
+        self.ref = ref
+
+
+class Fenced(AllstopError):
+    """This incarnation was killed or replaced: nothing it still does may count."""
+
+    def __init__(self, path: str, incarnation: int) -> None:
+        super().__init__(f"incarnation {incarnation} of {path} is fenced")
+        self.path = path
+        self.incarnation = incarnation
+
+
+class BlockingOnLoop(AllstopError, RuntimeError):
+    """A blocking wait was tried on a thread that runs an event loop: it would stop every actor. Await instead."""
+
+
+class CallingSelf(AllstopError, RuntimeError):
+    """An actor called itself and would wait for itself: tell yourself, or call the method."""
+
+
+class ControlLaneFull(AllstopError):
+    """So many runtime messages wait that the actor cannot be serving them: it is crashed."""
+
+
+class NameTaken(ReplyError):
+    """Another actor is registered under this name."""
+
+
+class NotOnLoop(AllstopError, RuntimeError):
+    """This may be called only on the thread of the system's event loop."""

@@ -1,0 +1,42 @@
+"""How much mail may wait for an actor, and what happens to one message too many."""
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+CONTROL_LANE_MAX: Final = (
+    65_536  # a Down for every child of the largest dynamic supervisor we foresee, and room
+)
+CAPACITY: Final = 1_000  # 1,000 waiting messages of 1 ms are a second's delay: more is an outage, not a queue
+
+
+class Overflow(StrEnum):
+    """What a full mailbox does with one message more. What it drops becomes a dead letter."""
+
+    REFUSE = "refuse"  # the sender gets MailboxFull: for commands, orders above all
+    DROP_OLDEST = "drop_oldest"  # the longest waiting message gives way: for prices
+    DROP_NEWEST = "drop_newest"  # the new message is dropped
+    CONFLATE = (
+        "conflate"  # a message replaces the waiting one of the same key; full of distinct keys, it refuses
+    )
+    BLOCK = "block"  # threads are parked; on the loop `await ref.put(message)`
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """The bound of an actor's user lane. `key` is for CONFLATE; a message whose key is None is queued as it is.
+
+    `put_timeout_s` is how long BLOCK may park a sender before it gets MailboxFull.
+    """
+
+    capacity: int = CAPACITY
+    overflow: Overflow = Overflow.REFUSE
+    key: Callable[[Any], Hashable] | None = None
+    put_timeout_s: float = 5.0
+
+    def __post_init__(self) -> None:
+        if self.capacity < 1:
+            raise ValueError(f"a mailbox holds at least one message, not {self.capacity}")
+        if (self.overflow is Overflow.CONFLATE) != (self.key is not None):
+            raise ValueError("CONFLATE needs a key, and only CONFLATE takes one")

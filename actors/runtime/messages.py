@@ -1,0 +1,165 @@
+"""What travels in mailboxes besides the user's messages. A user meets Down, Continue, Ignore and MonitorRef."""
+
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from pykka import messages as pykka_messages
+
+from allstop.actors.exits import Exit
+from allstop.actors.runtime.future import Future
+
+if TYPE_CHECKING:
+    from allstop.actors.runtime.cell import Cell
+    from allstop.actors.runtime.ref import Ref
+
+
+class MonitorRef:
+    """One monitor or watch: what `monitor` gives back and `Down` carries. Compare by identity."""
+
+    __slots__ = ("active", "final", "ref", "watcher")
+
+    def __init__(self, ref: "Ref", watcher: "Cell", *, final: bool) -> None:
+        self.ref = ref
+        self.watcher = watcher
+        self.final = final  # a watch: only the end that no restart follows
+        self.active = True
+
+
+class Down(msgspec.Struct, frozen=True):
+    """The actor that you monitor ended: this incarnation of it, for this reason."""
+
+    monitor: MonitorRef
+    ref: Any  # a Ref
+    incarnation: int
+    exit: Exit
+
+
+class Continue(msgspec.Struct, frozen=True):
+    """Returned by `on_start`: `on_continue(argument)` runs before any other message."""
+
+    argument: Any = None
+
+
+class Ignore(msgspec.Struct, frozen=True):
+    """Returned by `on_start`: the actor is not wanted after all. It ends cleanly, and its start succeeded.
+
+    The ref that `spawn` then gives back is not alive, and the `detail` of its `last_exit` is an `Ignore`.
+    """
+
+
+class Overrun(msgspec.Struct, frozen=True):
+    """The `detail` of a KILLED exit after a stop that took too long. `unstopped`: something still runs behind the fence."""
+
+    unstopped: bool
+
+
+class Call:
+    """A message whose sender waits for an answer. `future` is asyncio's for a call on the loop, else ours.
+
+    `future` is None while a call runs inline: most calls are answered before anyone needs one.
+    """
+
+    __slots__ = ("deferred", "future", "message")
+
+    def __init__(self, message: Any, future: Any) -> None:
+        self.message = message
+        self.future = future
+        self.deferred = False
+
+    def answer(self, value: Any) -> None:
+        future = self.future
+        if future.__class__ is Future:
+            future.resolve(value)
+        elif future is not None and not future.done():
+            future.set_result(value)
+
+    def fail(self, error: BaseException) -> None:
+        future = self.future
+        if future.__class__ is Future:
+            future.resolve(None, error)
+        elif future is not None and not future.done():
+            future.set_exception(error)
+
+
+class Parked:
+    """A message whose sender waits until it is taken: the way BLOCK holds a sender back. Claimed exactly once."""
+
+    __slots__ = ("_claim", "future", "message")
+
+    def __init__(self, message: Any, future: Future[bool]) -> None:
+        self.message = message
+        self.future = future
+        self._claim = [True]
+
+    def claim(self) -> bool:
+        """True for the first who asks: the actor that takes the message, or the sender that gives up."""
+        try:
+            return self._claim.pop()  # atomic
+        except IndexError:
+            return False
+
+
+class Fired:
+    """A timer's message on its way: dropped if the timer is cancelled before it is handled."""
+
+    __slots__ = ("timer",)
+
+    def __init__(self, timer: Any) -> None:
+        self.timer = timer
+
+
+class Conflated(msgspec.Struct, frozen=True):
+    """Stands in the queue for the newest message of its key."""
+
+    key: Hashable
+
+
+class Stop(msgspec.Struct, frozen=True):
+    """Runtime message: run `on_stop(exit)` and end."""
+
+    exit: Exit
+
+
+class TaskFailed(msgspec.Struct, frozen=True):
+    """Runtime message: a task of this incarnation raised."""
+
+    name: str
+    error: BaseException
+
+
+class _Token:
+    __slots__ = ()
+
+
+class ControlToken(_Token):
+    """Put at the head of the user's queue so that the control lane is served next, at no cost to ordinary messages."""
+
+    __slots__ = ()
+
+
+class MoreToken(_Token):
+    """Only says that there is mail in the queue."""
+
+    __slots__ = ()
+
+
+CONTROL: Final = ControlToken()
+MORE: Final = MoreToken()
+
+# The classes that the run loop does not hand to `on_receive` as they are.
+PYKKA_PROXY: Final = frozenset(
+    (pykka_messages.ProxyCall, pykka_messages.ProxyGetAttr, pykka_messages.ProxySetAttr)
+)
+ActorStop: Final = pykka_messages._ActorStop
+SPECIAL: Final = PYKKA_PROXY | {
+    Call,
+    Parked,
+    Fired,
+    Conflated,
+    Continue,
+    Stop,
+    ControlToken,
+    MoreToken,
+    ActorStop,
+}

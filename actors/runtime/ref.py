@@ -1,0 +1,381 @@
+"""Refs: the addresses of actors. A Ref is a pykka.ActorRef, and it outlives the incarnations that run at it."""
+
+import asyncio
+from collections import deque
+from threading import get_ident
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pykka
+
+from allstop.actors.errors import ReplyError
+from allstop.actors.exits import NORMAL, Exit
+from allstop.actors.runtime.errors import ActorDead, BlockingOnLoop, CallingSelf, CallTimeout, MailboxFull
+from allstop.actors.runtime.future import Future, on_a_loop
+from allstop.actors.runtime.messages import SPECIAL, Call, MonitorRef
+
+if TYPE_CHECKING:
+    from allstop.actors.runtime.system import ActorSystem
+
+CALL_TIMEOUT_S = 5.0  # OTP's gen_server:call
+
+
+class Ref(pykka.ActorRef[Any]):
+    """An address: it exists before, between and after the incarnations of its actor, and always reaches the current one.
+
+    Inside actors: `tell`, `await call`, `await put`. From other threads: `tell`, `ask`, `stop`, `proxy`. Refs are
+    made by the system: `system.address(path)`, `await system.spawn(...)`.
+    """
+
+    __slots__ = (
+        "_cell",
+        "_had_children",
+        "_incarnation",
+        "_last_exit",
+        "_number",
+        "_parent",
+        "_path",
+        "_retired",
+        "_stash",
+        "_stash_max",
+        "_system",
+        "_watchers",
+        "actor_class",
+    )
+
+    def __init__(self, system: "ActorSystem", path: str | None, number: int = 0) -> None:
+        self._system = system
+        self._path = path
+        self._number = number
+        self._cell: Any = system.vacancy
+        self._incarnation = 0
+        self._last_exit: Exit | None = None
+        self._parent: Ref | None = None
+        self._retired = False
+        self._had_children = False
+        self._stash: deque[Any] | None = None
+        self._stash_max = 0
+        self._watchers: dict[MonitorRef, None] | None = None
+
+    # -- who -------------------------------------------------------------------------------------------------------
+    @property
+    def path(self) -> str:
+        """Where this is: "/accounts/kraken.main/guardian"."""
+        if self._path is None:
+            self._path = f"/anonymous/{self._number}"
+        return self._path
+
+    @property
+    def incarnation(self) -> int:
+        """The number of the incarnation that runs, or ran last; 0 before the first."""
+        return self._incarnation
+
+    @property
+    def last_exit(self) -> Exit | None:
+        """Why the latest ended incarnation ended."""
+        return self._last_exit
+
+    @property
+    def parent(self) -> "Ref | None":
+        return self._parent
+
+    @property
+    def system(self) -> "ActorSystem":
+        return self._system
+
+    @property
+    def cell(self) -> Any:
+        """The current incarnation, or the vacancy. For the runtime."""
+        return self._cell
+
+    @property
+    def actor_urn(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return f"urn:allstop:{self.path}"
+
+    @property
+    def actor_inbox(self) -> "Ref":  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self
+
+    @property
+    def actor_stopped(self) -> "Stopped":  # pyright: ignore[reportIncompatibleVariableOverride]
+        return Stopped(self)
+
+    def _actor_weakref(self) -> Any:  # pykka's proxies look at the actor through this
+        return self._cell.actor
+
+    def __repr__(self) -> str:
+        return f"<Ref {self.path}>"
+
+    __str__ = __repr__
+
+    def is_alive(self) -> bool:
+        """True while an incarnation runs here (also while it starts, stops or fails)."""
+        return not self._cell.ended
+
+    # -- sending ---------------------------------------------------------------------------------------------------
+    def tell(self, message: Any) -> None:
+        """Sends and goes on. From any thread; never raises because nobody runs here: that makes a dead letter.
+
+        Raises MailboxFull where the mailbox refuses; on the loop also from a full BLOCK mailbox.
+        """
+        cell = self._cell
+        if cell.idle:
+            cell.idle = False
+            scheduler = cell.scheduler
+            scheduler.put((cell, message))
+            if not scheduler.armed:
+                scheduler.arm()
+        elif len(cell.queue) < cell.limit:
+            cell.queue.append(message)
+            if cell.idle:
+                cell.wake()
+        else:
+            cell.accept(self, message)
+
+    async def put(self, message: Any) -> None:
+        """Sends, and waits until a full BLOCK mailbox took the message. Raises MailboxFull after its `put_timeout_s`."""
+        cell = self._cell
+        if cell.idle or len(cell.queue) < cell.limit:
+            self.tell(message)
+            return
+        parked = cell.accept(self, message, may_park=False)
+        if parked is None:
+            return
+        timeout_s = cell.mailbox.put_timeout_s
+        try:
+            async with asyncio.timeout(timeout_s):
+                taken = await parked.future
+        except BaseException as error:
+            if not parked.claim():
+                return  # it was taken at this very moment
+            if isinstance(error, TimeoutError):
+                raise MailboxFull(self.path, cell.mailbox.capacity, f" after {timeout_s} s") from None
+            raise
+        if not taken:
+            raise ActorDead(self.path, self._incarnation, self._last_exit)
+
+    async def call(self, message: Any, timeout_s: float = CALL_TIMEOUT_S) -> Any:
+        """Sends and waits for the answer: what the handler returns.
+
+        Raises what the handler raised, ActorDead if the actor ends first or none runs, CallTimeout after `timeout_s`.
+        An idle actor with a plain handler answers at once, within this call.
+        """
+        cell = self._cell
+        scheduler = cell.scheduler
+        if get_ident() != scheduler.thread_id:
+            return await self._call_from_afar(message, timeout_s)
+        if cell.idle and cell.detour is None and message.__class__ not in SPECIAL:
+            scheduler.inlined += 1
+            if scheduler.inlined >= scheduler.turn:  # a loop of calls that never suspend lets others run, too
+                scheduler.inlined = 0
+                await asyncio.sleep(0)
+                cell = self._cell
+            if cell.idle and cell.detour is None:
+                cell.idle = False
+                call = cell.calling = Call(message, None)
+                try:
+                    result = scheduler.context.run(cell.receive, message)
+                except BaseException as error:
+                    cell.calling = None
+                    if isinstance(error, ReplyError):
+                        cell.rest()
+                        raise
+                    cell.crash(error, message)
+                    _raise(cell.caller_error(error))
+                cell.calling = None
+                if result is not None and result.__class__ is CoroutineType:
+                    call.future = scheduler.loop.create_future()
+                    cell.adopt(result, call, message)
+                else:
+                    cell.rest()
+                    if not call.deferred:
+                        return result
+                return await self._answer(call.future, timeout_s)
+        if cell.task is not None and cell.task is asyncio.current_task():
+            raise CallingSelf(f"{self.path} called itself")
+        if cell.threaded:
+            return await self._call_from_afar(message, timeout_s)
+        future = scheduler.loop.create_future()
+        self.tell(Call(message, future))
+        return await self._answer(future, timeout_s)
+
+    async def _answer(self, future: Any, timeout_s: float) -> Any:
+        if not future.done():
+            handle = self._system.scheduler.loop.call_later(timeout_s, self._expire, future, timeout_s)
+            try:
+                return await future
+            finally:
+                handle.cancel()
+        return future.result()
+
+    def _expire(self, future: Any, timeout_s: float) -> None:
+        if not future.done():
+            future.set_exception(CallTimeout(f"{self.path} did not answer within {timeout_s} s"))
+
+    async def _call_from_afar(self, message: Any, timeout_s: float) -> Any:
+        """A call between two loops, or to an actor on a thread."""
+        future: Future[Any] = Future()
+        self.tell(Call(message, future))
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await future
+        except TimeoutError:
+            if future.done():
+                raise
+            raise CallTimeout(f"{self.path} did not answer within {timeout_s} s") from None
+
+    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
+        """pykka's ask: blocks a thread until the answer is there, or gives a Future with `block=False`.
+
+        Raises BlockingOnLoop on a thread that runs a loop, before anything is sent: `await ref.call(message)` there.
+        """
+        if block and on_a_loop():
+            raise BlockingOnLoop(
+                f"a blocking ask of {self.path} would stop the event loop: use `await ref.call(message)`"
+            )
+        future: Future[Any] = Future()
+        future.on_lost = self._lost_answer
+        try:
+            self.tell(Call(message, future))
+        except ActorDead as error:
+            future.set_exception(error)
+        return future.get(timeout=timeout) if block else future
+
+    def _lost_answer(self, error: BaseException) -> None:
+        self._system.lose_answer(self, error)
+
+    def stop(self, *, block: bool = True, timeout: float | None = None) -> Any:
+        """pykka's stop: True once the actor ended, after its on_stop; False if none ran. A permanent child comes back.
+
+        Served before waiting messages. Raises BlockingOnLoop on the loop: `await system.stop(ref)` there.
+        """
+        if block and on_a_loop():
+            raise BlockingOnLoop(
+                f"a blocking stop of {self.path} would stop the event loop: use `await system.stop(ref)`"
+            )
+        future: Future[bool] = Future()
+        self._system.scheduler.hop(self._begin_stop, future)
+        return future.get(timeout=timeout) if block else future
+
+    def _begin_stop(self, future: Future[bool]) -> None:
+        cell = self._cell
+        if cell.ended:
+            future.set(False)
+            return
+
+        def ended(_exit: Exit) -> None:
+            future.set(True)
+
+        cell.own().end_waiters.append(ended)
+        self._system.ask_to_stop(cell, NORMAL)
+
+    def proxy(self) -> pykka.ActorProxy[Any]:
+        """pykka's proxy: methods and attributes of the actor that runs now, as futures."""
+        return pykka.ActorProxy(actor_ref=self)
+
+    def pinned(self) -> "PinnedRef":
+        """The incarnation that runs now and no other: once it ended, everything sent to it raises ActorDead."""
+        if self._cell.ended:
+            raise ActorDead(self.path, self._incarnation, self._last_exit)
+        return PinnedRef(self)
+
+    # -- for the runtime -------------------------------------------------------------------------------------------
+    def stash(self, message: Any) -> bool:
+        """Keeps a message for the next incarnation, if the spec says so and there is room."""
+        if self._stash is None or self._retired or len(self._stash) >= self._stash_max:
+            return False
+        self._stash.append(message)
+        return True
+
+    def keep_while_down(self, capacity: int) -> None:
+        self._stash_max = capacity
+        if self._stash is None:
+            self._stash = deque()
+
+    def empty_stash(self) -> list[Any]:
+        messages = list(self._stash or ())
+        if self._stash is not None:
+            self._stash.clear()
+        return messages
+
+    @property
+    def pinned_down(self) -> bool:
+        """True for a ref to one incarnation."""
+        return False
+
+    def forget(self, monitor: MonitorRef) -> None:
+        if self._watchers is not None:
+            self._watchers.pop(monitor, None)
+        belongings = self._cell.belongings
+        if belongings is not None:
+            belongings.monitored_by.pop(monitor, None)
+
+
+class PinnedRef(Ref):
+    """A ref to one incarnation. It fails loudly after the end of that one, also when another runs at the address."""
+
+    __slots__ = ("_address",)
+
+    def __init__(self, ref: Ref) -> None:
+        super().__init__(ref.system, ref.path)
+        self._address = ref
+        self._cell = ref.cell
+        self._incarnation = ref.incarnation
+        self._parent = ref.parent
+        self.actor_class = ref.actor_class
+
+    @property
+    def last_exit(self) -> Exit | None:
+        return self._cell.exit if self._cell.ended else None
+
+    @property
+    def pinned_down(self) -> bool:
+        return True
+
+    @property
+    def address(self) -> Ref:
+        return self._address
+
+    @property
+    def actor_urn(self) -> str:
+        return f"urn:allstop:{self.path}#{self._incarnation}"
+
+    def __repr__(self) -> str:
+        return f"<Ref {self.path}#{self._incarnation}>"
+
+    __str__ = __repr__
+
+    def _check(self) -> None:
+        if self._cell.ended:
+            raise ActorDead(self.path, self._incarnation, self._cell.exit)
+
+    def tell(self, message: Any) -> None:
+        self._check()
+        super().tell(message)
+
+    async def put(self, message: Any) -> None:
+        self._check()
+        await super().put(message)
+
+    async def call(self, message: Any, timeout_s: float = CALL_TIMEOUT_S) -> Any:
+        self._check()
+        return await super().call(message, timeout_s)
+
+    def pinned(self) -> "PinnedRef":
+        return self
+
+
+class Stopped:
+    """What pykka keeps as a threading.Event in every actor: here made when asked for."""
+
+    __slots__ = ("_ref",)
+
+    def __init__(self, ref: Ref) -> None:
+        self._ref = ref
+
+    def is_set(self) -> bool:
+        return not self._ref.is_alive()
+
+
+def _raise(error: BaseException) -> NoReturn:
+    raise error

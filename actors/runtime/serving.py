@@ -1,0 +1,119 @@
+"""The one task of a cell whose handlers are coroutines: it serves the mailbox for as long as the incarnation lives."""
+
+import asyncio
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any
+
+from allstop.actors.errors import ReplyError
+from allstop.actors.runtime.errors import ActorDead
+from allstop.actors.runtime.messages import Call
+
+if TYPE_CHECKING:
+    from allstop.actors.runtime.cell import Cell
+
+
+async def start_and_serve(cell: "Cell", on_start: Any) -> None:
+    """Runs an asynchronous on_start, then serves."""
+    cell.handling = True
+    try:
+        result = await on_start
+        cell.handling = False
+        if not cell.ended:
+            cell.begin_life(result)
+    except GeneratorExit:
+        raise
+    except BaseException as error:  # noqa: BLE001 - a crash, or our own cancellation
+        cell.handling = False
+        if _interrupted(cell, error):
+            cell.finish(cell.asked_exit())
+        else:
+            cell.crash(error)
+    await serve(cell, None, None, None)
+
+
+async def serve(cell: "Cell", coroutine: Any, call: Call | None, message: Any) -> None:
+    """Awaits `coroutine`, the handler that is running already, and then handles one message after the other."""
+    handled = 0
+    while True:
+        if coroutine is not None:
+            await _finish_handler(cell, coroutine, call, message)
+            coroutine = call = None
+        if cell.exit is not None:  # ended, or waiting for its other tasks to end
+            return
+        if not cell.queue:
+            await _mail(cell)
+            handled = 0
+            continue
+        if handled >= cell.scheduler.batch:
+            handled = 0
+            await asyncio.sleep(0)
+            continue
+        handled += 1
+        message = cell.queue.popleft()
+        try:
+            result, call = cell.begin(message)
+        except BaseException as error:  # noqa: BLE001 - a crash, or our own cancellation
+            cell.crash(error, message)
+            continue
+        if result is not None and result.__class__ is CoroutineType:
+            coroutine = result
+        elif call is not None:
+            cell.finish_call(call, result)
+
+
+async def _finish_handler(cell: "Cell", coroutine: Any, call: Call | None, message: Any) -> None:
+    cell.calling = call
+    cell.handling = True
+    try:
+        result = await coroutine
+        if call is not None:
+            cell.finish_call(call, result)
+    except GeneratorExit:  # the loop is gone, and we with it: nothing may be awaited any more
+        raise
+    except BaseException as error:  # noqa: BLE001 - a crash, or our own cancellation
+        _fail_handler(cell, error, call, message)
+    finally:
+        cell.calling = None
+        cell.handling = False
+
+
+def _fail_handler(cell: "Cell", error: BaseException, call: Call | None, message: Any) -> None:
+    if cell.ended:  # killed: the mailbox is gone, and so are those who waited
+        return
+    if _interrupted(cell, error):
+        if call is not None:
+            call.fail(ActorDead(cell.path, cell.incarnation, cell.asked_exit()))
+        return
+    if call is not None and isinstance(error, ReplyError):
+        call.fail(error)
+        return
+    if call is not None:
+        call.fail(cell.caller_error(error))
+    cell.crash(error, message)
+
+
+def _interrupted(cell: "Cell", error: BaseException) -> bool:
+    """True for the cancellation that we asked for. Any other CancelledError is a failure like every error."""
+    if not (cell.interrupted and isinstance(error, asyncio.CancelledError)):
+        return False
+    cell.interrupted = False
+    if cell.task is not None:
+        cell.task.uncancel()
+    return True
+
+
+async def _mail(cell: "Cell") -> None:
+    """Waits until there is mail, or the end."""
+    cell.waiter = cell.scheduler.loop.create_future()
+    cell.idle = True
+    if cell.queue and cell.idle:  # a thread slipped one in after the test
+        cell.idle = False
+        cell.waiter = None
+        return
+    try:
+        await cell.waiter
+    except asyncio.CancelledError as error:
+        if not cell.ended:
+            cell.crash(error)
+    finally:
+        cell.waiter = None

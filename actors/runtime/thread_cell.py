@@ -1,0 +1,135 @@
+"""An incarnation whose handlers run on a thread of its own, because they block.
+
+Only handlers run there. Being stopped, killed and ended is decided on the loop's thread, as for every other cell; what
+the thread has to say about its own end, it hops over to say.
+"""
+
+import threading
+from collections import deque
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any
+
+from allstop.actors.exits import KILLED, Exit
+from allstop.actors.runtime.cell import Cell, State
+
+if TYPE_CHECKING:
+    from allstop.actors.runtime.actor import Actor
+    from allstop.actors.runtime.ref import Ref
+    from allstop.actors.runtime.system import ActorSystem
+
+
+class ThreadCell(Cell):
+    """`idle` stays False and `limit` 0, so that every message comes in through `accept`."""
+
+    __slots__ = ("_mail_came", "thread")
+    threaded = True
+
+    def __init__(
+        self, system: "ActorSystem", ref: "Ref", actor_class: "type[Actor]", parent: "Ref | None"
+    ) -> None:
+        super().__init__(system, ref, actor_class, parent)
+        self.queue = deque()
+        self._mail_came = threading.Event()
+        self.thread: threading.Thread | None = None
+
+    # -- on the loop -----------------------------------------------------------------------------------------------
+    def start_up(self) -> None:
+        self.started = self.scheduler.loop.create_future()
+        self._hold()
+        self.thread = threading.Thread(target=self._main, name=self.path, daemon=True)
+        self.thread.start()
+
+    def open_queue(self) -> "deque[Any]":
+        return self.queue
+
+    def rest(self) -> None:
+        self.added()
+
+    def interrupt(self) -> None:
+        """A thread cannot be interrupted: the stop is served when the handler returns, or the kill fences it."""
+
+    def kill(self, exit_: Exit = KILLED) -> None:
+        if self.state is State.ENDED:
+            return
+        super().kill(exit_)
+        if self.thread is not None and self.thread is not threading.current_thread():
+            self.system.abandon(self, self.thread)
+
+    def finish(self, exit_: Exit) -> None:
+        super().finish(exit_)
+        self._mail_came.set()
+
+    # -- from any thread -------------------------------------------------------------------------------------------
+    def added(self) -> None:
+        self._hold()
+        self._mail_came.set()
+        if self.state is State.ENDED:
+            self.drain()
+
+    def drain(self, *, back_to_stash: bool = False) -> None:
+        super().drain(back_to_stash=back_to_stash)
+        self.idle = False
+
+    def wind_down(self, exit_: Exit) -> None:
+        self.scheduler.hop(super().wind_down, exit_)
+
+    def report(self, error: BaseException, message: Any) -> None:
+        self.scheduler.hop(super().report, error, message)
+
+    def _hold(self) -> None:
+        """On a loop with virtual time: time stands still while this thread works."""
+        hold = getattr(self.scheduler.loop, "hold", None)
+        if hold is not None:
+            hold(self)
+
+    def _release(self) -> None:
+        release = getattr(self.scheduler.loop, "release", None)
+        if release is not None:
+            release(self)
+
+    # -- on the thread ---------------------------------------------------------------------------------------------
+    def _main(self) -> None:
+        try:
+            result = self.actor.on_start()
+            _refuse_coroutine(result)
+            self.scheduler.hop(self.begin_life, result)
+            while self.state is State.STARTING:
+                self._wait()
+        except BaseException as error:  # noqa: BLE001 - a crash is reported, and ends this thread
+            self.crash(error)
+        while self.state is State.RUNNING:
+            if not self.queue:
+                self._wait()
+                continue
+            try:
+                message = self.queue.popleft()
+            except IndexError:  # dropped by a sender, to make room
+                continue
+            self._handle(message)
+        self._release()
+
+    def _wait(self) -> None:
+        self._mail_came.clear()
+        if self.queue or self.state is State.ENDED:
+            return
+        self._release()
+        if self.queue:  # it came between the look and the release
+            self._hold()
+            return
+        self._mail_came.wait()
+
+    def _handle(self, message: Any) -> None:
+        try:
+            result, call = self.begin(message)
+            _refuse_coroutine(result)
+        except BaseException as error:  # noqa: BLE001 - a crash is reported, and ends this thread
+            self.crash(error, message)
+        else:
+            if call is not None:
+                self.finish_call(call, result)
+
+
+def _refuse_coroutine(result: Any) -> None:
+    if result.__class__ is CoroutineType:
+        result.close()
+        raise TypeError("a ThreadActor's handlers are plain functions: its thread runs no event loop")

@@ -1,0 +1,24 @@
+"""Which event loop a test runs on: asyncio's, or with `@pytest.mark.virtual` one whose clock jumps to the next timer."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from allstop.actors.runtime.virtual_time import VirtualTimeLoop
+
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "virtual: the test's event loop has virtual time")
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, LoopFactory]:
+    del config
+    asked = item.get_closest_marker("asyncio")
+    if asked is not None and "loop_factories" in asked.kwargs:  # pytest-asyncio's own spelling
+        return {"asyncio": asyncio.new_event_loop, "virtual": VirtualTimeLoop}
+    if item.get_closest_marker("virtual") is not None:
+        return {"virtual": VirtualTimeLoop}
+    return {"asyncio": asyncio.new_event_loop}

@@ -1,0 +1,56 @@
+import asyncio
+import time
+
+import pytest
+
+from allstop.actors.runtime.virtual_time import VirtualTimeLoop, run_virtual
+
+pytestmark = pytest.mark.virtual
+
+
+async def test_an_hour_of_timers_takes_no_real_time() -> None:
+    started = time.monotonic()
+    loop = asyncio.get_running_loop()
+    before_s = loop.time()
+    for _ in range(3600):
+        await asyncio.sleep(1.0)
+    assert loop.time() - before_s == pytest.approx(3600.0)
+    assert time.monotonic() - started < 5.0
+
+
+async def test_timers_fire_in_the_order_of_their_times() -> None:
+    order: list[int] = []
+    loop = asyncio.get_running_loop()
+    for delay in (5, 1, 3):
+        loop.call_later(delay, order.append, delay)
+    await asyncio.sleep(10)
+    assert order == [1, 3, 5]
+
+
+async def test_time_stands_still_while_a_thread_works_for_the_loop() -> None:
+    loop = asyncio.get_running_loop()
+    fired: list[float] = []
+    loop.call_later(60, lambda: fired.append(loop.time()))
+    before_s = loop.time()
+    await loop.run_in_executor(None, time.sleep, 0.05)
+    assert loop.time() == before_s
+    assert not fired
+
+
+async def test_time_moves_on_when_the_holder_lets_go() -> None:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    holder = object()
+    loop.hold(holder)
+    assert loop.held
+    loop.release(holder)
+    await asyncio.sleep(1000)
+    assert loop.time() >= 1000
+
+
+def test_run_virtual_gives_back_what_the_coroutine_returns() -> None:
+    async def day() -> str:
+        await asyncio.sleep(86_400)
+        return "done"
+
+    assert run_virtual(day()) == "done"
