@@ -104,6 +104,11 @@ class Clearances:
         for command in self._commands.values():
             command.clear = False
 
+    def about(self, subject: str) -> tuple[IntentKind, Origin, Scope] | None:
+        """Of what kind, by whom and where a committed intent or command is; None when it is not known or over."""
+        known = self._intents.get(subject) or self._commands.get(subject)
+        return None if known is None else (known.kind, known.origin, known.scope)
+
     def refusal(self, frame: OrderFrame) -> Refusal | None:
         """Why the frame may not leave, or None. Asking uses nothing up."""
         if frame.subject in self._over:

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from allstop.actors.commands import OrderView
 from allstop.actors.errors import AllstopError, Fault, Outcome, Remedy, Retry
 from allstop.actors.intents import OrderIntent
 from allstop.actors.levels import Origin, Scope
@@ -289,6 +290,33 @@ def _words(outcome: WriteOutcome) -> str | None:
             return str(fault)
         case NotSent(reason=reason) | Unknown(reason=reason):
             return reason
+
+
+def is_news(life: Life, report: OrderReport) -> bool:
+    """Whether a report says anything that is not known: streams, snapshots and queries repeat each other."""
+    if report.fill is not None and report.fill.exec_id not in life.fills:
+        return True
+    if life.report is None or life.order_id is None:
+        return True
+    if TABLE[life.state][_told_event(report)].state is not life.state:
+        return True
+    merged = life.report.merged(report)
+    ignored = ("fill", "ts_ns")
+    return any(
+        getattr(merged, f) != getattr(life.report, f) for f in merged.__struct_fields__ if f not in ignored
+    )
+
+
+def view(life: Life) -> OrderView:
+    """What others are told of the order."""
+    return OrderView(
+        intent=life.intent,
+        state=life.state,
+        report=life.report,
+        cum_qty=life.cum_qty,
+        attempts=life.attempts,
+        reason=life.reason if life.evidence is None else life.reason or life.evidence,
+    )
 
 
 def evidence_of(record: Record) -> str:

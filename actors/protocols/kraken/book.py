@@ -17,21 +17,22 @@ from allstop.actors.protocols.wire import DecodeError, number
 
 CHECKED_LEVELS: Final = 10
 DEPTHS: Final = (10, 25, 100, 500, 1000)
-LEVELS_MAX: Final = 2 * DEPTHS[-1]  # of one side while an update is applied, before it is cut to its depth
 
 
 class _Side:
     """One side, best first. Keys are prices in steps, negated for bids, so that the best is always the least."""
 
-    __slots__ = ("keys", "quantities", "shown", "sign")
+    __slots__ = ("keys", "quantities", "shown", "sign", "text")
 
     def __init__(self, sign: int) -> None:
         self.sign = sign
         self.keys: list[int] = []
         self.quantities: dict[int, int] = {}
         self.shown: dict[int, str] = {}  # what each level adds to the checksum's text
+        self.text: bytes | None = None  # the checksum's text of this side, until a level changes
 
     def put(self, key: int, quantity: int) -> None:
+        self.text = None
         if quantity == 0:
             if self.quantities.pop(key, None) is not None:
                 del self.shown[key]
@@ -46,6 +47,11 @@ class _Side:
         while len(self.keys) > depth:
             key = self.keys.pop()
             del self.quantities[key], self.shown[key]
+
+    def checked(self) -> bytes:
+        if self.text is None:
+            self.text = "".join([self.shown[key] for key in self.keys[:CHECKED_LEVELS]]).encode()
+        return self.text
 
 
 class Book:
@@ -66,9 +72,10 @@ class Book:
         if isinstance(change, BookSnapshot):
             self._bids, self._asks = _Side(-1), _Side(1)
         for side, levels in ((self._bids, bids), (self._asks, asks)):
-            for key, quantity in levels:
-                side.put(key, quantity)
-            side.cut(self.depth)
+            if levels:
+                for key, quantity in levels:
+                    side.put(key, quantity)
+                side.cut(self.depth)
 
     def _scaled(self, levels: Iterable[Level], sign: int) -> list[tuple[int, int]]:
         price_decimals, qty_decimals = self.price_decimals, self.qty_decimals
@@ -76,10 +83,7 @@ class Book:
 
     def checksum(self) -> int:
         """CRC32 over the ten best levels of each side."""
-        asks, bids = self._asks, self._bids
-        shown = [asks.shown[key] for key in asks.keys[:CHECKED_LEVELS]]
-        shown += [bids.shown[key] for key in bids.keys[:CHECKED_LEVELS]]
-        return crc32("".join(shown).encode())
+        return crc32(self._bids.checked(), crc32(self._asks.checked()))
 
     def agrees(self, change: BookSnapshot | BookUpdate) -> bool:
         """Whether the checksum that came with the change just applied is the book's. True if none came."""

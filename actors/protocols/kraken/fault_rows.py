@@ -31,7 +31,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         """A read changes nothing, so that there is nothing to look up: it is asked again, or not."""
         if self.remedy is not Remedy.LOOK:
             return self.remedy
-        return Remedy.FIX if self.reads is Retry.NEVER else Remedy.BACK
+        return Remedy.BACK if self.reads in (Retry.BACKOFF, Retry.COOLDOWN) else Remedy.FIX
 
 
 _RETRY: Final = {
@@ -95,7 +95,7 @@ EOrder:Reduce only:No position exists | ORDER | MEDIUM | NO | n/n | RESYNC | D |
 EOrder:Reduce only:Position is closed | ORDER | MEDIUM | YES | n/n | RESYNC | D | matched what it could and cancelled the rest
 EOrder:Scheduled orders limit exceeded | LIMIT | MEDIUM | NO | n/n | FIX | D |
 EOrder:Unknown position | ORDER | MEDIUM | NO | n/n | RESYNC | D K |
-EOrder:Unknown order | ORDER | MEDIUM | NO | n/q | LOOK | K C G | closed already, or never there: never "cancelled" by assumption
+EOrder:Unknown order | ORDER | MEDIUM | NO | q/n | LOOK | K C G | closed already, or never there: never "cancelled" by assumption
 EOrder:Invalid order | VALID | MEDIUM | NO | n/n | FIX | K |
 EOrder:Invalid price | VALID | MEDIUM | NO | n/n | FIX | D K C |
 EOrder:Post only order | ORDER | LOW | NO | n/n | FIX | N | it would have taken
