@@ -18,6 +18,13 @@ class Account:
         self.open: dict[str, Order] = {}
         self.stops_hold = stops_hold
 
+    def named(self, cl_ord_id: str) -> Order | None:
+        """The open order with this client id."""
+        for order in self.open.values():
+            if order.cl_ord_id == cl_ord_id:
+                return order
+        return None
+
     def balance(self, asset: str) -> Decimal:
         return self.balances.get(asset, Decimal(0))
 
@@ -39,13 +46,16 @@ class Account:
         return self.balances[asset]
 
 
-def needed(order: Order | OrderRequest, qty: Decimal, stops_hold: bool) -> tuple[str, Decimal]:
-    """The asset and the amount that an order of this remaining quantity keeps while it is open."""
+def needed(
+    order: Order | OrderRequest, qty: Decimal, stops_hold: bool, *, price: Decimal | None = None
+) -> tuple[str, Decimal]:
+    """The asset and the amount that an order of this remaining quantity keeps while it is open; at another price where
+    one is given."""
     waiting = order.waits_for_trigger if isinstance(order, Order) else order.trigger_price is not None
     asset = order.pair.base if order.side == "sell" else order.pair.quote
     if waiting and not stops_hold:
         return asset, Decimal(0)
     if order.side == "sell":
         return asset, qty
-    price = order.limit_price or order.trigger_price or Decimal(0)
+    price = price or order.limit_price or order.trigger_price or Decimal(0)
     return asset, qty * price * (1 + TAKER_FEE)

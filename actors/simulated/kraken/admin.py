@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from allstop.actors.simulated.kraken.engine import At
+from allstop.actors.simulated.kraken.at import At
 from allstop.actors.simulated.kraken.faults import KINDS, BadFault
 from allstop.actors.simulated.kraken.rest import Answer, Request
 from allstop.actors.simulated.kraken.wire import decimal_of, decode, encode

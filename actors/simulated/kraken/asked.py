@@ -3,9 +3,10 @@
 from decimal import Decimal
 from typing import Any
 
-from allstop.actors.simulated.kraken.engine import At, Refusal
+from allstop.actors.simulated.kraken.at import At
 from allstop.actors.simulated.kraken.orders import LIMIT, LIMIT_TYPES, AmendRequest, CloseTerms, OrderRequest
 from allstop.actors.simulated.kraken.pairs import PAIRS, Pair, pair_named
+from allstop.actors.simulated.kraken.refusal import Refusal
 from allstop.actors.simulated.kraken.wire import decimal_of, wall_of
 
 WS_DEADLINE_NS = 5_000_000_000  # an order without a deadline has 5 s

@@ -6,14 +6,21 @@ cross rests until the tape moves through it; a stop waits for the last trade. Ea
 """
 
 import copy
-import re
 from collections.abc import Callable, Iterable
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from allstop.actors.simulated.kraken.accounts import MAKER_FEE, TAKER_FEE, Account, needed
+from allstop.actors.simulated.kraken.at import At
+from allstop.actors.simulated.kraken.checks import (
+    check_amend,
+    check_deadline,
+    check_mode,
+    check_order,
+    walked,
+)
 from allstop.actors.simulated.kraken.counters import (
     ADD_COST,
     AMEND_COST,
@@ -26,32 +33,17 @@ from allstop.actors.simulated.kraken.counters import (
 from allstop.actors.simulated.kraken.market import Market
 from allstop.actors.simulated.kraken.orders import (
     LIMIT,
-    LIMIT_TYPES,
     MARKET,
-    ORDER_TYPES,
-    TRIGGERED_TYPES,
     AmendRequest,
     Execution,
     Order,
     OrderRequest,
     opposite,
 )
+from allstop.actors.simulated.kraken.refusal import Refusal
 from allstop.actors.simulated.kraken.wire import Codes
 
-CL_ORD_ID = re.compile(r"^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32}|[\x21-\x7e]{1,18})$")
 BATCH_CANCEL_MAX = 50
-DEADLINE_MAX_NS = 60_000_000_000
-
-
-class At(NamedTuple):
-    """A moment: seconds on a clock that never steps, and the wall's nanoseconds."""
-
-    now_s: float
-    wall_ns: int
-
-
-class Refusal(Exception):
-    """The venue says no, in its own words."""
 
 
 class Happened(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +63,13 @@ class LimitBroken(msgspec.Struct, frozen=True, kw_only=True):
     who: str
     wall_ns: int
     detail: str = ""
+
+
+OnPosition = Callable[[str, str, Decimal, Decimal, int], None]  # account, symbol, position, cover, wall_ns
+
+
+def _nobody_listens(_account: str, _symbol: str, _position: Decimal, _cover: Decimal, _wall_ns: int) -> None:
+    return
 
 
 class Engine:
@@ -99,7 +98,7 @@ class Engine:
         self.accepted_ids: dict[tuple[str, str], list[str]] = {}
         self.switch_at: dict[str, At] = {}  # CancelAllOrdersAfter, by account
         self.positions: dict[tuple[str, str], Decimal] = {}
-        self.on_position: Callable[[str, str, Decimal, Decimal, int], None] = lambda *_: None
+        self.on_position: OnPosition = _nobody_listens
         self.refuse_closes = 0  # how many conditional closes the venue shall refuse (a fault)
         self._codes = codes
         self._counters: dict[tuple[str, str], Counter] = {}
@@ -109,10 +108,11 @@ class Engine:
     def add(self, account_name: str, request: OrderRequest, at: At) -> Order:
         """Takes an order and matches it at once. Raises Refusal."""
         account = self.accounts[account_name]
-        self._admit_mode(request)
-        _within_deadline(request.deadline_ns, at)
+        check_mode(self.status, request)
+        check_deadline(request.deadline_ns, at)
         self._count(account_name, request.pair.symbol, ADD_COST, at)
-        self._check(account, request, at)
+        check_order(request, account, self.markets[request.pair.symbol])
+        self._room(account, request, at)
         if request.validate:
             return self._record(account, request, at, parent_id=None, kept=False)
         order = self._record(account, request, at, parent_id=None, kept=True)
@@ -138,11 +138,11 @@ class Engine:
             raise Refusal("EService:Unavailable")
         if self.status == "cancel_only":
             raise Refusal("EService:Market in cancel_only mode")
-        _within_deadline(request.deadline_ns, at)
+        check_deadline(request.deadline_ns, at)
         order = self._find(account_name, request.order_id, request.cl_ord_id)
         age_s = at.now_s - order.touched_s
         self._count(account_name, order.pair.symbol, AMEND_COST + penalty(AMEND_PENALTY, age_s), at)
-        self._check_amend(order, request)
+        check_amend(request, order, self.accounts[account_name], self.markets[order.pair.symbol])
         amend_id = self._codes.new("T")
         if request.qty is not None and request.qty <= order.filled:
             order.note("amended", at.wall_ns, qty=str(request.qty))
@@ -182,22 +182,15 @@ class Engine:
             try:
                 order = self._find(account_name, one, None)
             except Refusal:
-                order = self._open_with_client_id(account_name, one)
+                order = self.accounts[account_name].named(one)
             if order is not None and order not in found:
                 found.append(order)
-        for order in found:
-            counter = self.counter(account_name, order.pair.symbol)
-            counter.add(penalty(CANCEL_PENALTY, at.now_s - order.touched_s), at.now_s)
-            self._end(order, "canceled", "User requested", at)
-        return len(found)
+        return self._end_all(account_name, found, at)
 
-    def cancel_all(self, account_name: str, at: At, reason: str = "User requested") -> int:
+    def cancel_all(self, account_name: str, at: At) -> int:
         """Cancels every open order, untriggered stops included."""
         self._cancel_admitted()
-        found = list(self.accounts[account_name].open.values())
-        for order in found:
-            self._end(order, "canceled", reason, at)
-        return len(found)
+        return self._end_all(account_name, list(self.accounts[account_name].open.values()), at)
 
     def cancel_all_after(self, account_name: str, timeout_s: int, at: At) -> At | None:
         """Arms the switch, or disarms it with 0; when it will fire."""
@@ -267,18 +260,7 @@ class Engine:
         happened, self.happened = self.happened, []
         return happened
 
-    # -- checks --------------------------------------------------------------------------------------------------
-
-    def _admit_mode(self, request: OrderRequest) -> None:
-        match self.status:
-            case "maintenance":
-                raise Refusal("EService:Unavailable")
-            case "cancel_only":
-                raise Refusal("EService:Market in cancel_only mode")
-            case "post_only" if not (request.post_only and request.order_type == LIMIT):
-                raise Refusal("EService:Market in post_only mode")
-            case _:
-                return
+    # -- counting and finding --------------------------------------------------------------------------------------
 
     def _cancel_admitted(self) -> None:
         if self.status == "maintenance":
@@ -290,105 +272,35 @@ class Engine:
             return
         if not counter.admits(cost, at.now_s):
             detail = f"{symbol} at {counter.at(at.now_s):.2f} of {counter.maximum:g}, asked {cost:g}"
-            self.broken.append(
-                LimitBroken(kind="engine_rate", who=account, wall_ns=at.wall_ns, detail=detail)
-            )
+            self._broke("engine_rate", account, at, detail)
             raise Refusal("EOrder:Rate limit exceeded")
         counter.add(cost, at.now_s)
 
-    def _check(self, account: Account, request: OrderRequest, at: At) -> None:
-        pair = request.pair
-        if request.side not in ("buy", "sell"):
-            raise Refusal("EGeneral:Invalid arguments:type")
-        if request.order_type not in ORDER_TYPES:
-            raise Refusal("EGeneral:Invalid arguments:ordertype")
-        if request.time_in_force not in ("gtc", "ioc", "gtd"):
-            raise Refusal("EGeneral:Invalid arguments:timeinforce")
-        _check_qty(request.qty, pair.lot, pair.min_qty)
-        self._check_prices(request)
-        if request.reduce_only:
-            raise Refusal("EOrder:Reduce only:No position exists")  # there is no margin here: spot only
-        price = request.limit_price or request.trigger_price or self._touch(request)
-        if price is not None and price * request.qty < pair.min_cost:
-            raise Refusal("EOrder:Cost minimum not met")
-        if request.cl_ord_id is not None:
-            if not CL_ORD_ID.match(request.cl_ord_id) or request.userref:
-                raise Refusal("EGeneral:Invalid arguments:cl_ord_id")
-            if self._open_with_client_id(account.name, request.cl_ord_id) is not None:
-                raise Refusal("EGeneral:Invalid arguments:cl_ord_id")
-        if sum(order.pair == pair for order in account.open.values()) >= self.limits.open_orders:
-            self.broken.append(
-                LimitBroken(kind="open_orders", who=account.name, wall_ns=at.wall_ns, detail=pair.symbol)
-            )
+    def _room(self, account: Account, request: OrderRequest, at: At) -> None:
+        if sum(order.pair == request.pair for order in account.open.values()) >= self.limits.open_orders:
+            self._broke("open_orders", account.name, at, request.pair.symbol)
             raise Refusal("EOrder:Orders limit exceeded")
-        if request.post_only and self.markets[pair.symbol].takes(request.side, request.limit_price):
-            raise Refusal("EOrder:Post only order")
-        self._check_funds(account, request)
 
-    def _check_prices(self, request: OrderRequest) -> None:
-        for wanted, price in (
-            (request.order_type in LIMIT_TYPES, request.limit_price),
-            (request.order_type in TRIGGERED_TYPES, request.trigger_price),
-        ):
-            if wanted != (price is not None):
-                raise Refusal("EGeneral:Invalid arguments:price")
-        close = request.close
-        prices = [request.limit_price, request.trigger_price]
-        if close is not None:
-            if close.order_type not in ORDER_TYPES - {MARKET}:
-                raise Refusal("EGeneral:Invalid arguments:close[ordertype]")
-            if (close.order_type in LIMIT_TYPES) != (close.limit_price is not None):
-                raise Refusal("EGeneral:Invalid arguments:close[price]")
-            if (close.order_type in TRIGGERED_TYPES) != (close.trigger_price is not None):
-                raise Refusal("EGeneral:Invalid arguments:close[price]")
-            prices += [close.limit_price, close.trigger_price]
-        for price in prices:
-            _check_price(price, request.pair.tick)
-
-    def _check_funds(self, account: Account, request: OrderRequest) -> None:
-        asset, amount = needed(request, request.qty, account.stops_hold)
-        if request.side == "buy" and request.order_type == MARKET:
-            levels = self.markets[request.pair.symbol].takes("buy", None)
-            amount = sum((p * q for p, q in _walked(levels, request.qty)), Decimal(0)) * (1 + TAKER_FEE)
-        if amount > account.free(asset):
-            raise Refusal("EOrder:Insufficient funds")
-
-    def _check_amend(self, order: Order, request: AmendRequest) -> None:
-        if request.qty is None and request.limit_price is None and request.trigger_price is None:
-            raise Refusal("EGeneral:Invalid arguments")
-        if request.limit_price is not None and order.order_type not in LIMIT_TYPES:
-            raise Refusal("EGeneral:Invalid arguments:limit_price")
-        if request.trigger_price is not None and not order.waits_for_trigger:
-            raise Refusal("EGeneral:Invalid arguments:trigger_price")
-        for price in (request.limit_price, request.trigger_price):
-            _check_price(price, order.pair.tick)
-        if request.qty is not None and request.qty > order.filled:
-            _check_qty(request.qty, order.pair.lot, order.pair.min_qty)
-            account = self.accounts[order.account]
-            asset, amount = needed(order, request.qty - order.filled, account.stops_hold)
-            if amount > account.free(asset, without=order):
-                raise Refusal("EOrder:Insufficient funds")
-        if request.post_only and self.markets[order.pair.symbol].takes(order.side, request.limit_price):
-            raise Refusal("EOrder:Post only order")
-
-    def _touch(self, request: OrderRequest) -> Decimal | None:
-        market = self.markets[request.pair.symbol]
-        best = market.best_ask() if request.side == "buy" else market.best_bid()
-        return best[0] if best else None
+    def _broke(self, kind: str, who: str, at: At, detail: str) -> None:
+        self.broken.append(LimitBroken(kind=kind, who=who, wall_ns=at.wall_ns, detail=detail))
 
     def _find(self, account: str, order_id: str | None, cl_ord_id: str | None) -> Order:
         order = self.orders.get(order_id) if order_id else None
         if order_id is None and cl_ord_id is not None:
-            order = self._open_with_client_id(account, cl_ord_id)
+            order = self.accounts[account].named(cl_ord_id)
         if order is None or order.account != account or not order.open:
             raise Refusal("EOrder:Unknown order")
         return order
 
-    def _open_with_client_id(self, account: str, cl_ord_id: str) -> Order | None:
-        for order in self.accounts[account].open.values():
-            if order.cl_ord_id == cl_ord_id:
-                return order
-        return None
+    def _end_all(self, account: str, orders: Iterable[Order], at: At) -> int:
+        """Cancels a batch: counted, but never refused for the count."""
+        ended = 0
+        for order in orders:
+            cost = penalty(CANCEL_PENALTY, at.now_s - order.touched_s)
+            self.counter(account, order.pair.symbol).add(cost, at.now_s)
+            self._end(order, "canceled", "User requested", at)
+            ended += 1
+        return ended
 
     # -- making, matching and ending ------------------------------------------------------------------------------
 
@@ -450,7 +362,7 @@ class Engine:
             self._trigger(order, market.last, at)
             if not order.open:
                 return
-        fills = _walked(market.takes(order.side, order.works_limit), order.remaining)
+        fills = walked(market.takes(order.side, order.works_limit), order.remaining)
         if order.works_limit is not None and order.rests and fills:
             # The market came to it: it gives its own price, once, as maker.
             fills = [(order.works_limit, sum((qty for _, qty in fills), Decimal(0)))]
@@ -557,42 +469,6 @@ class Engine:
         if order.order_type in ("stop-loss", "stop-loss-limit") or order.order_type == MARKET:
             return True
         return self.limits_cover and order.order_type == LIMIT
-
-
-def _walked(levels: Iterable[tuple[Decimal, Decimal]], qty: Decimal) -> list[tuple[Decimal, Decimal]]:
-    """How a quantity is met by levels: (price, quantity) of each fill, best first."""
-    fills = []
-    for price, offered in levels:
-        if qty <= 0:
-            break
-        fills.append((price, min(offered, qty)))
-        qty -= offered
-    return fills
-
-
-def _within_deadline(deadline_ns: int | None, at: At) -> None:
-    if deadline_ns is None:
-        return
-    if at.wall_ns > deadline_ns:
-        raise Refusal("EService:Deadline elapsed")
-    if deadline_ns > at.wall_ns + DEADLINE_MAX_NS:
-        raise Refusal("EGeneral:Invalid arguments:deadline")
-
-
-def _check_qty(qty: Decimal, lot: Decimal, minimum: Decimal) -> None:
-    if qty <= 0 or qty % lot:
-        raise Refusal("EGeneral:Invalid arguments:volume")
-    if qty < minimum:
-        raise Refusal("EOrder:Order minimum not met")
-
-
-def _check_price(price: Decimal | None, tick: Decimal) -> None:
-    if price is None:
-        return
-    if price <= 0:
-        raise Refusal("EOrder:Invalid price")
-    if price % tick:
-        raise Refusal("EOrder:Tick size check failed")
 
 
 def _terms(order: Order) -> dict[str, str]:

@@ -4,6 +4,7 @@
 WebSocket names it (AddOrder, add_order); left out, it is any.
 """
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +40,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "post_only": {"s": 0.0},
     "online": {},
     "refuse_connects": {"s": None},
+    "slam": {"s": None},  # connections are let in and dropped at once
     "cut": {"private": None},  # drops every WebSocket connection of this face now
     "expire_tokens": {},
     "refuse_closes": {"n": 1},  # the next conditional closes are cancelled for want of funds
@@ -48,7 +50,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "print": {"symbol": None, "price": None},  # a public trade at this price: stops trigger on it
     "unreachable": {"s": None},  # a note for the truth: a proxy keeps the client away
 }
-ERRORS_WITH_N = frozenset({"drop_reply", "delay", "http_520", "error", "invalid_nonce"})
+CALL_FAULTS = frozenset({"drop_reply", "delay", "http_520", "error", "invalid_nonce"})
 
 
 class BadFault(ValueError):
@@ -80,6 +82,7 @@ class Faults:
         self._armed: list[_Armed] = []
         self._silent_until_s: dict[str, float] = {}
         self.refused_until_s = 0.0
+        self.slammed_until_s = 0.0
 
     def arm(self, kind: str, fields: dict[str, Any]) -> None:
         self._armed.append(_Armed(kind, fields, int(fields.get("n", 1))))
@@ -92,7 +95,9 @@ class Faults:
 
     def plan(self, method: str) -> CallPlan:
         """What the armed faults make of a call of this method; spends one of the first that fits."""
-        armed = self._take(ERRORS_WITH_N, lambda fields: fields["method"] in ("", plain(method)))
+        if plain(method) in ("", "ping"):
+            return CallPlan()  # no fault is meant for these, and they would use up those that name no method
+        armed = self._take(CALL_FAULTS, lambda fields: fields["method"] in ("", plain(method)))
         if armed is None:
             return CallPlan()
         executed = bool(armed.fields.get("executed", False))
@@ -120,9 +125,9 @@ class Faults:
     def clear(self) -> None:
         self._armed.clear()
         self._silent_until_s.clear()
-        self.refused_until_s = 0.0
+        self.refused_until_s = self.slammed_until_s = 0.0
 
-    def _take(self, kinds: Any, fits: Any) -> _Armed | None:
+    def _take(self, kinds: Collection[str], fits: Callable[[dict[str, Any]], bool]) -> _Armed | None:
         for armed in self._armed:
             if armed.kind in kinds and fits(armed.fields):
                 armed.left -= 1

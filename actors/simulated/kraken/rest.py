@@ -1,14 +1,15 @@
 """The REST face: one request in, one answer out. Authentication, permissions and the call counter come first."""
 
 import json
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
 from allstop.actors.simulated.kraken import rest_private, rest_public
-from allstop.actors.simulated.kraken.engine import At, LimitBroken, Refusal
+from allstop.actors.simulated.kraken.at import At
+from allstop.actors.simulated.kraken.engine import LimitBroken
+from allstop.actors.simulated.kraken.refusal import Refusal
 from allstop.actors.simulated.kraken.signing import ApiKey, same, signature
 from allstop.actors.simulated.kraken.wire import decode, encode
 
@@ -83,6 +84,8 @@ def _private(venue: "KrakenVenue", request: Request, path: str, name: str, at: A
         call = rest_private.CALLS.get(name)
         if call is None:
             raise Refusal("EGeneral:Unknown method")
+        if venue.engine.status == "maintenance" and name != "GetApiKeyInfo":
+            raise Refusal("EService:Unavailable")
         if call.permissions and not call.permissions & key.permissions:
             raise Refusal("EGeneral:Permission denied")
         _counted(venue, key, call.cost, at)
@@ -152,6 +155,3 @@ def _counted(venue: "KrakenVenue", key: ApiKey, cost: float, at: At) -> None:
         counter.add(min(cost, max(0.0, counter.maximum + 1 - counter.at(at.now_s))), at.now_s)
         raise Refusal("EAPI:Rate limit exceeded")
     counter.add(cost, at.now_s)
-
-
-Handler = Callable[["KrakenVenue", dict[str, Any], At], object]

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from allstop.actors.simulated.kraken.asked import amount, decimal_of, rest_amend, rest_order
-from allstop.actors.simulated.kraken.engine import At, Refusal
+from allstop.actors.simulated.kraken.at import At
 from allstop.actors.simulated.kraken.orders import LIMIT, Execution, Order, described, described_close
 from allstop.actors.simulated.kraken.pairs import ASSETS, PAIRS
+from allstop.actors.simulated.kraken.refusal import Refusal
 from allstop.actors.simulated.kraken.signing import ApiKey
 from allstop.actors.simulated.kraken.wire import fixed, rfc3339_seconds, unix
 
@@ -127,7 +128,7 @@ def _closed_orders(venue: "KrakenVenue", key: ApiKey, params: dict[str, Any], _a
     ]
     start, end = _bound(venue, params.get("start")), _bound(venue, params.get("end"))
     by = str(params.get("closetime", "both"))
-    picked = []
+    picked: list[Order] = []
     for order in _asked_for(closed, params):
         times = {"open": [order.opened_ns], "close": [order.closed_ns]}.get(
             by, [order.opened_ns, order.closed_ns]

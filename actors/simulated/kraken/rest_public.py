@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from allstop.actors.simulated.kraken.asked import pair_of
-from allstop.actors.simulated.kraken.engine import At, Refusal
+from allstop.actors.simulated.kraken.at import At
 from allstop.actors.simulated.kraken.market import Market
 from allstop.actors.simulated.kraken.pairs import ASSETS, PAIRS, Pair
+from allstop.actors.simulated.kraken.refusal import Refusal
 from allstop.actors.simulated.kraken.wire import decimal_of, fixed, rfc3339_seconds, unix
 
 if TYPE_CHECKING:

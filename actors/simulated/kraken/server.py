@@ -15,7 +15,7 @@ from websockets.http11 import Response as WsResponse
 
 from allstop.actors.clock import Clock, SystemClock
 from allstop.actors.simulated.kraken import admin, rest, stream
-from allstop.actors.simulated.kraken.engine import At
+from allstop.actors.simulated.kraken.at import At
 from allstop.actors.simulated.kraken.http_server import HttpServer
 from allstop.actors.simulated.kraken.rest import Answer, Request
 from allstop.actors.simulated.kraken.stream import Connection

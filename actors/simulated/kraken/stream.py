@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from allstop.actors.simulated.kraken import private, public
 from allstop.actors.simulated.kraken.asked import ws_amend, ws_order, ws_pair
-from allstop.actors.simulated.kraken.engine import At, Happened, Refusal
+from allstop.actors.simulated.kraken.at import At
+from allstop.actors.simulated.kraken.engine import Happened
 from allstop.actors.simulated.kraken.orders import Order
+from allstop.actors.simulated.kraken.refusal import Refusal
 from allstop.actors.simulated.kraken.wire import decimal_of, decode, encode, rfc3339, rfc3339_seconds
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ PUBLIC_CHANNELS = ("book", "ticker", "trade")
 PRIVATE_CHANNELS = ("executions", "balances")
 HEARTBEAT_S = 1.0
 SNAP_TRADES = 50
+IDLE_S = 60.0
 OUT_MAX = 20_000  # frames that wait for a client: minutes of every channel of every pair
 
 
@@ -124,6 +127,14 @@ def heartbeats(venue: "KrakenVenue", at: At) -> None:
             said(venue, connection, "heartbeat", public.HEARTBEAT, at)
 
 
+def idle_cut(venue: "KrakenVenue", at: At) -> None:
+    """A connection that has subscribed to nothing within about a minute is closed."""
+    for connection in list(venue.connections.values()):
+        if not connection.subscriptions and at.now_s - connection.opened.now_s >= IDLE_S:
+            connection.cut = True
+            venue.has_output(connection)
+
+
 # -- requests ------------------------------------------------------------------------------------------------------
 
 
@@ -203,6 +214,8 @@ def _account(
 ) -> str:
     if not connection.private:
         raise Refusal("EGeneral:Permission denied")
+    if venue.engine.status == "maintenance":
+        raise Refusal("EService:Unavailable")
     key = venue.token_key(connection, params.get("token"), at)
     if permission and permission not in key.permissions:
         raise Refusal("EGeneral:Permission denied")

@@ -1,12 +1,16 @@
 """Writes down what really happened at a simulated Kraken, as plain data."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from allstop.actors.simulated.kraken.engine import At
+from allstop.actors.simulated.kraken.at import At
 from allstop.actors.simulated.kraken.orders import Execution, Order
+from allstop.actors.simulated.kraken.pairs import PAIRS
 
 if TYPE_CHECKING:
     from allstop.actors.simulated.kraken.venue import KrakenVenue
+
+Value = TypeVar("Value")
 
 
 def told_truth(venue: "KrakenVenue", at: At) -> dict[str, Any]:
@@ -22,6 +26,7 @@ def told_truth(venue: "KrakenVenue", at: At) -> dict[str, Any]:
         "executions": [execution_truth(one) for one in engine.executions],
         "duplicates": {client_id: ids for (_, client_id), ids in engine.accepted_ids.items() if len(ids) > 1},
         "positions": _by_account(engine.positions, str),
+        "pairs": {s: {"min_qty": str(p.min_qty), "tick": str(p.tick)} for s, p in PAIRS.items()},
         "cover": _by_account(venue.meters, lambda meter: meter.told(at.wall_ns)),
         "balances": {
             name: {asset: str(value) for asset, value in account.balances.items()}
@@ -92,7 +97,9 @@ def execution_truth(one: Execution) -> dict[str, Any]:
     }
 
 
-def _by_account(values: dict[tuple[str, str], Any], told: Any) -> dict[str, dict[str, Any]]:
+def _by_account(
+    values: dict[tuple[str, str], Value], told: Callable[[Value], Any]
+) -> dict[str, dict[str, Any]]:
     accounts: dict[str, dict[str, Any]] = {}
     for (account, symbol), value in values.items():
         accounts.setdefault(account, {})[symbol] = told(value)

@@ -13,12 +13,14 @@ import msgspec
 
 from allstop.actors.simulated.kraken import public, rest, stream
 from allstop.actors.simulated.kraken.accounts import Account
+from allstop.actors.simulated.kraken.at import At
 from allstop.actors.simulated.kraken.counters import TIERS, ConnectLedger, Counter, Tier
 from allstop.actors.simulated.kraken.cover import CoverMeter
-from allstop.actors.simulated.kraken.engine import At, Engine, LimitBroken, Refusal
+from allstop.actors.simulated.kraken.engine import Engine, LimitBroken
 from allstop.actors.simulated.kraken.faults import BadFault, CallPlan, Faults, checked
 from allstop.actors.simulated.kraken.market import Market
 from allstop.actors.simulated.kraken.pairs import PAIRS, Pair
+from allstop.actors.simulated.kraken.refusal import Refusal
 from allstop.actors.simulated.kraken.signing import ApiKey, make_key
 from allstop.actors.simulated.kraken.stream import Connection
 from allstop.actors.simulated.kraken.tape import TapeFrame, still_tape, tape_for
@@ -59,6 +61,7 @@ class KrakenVenue:
         self.tape = tuple(tape)
         self.tapes = {s: tape_for(p, self.tape) if self.tape else still_tape(p) for s, p in PAIRS.items()}
         self.begun_ns = wall_ns
+        self.rounds = 0  # how often it was reset: a shell begins its feed again
         self.faults = Faults()
         self.connects = ConnectLedger(self.settings.connects_max)
         self._build(wall_ns)
@@ -140,6 +143,7 @@ class KrakenVenue:
         connection = Connection(number=number, private=private, ip=ip, opened=at, last_out_s=at.now_s)
         self.connections[number] = connection
         stream.said(self, connection, "status", public.status_frame(self.engine.status, number), at)
+        connection.cut = at.now_s < self.faults.slammed_until_s
         return connection
 
     def ws_frame(self, connection: Connection, text: str, at: At) -> list[dict[str, Any]]:
@@ -168,7 +172,8 @@ class KrakenVenue:
         market = self.engine.markets[symbol]
         before = (market.best_bid(), market.best_ask())
         printed = market.play(frame, at.wall_ns)
-        stream.spread(self, "book", symbol, public.book_frame(market, frame, at.wall_ns), at)
+        if self._watched("book", symbol):
+            stream.spread(self, "book", symbol, public.book_frame(market, frame, at.wall_ns), at)
         if printed is not None:
             stream.spread(self, "trade", symbol, public.trade_frame(symbol, [printed], "update"), at)
         self._ticker(market, at, bbo=printed is None and before != (market.best_bid(), market.best_ask()))
@@ -182,6 +187,7 @@ class KrakenVenue:
         self._reachability(at)
         self.engine.tick(at)
         stream.heartbeats(self, at)
+        stream.idle_cut(self, at)
         self._settle(at)
 
     def take_output(self) -> list[Connection]:
@@ -200,6 +206,7 @@ class KrakenVenue:
         self.faults.clear()
         self._build(at.wall_ns)
         self.begun_ns = at.wall_ns
+        self.rounds += 1
         for key in self.keys.values():
             key.nonce = nonces[key.key]
         self._output = old
@@ -258,6 +265,8 @@ class KrakenVenue:
                 self.faults.silence(str(fields["channel"]), at.now_s + float(fields["s"]))
             case "refuse_connects":
                 self.faults.refused_until_s = at.now_s + float(fields["s"])
+            case "slam":
+                self.faults.slammed_until_s = at.now_s + float(fields["s"])
             case "unreachable":
                 self._unreachable_until_s = at.now_s + float(fields["s"])
             case "cut":
@@ -349,9 +358,12 @@ class KrakenVenue:
             meter.reachable(self._reachable, wall_ns)
         meter.measured(position, cover, wall_ns)
 
+    def _watched(self, channel: str, symbol: str) -> bool:
+        return any((channel, symbol) in connection.subscriptions for connection in self.connections.values())
+
     def _ticker(self, market: Market, at: At, *, bbo: bool) -> None:
         symbol = market.pair.symbol
-        if any(("ticker", symbol) in connection.subscriptions for connection in self.connections.values()):
+        if self._watched("ticker", symbol):
             text = public.ticker_frame(market, "update", at.wall_ns)
             if text is not None:
                 stream.spread(self, "ticker", symbol, text, at, bbo=bbo)
