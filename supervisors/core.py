@@ -130,8 +130,7 @@ class SupervisorCore(Requests):
             self._report_end(child, exit_)
         child.down()
         if exit_.fatal:
-            if spec.restart is Restart.TEMPORARY:
-                del self.children[spec.id]
+            self._forget_unless_kept(child)
             self._failed(child, self._cause(child, exit_), fatal=True)
         elif wants_restart(spec.restart, exit_):
             self._failed(child, self._cause(child, exit_), fatal=False)
@@ -148,6 +147,7 @@ class SupervisorCore(Requests):
             else False
         )
         self._forget_unless_kept(child)
+        self._retire(child)
         if shuts_down(self.flags.auto_shutdown, child.spec.significant, others_active):
             self._plan_stops(self.children.values())
             self._plan.append(d.GiveUp(SHUTDOWN))

@@ -214,6 +214,13 @@ class GiveUp:
 
 
 @dataclass(frozen=True, slots=True)
+class Retire:
+    """This child will not come back by itself: whoever watches its address is told so."""
+
+    ref: object
+
+
+@dataclass(frozen=True, slots=True)
 class Latch:
     """Trading must be halted because of this child; no sibling was touched."""
 
@@ -247,6 +254,7 @@ Command = (
     | Refuse
     | FailStart
     | GiveUp
+    | Retire
     | Latch
     | LowerLevel
     | RaiseLevel

@@ -143,6 +143,11 @@ class Plan:
         to come back when the breaker closes."""
         if child.spec.restart is Restart.TEMPORARY or (self.dynamic and not self.breaker.stopped):
             self.children.pop(child.spec.id, None)
+            self._retire(child)
+
+    def _retire(self, child: Child) -> None:
+        if child.ref is not None:
+            self._say(d.Retire(child.ref))
 
     # ---- saying it ----
 

@@ -65,6 +65,8 @@ class Requests(Plan):
         self._plan_stops([child])
         if not child.alive:
             self._forget_unless_kept(child)
+        if child.ref is not None:
+            self._plan.append(d.Retire(child.ref))
         self._plan.append(d.Reply(None))
 
     def _restart_child(self, child_id: Hashable) -> None:

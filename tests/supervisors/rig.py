@@ -60,6 +60,7 @@ class Rig:
         self.exit: Exit | None = None
         self.start_error: BaseException | None = None
         self.latches: list[d.Latch] = []
+        self.retired: list[object] = []
         self.votes: list[d.LowerLevel | d.RaiseLevel] = []
         self.timers: dict[int, tuple[float, d.Given]] = {}
         self.answer: object = None
@@ -108,6 +109,8 @@ class Rig:
                 self.exit = exit
             case d.Latch():
                 self.latches.append(command)
+            case d.Retire(ref):
+                self.retired.append(ref)
             case d.LowerLevel() | d.RaiseLevel():
                 self.votes.append(command)
         return None

@@ -1,0 +1,43 @@
+"""The supervisor of children that come and go at run time, as order trackers do: no order, no siblings, a bound."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+from allstop.actors.spec import AutoShutdown, ChildSpec, Strategy, SupervisorFlags
+from allstop.supervisors import decisions as d
+from allstop.supervisors.core import SupervisorCore
+from allstop.supervisors.errors import InvalidFlags
+from allstop.supervisors.supervisor import Supervisor
+from allstop.supervisors.votes import Votes
+
+
+class DynamicSupervisor(Supervisor):
+    """Starts with no children and has at most `max_children`, those that wait for a restart included.
+
+    Each child is restarted alone. When it is gone it is forgotten, so its id can be used again; a spec without an id
+    (None) is given one. At the end all children are asked to stop at the same time. `restart_child` and
+    `delete_child` raise NotForDynamic.
+    """
+
+    def __init__(self, flags: SupervisorFlags, *, max_children: int, votes: Votes | None = None) -> None:
+        """Raises InvalidFlags: siblings mean nothing here, and neither does a significant child."""
+        super().__init__(flags, votes=votes)
+        if flags.strategy is not Strategy.ONE_FOR_ONE:
+            raise InvalidFlags("invalid_strategy", flags.strategy)
+        if flags.auto_shutdown is not AutoShutdown.NEVER:
+            raise InvalidFlags("bad_combination", flags.auto_shutdown)
+        if max_children < 1:
+            raise InvalidFlags("invalid_max_children", max_children)
+        self._begin(SupervisorCore(self.path, flags, max_children=max_children), votes)
+
+    async def on_receive(self, message: Any) -> Any:
+        match message:
+            case d.AddChild(ChildSpec(id=None) as spec):
+                return await super().on_receive(d.AddChild(replace(spec, id=self.ids.new())))
+            case _:
+                return await super().on_receive(message)
+
+    async def _stop_children(self, stops: tuple[d.StopChild, ...]) -> d.Stopped:
+        exits = await asyncio.gather(*(self._stop_child(stop) for stop in stops))
+        return d.Stopped(tuple((stop.child_id, exit_) for stop, exit_ in zip(stops, exits, strict=True)))

@@ -1,0 +1,341 @@
+"""The halt root: the supervisor at the top of every tree. It stops trading, safely, and stays stopped.
+
+It stops no child in order to halt. A halt is, in this order: the latch on disk, the level HALTED on everything, and
+each account's halter asked until the venue's own list proves that nothing but protective orders is left. A child
+that gives up halts; a supervisor that latched votes, and two latched venues halt. Only a person resumes, with a
+reason, and only when nothing is missing.
+"""
+
+import asyncio
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any, ClassVar
+
+import msgspec
+
+from allstop.actors.commands import HaltProof, ProveHalt
+from allstop.actors.events import HaltProven, LevelChanged
+from allstop.actors.levels import ROOT, Level, LevelBoard, Scope, Vote
+from allstop.actors.runtime import Mailbox, Ref, Reply
+from allstop.actors.spec import Backoff, ChildSpec, OnExceeded, Restart, SupervisorFlags
+from allstop.supervisors.backoff import delay_s
+from allstop.supervisors.children import ChildState
+from allstop.supervisors.halting import (
+    AccountProof,
+    Halt,
+    HaltStatus,
+    LatchPort,
+    NotReady,
+    ReadyToResume,
+    Resume,
+    Status,
+    halts,
+    latched_venues,
+)
+from allstop.supervisors.supervisor import Supervisor
+from allstop.supervisors.votes import CastVote, WithdrawVote
+
+ROOT_FLAGS = SupervisorFlags(max_restarts=0, on_exceeded=OnExceeded.LATCH)
+PROVE_BACKOFF = Backoff(0.2, 10.0, 0.2)  # a venue in trouble is asked at least six times a minute
+PROVE_TIMEOUT_S = 30.0  # a batch of cancels and a reading of the list, under rate limits
+READY_TIMEOUT_S = 10.0
+WRITE_AGAIN_S = 5.0  # a disk that failed is tried again, so that a halt in memory does not stay there
+
+
+class _Asked(msgspec.Struct, frozen=True):
+    """A halter answered, or did not: `proof` or `trouble`."""
+
+    account: str
+    halt: int
+    proof: HaltProof | None
+    trouble: str
+
+
+class _Checked(msgspec.Struct, frozen=True):
+    """What is missing before a resume."""
+
+    request: Resume
+    halt: int
+    missing: tuple[str, ...]
+    reply: Reply
+
+
+class _WriteAgain(msgspec.Struct, frozen=True):
+    halt: int
+
+
+class HaltRoot(Supervisor):
+    """Starts `children` in order and stops them in reverse. The only writer of `board`.
+
+    `halters`: the halter of each account. `ready_to_resume`: see there. With a halt on the latch it starts halted.
+    """
+
+    mailbox: ClassVar[Mailbox] = Mailbox(
+        capacity=10_000
+    )  # a vote must never be refused; each voter has a few
+
+    def __init__(
+        self,
+        board: LevelBoard,
+        latch: LatchPort,
+        children: Iterable[ChildSpec] = (),
+        *,
+        halters: Mapping[str, Ref] | None = None,
+        ready_to_resume: ReadyToResume | None = None,
+        prove_backoff: Backoff = PROVE_BACKOFF,
+        prove_timeout_s: float = PROVE_TIMEOUT_S,
+    ) -> None:
+        super().__init__(ROOT_FLAGS, children)
+        self._board = board
+        self._latch = latch
+        self._halters = dict(halters or {})
+        self._ready_to_resume = ready_to_resume
+        self._prove_backoff = prove_backoff
+        self._prove_timeout_s = prove_timeout_s
+        self._latched: dict[tuple[str, Scope], Vote] = {}
+        self._halt: Vote | None = None
+        self._halted_at_ns = 0
+        self._halted_at_s = 0.0
+        self._halts = 0  # counts them, so that answers to an earlier halt mean nothing to a later one
+        self._on_disk = True
+        self._proofs: dict[str, AccountProof] = {}
+
+    async def on_start(self) -> None:
+        found = self._latch.read()
+        if found.latched:
+            self._enter(Vote(found.by, ROOT, Level.HALTED, found.reason), found.at_ns)
+        await super().on_start()
+        if self._halt is not None:
+            self._prove()
+
+    async def on_receive(self, message: Any) -> Any:
+        match message:
+            case CastVote():
+                self._cast(message)
+                return None
+            case WithdrawVote():
+                self._withdraw(message)
+                return None
+            case Halt(by, reason):
+                self._halt_for(by, reason)
+                return self._status()
+            case Resume():
+                return self._begin_resume(message)
+            case Status():
+                return self._status()
+            case _Asked():
+                self._note(message)
+                return None
+            case _Checked():
+                self._finish_resume(message)
+                return None
+            case _WriteAgain(halt):
+                if halt == self._halts and not self._on_disk:
+                    self._write()
+                return None
+            case _:
+                return await super().on_receive(message)
+
+    def latch(self, offender: Hashable, error: BaseException) -> None:
+        """A child of the root gave up, or ended for good when it should not have: that is a halt."""
+        self._halt_for(self.child_path(offender), str(error))
+
+    # -- votes -----------------------------------------------------------------------------------------------------
+    def _cast(self, cast: CastVote) -> None:
+        vote = cast.vote
+        if cast.latched:
+            self._latched[vote.by, vote.scope] = vote
+        elif (vote.by, vote.scope) in self._latched:
+            return  # a latched vote is not softened by a later one of the same voter
+        self._lower(vote)
+        reason = halts(cast, self._latched.values())
+        if reason is not None and self._halt is None:
+            self._halt_for(vote.by, reason)
+
+    def _withdraw(self, message: WithdrawVote) -> None:
+        key = (message.by, message.scope)
+        if key in self._latched and not message.by_person:
+            return
+        self._latched.pop(key, None)
+        before = self._board.effective(message.scope)
+        if self._board.withdraw(*key):
+            self._say_level(message.scope, before, message.by, "withdrawn")
+
+    def _lower(self, vote: Vote) -> None:
+        before = self._board.effective(vote.scope)
+        if self._board.cast(vote):
+            self._say_level(vote.scope, before, vote.by, vote.reason)
+
+    def _say_level(self, scope: Scope, before: Level, by: str, reason: str) -> None:
+        now = self._board.effective(scope)
+        if now is not before:
+            at_ns = self.clock.wall_ns()
+            self.system.emit(
+                LevelChanged(
+                    at_ns=at_ns, path=self.path, scope=scope, before=before, now=now, by=by, reason=reason
+                )
+            )
+
+    # -- halting ---------------------------------------------------------------------------------------------------
+    def _halt_for(self, by: str, reason: str) -> None:
+        """Latches, lowers everything and starts proving. A halt that stands already stays as it is."""
+        if self._halt is not None:
+            return
+        self._enter(Vote(by, ROOT, Level.HALTED, reason), self.clock.wall_ns())
+        self._prove()
+
+    def _enter(self, vote: Vote, at_ns: int) -> None:
+        self._halt = vote
+        self._halts += 1
+        self._halted_at_ns, self._halted_at_s = at_ns, self.clock.now_s()
+        try:
+            self._write()
+        finally:  # whatever the latch does, no order passes
+            self._lower(Vote(self.path, ROOT, Level.HALTED, f"{vote.by}: {vote.reason}"))
+
+    def _write(self) -> None:
+        """Writes the latch unless it is there (a command line may have been first). In memory it holds either way."""
+        halt = self._halt
+        if halt is None or self._latch.read().latched:
+            self._on_disk = True
+            return
+        try:
+            self._latch.write(halt.by, halt.reason, self._halted_at_ns)
+            self._on_disk = True
+        except OSError as error:
+            self._on_disk = False
+            self.log.error("halt.latch_not_written", error=str(error), again_s=WRITE_AGAIN_S)
+            self.send_after(WRITE_AGAIN_S, _WriteAgain(self._halts))
+
+    # -- proving ---------------------------------------------------------------------------------------------------
+    def _prove(self) -> None:
+        self._proofs = {account: AccountProof(account=account) for account in self._halters}
+        for account, halter in self._halters.items():
+            self.start_task(self._prove_account(account, halter, self._halts), f"prove {account}")
+
+    async def _prove_account(self, account: str, halter: Ref, halt: int) -> None:
+        """Asks until it is proven, however long that takes. What a halter dies of is its supervisor's affair."""
+        tries = 0
+        while True:
+            tries += 1
+            reason = self._halt.reason if self._halt is not None else ""
+            asking = halter.call(ProveHalt(reason=reason), timeout_s=self._prove_timeout_s)
+            (answer,) = await asyncio.gather(asking, return_exceptions=True)
+            if isinstance(answer, HaltProof):
+                self.ref.tell(_Asked(account, halt, answer, ""))
+                return
+            self.ref.tell(_Asked(account, halt, None, f"{type(answer).__name__}: {answer}"))
+            await asyncio.sleep(delay_s(self._prove_backoff, tries, self.dice.draw()))
+
+    def _note(self, asked: _Asked) -> None:
+        if asked.halt != self._halts or self._halt is None:
+            return
+        before = self._proofs[asked.account]
+        self._proofs[asked.account] = AccountProof(
+            account=asked.account, proof=asked.proof, tries=before.tries + 1, trouble=asked.trouble
+        )
+        if asked.proof is not None:
+            self.system.emit(
+                HaltProven(
+                    at_ns=self.clock.wall_ns(),
+                    path=self.path,
+                    account=asked.account,
+                    after_s=self.clock.now_s() - self._halted_at_s,
+                    canceled=asked.proof.canceled,
+                    kept=asked.proof.kept,
+                )
+            )
+
+    # -- resuming --------------------------------------------------------------------------------------------------
+    def _begin_resume(self, request: Resume) -> HaltStatus | None:
+        wanting = [
+            what for what, text in (("a name", request.by), ("a reason", request.reason)) if not text.strip()
+        ]
+        if wanting:
+            raise NotReady([f"a resume needs {what}" for what in wanting])
+        if self._halt is None:
+            return self._status()
+        self.start_task(self._check(request, self._halts, self.defer()), "check before resume")
+        return None
+
+    async def _check(self, request: Resume, halt: int, reply: Reply) -> None:
+        missing: list[str] = []
+        if self._ready_to_resume is not None:
+            asking = asyncio.wait_for(self._ready_to_resume(), READY_TIMEOUT_S)
+            (answer,) = await asyncio.gather(asking, return_exceptions=True)
+            if isinstance(answer, BaseException):
+                missing.append(f"the check failed: {type(answer).__name__}: {answer}")
+            else:
+                missing.extend(answer)
+        self.ref.tell(_Checked(request, halt, tuple(missing), reply))
+
+    def _finish_resume(self, checked: _Checked) -> None:
+        missing = [*checked.missing, *self._missing()]
+        if checked.halt != self._halts:
+            missing.append("another halt came meanwhile")
+        if not missing and self._halt is not None:
+            missing.extend(self._lift(checked.request))
+        if missing:
+            checked.reply.fail(NotReady(missing))
+            return
+        checked.reply.set(self._status())
+
+    def _missing(self) -> list[str]:
+        unproven = [f"{p.account}: {p.in_words}" for p in self._proofs.values() if p.proof is None]
+        return [*unproven, *(f"{path} is down" for path in self._children_down())]
+
+    def _lift(self, request: Resume) -> list[str]:
+        """Lifts the latch and the level; what the latch cannot do leaves everything halted."""
+        try:
+            self._latch.lift(request.by, request.reason, self.clock.wall_ns())
+        except OSError as error:
+            return [f"the latch cannot be lifted: {error}"]
+        self._halt = None
+        self._on_disk = True
+        self._proofs = {}
+        for vote in self._board.votes():
+            if vote.level is Level.HALTED:  # what called for the halt is answered by this person, too
+                before = self._board.effective(vote.scope)
+                self._board.withdraw(vote.by, vote.scope)
+                self._latched.pop((vote.by, vote.scope), None)
+                self._say_level(vote.scope, before, request.by, request.reason)
+        return []
+
+    # -- status ----------------------------------------------------------------------------------------------------
+    def _children_down(self) -> tuple[str, ...]:
+        return tuple(
+            self.child_path(child.id)
+            for child in self._core.which_children()
+            if child.restart is Restart.PERMANENT and child.state is not ChildState.RUNNING
+        )
+
+    def _status(self) -> HaltStatus:
+        halt = self._halt
+        return HaltStatus(
+            level=self._board.effective(ROOT),
+            halted=halt is not None,
+            by=halt.by if halt is not None else "",
+            reason=halt.reason if halt is not None else "",
+            at_ns=self._halted_at_ns if halt is not None else 0,
+            on_disk=self._on_disk,
+            votes=self._board.votes(),
+            latched_venues=latched_venues(self._latched.values()),
+            proofs=tuple(self._proofs.values()),
+            children_down=self._children_down(),
+        )
+
+
+# -- asking the root ----------------------------------------------------------------------------------------------
+
+
+async def halt(root: Ref, by: str, reason: str, *, timeout_s: float = 5.0) -> HaltStatus:
+    """Halts everything; the status tells how far it is proven so far."""
+    return await root.call(Halt(by, reason), timeout_s=timeout_s)
+
+
+async def resume(root: Ref, by: str, reason: str, *, timeout_s: float = READY_TIMEOUT_S + 5.0) -> HaltStatus:
+    """A named person lets trading go on. Raises NotReady, naming what is missing; then everything stays halted."""
+    return await root.call(Resume(by, reason), timeout_s=timeout_s)
+
+
+async def halt_status(root: Ref, *, timeout_s: float = 5.0) -> HaltStatus:
+    return await root.call(Status(), timeout_s=timeout_s)
