@@ -89,29 +89,25 @@ class ControlServer:
         raise BadInput(Problem("another engine is running in this state directory", str(self.path.parent)))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._connections.add(task)
-        try:
-            if len(self._connections) <= CONNECTIONS_MAX:
-                await self._converse(reader, writer)
-        except (TimeoutError, ConnectionError):
-            pass  # the client has gone, or said nothing for too long
-        finally:
-            self._connections.discard(task)
+        if len(self._connections) >= CONNECTIONS_MAX:
             writer.close()
+            return
+        # A task of its own: the stream server takes a cancelled handler for an error.
+        conversation = asyncio.create_task(self._converse(reader, writer))
+        self._connections.add(conversation)
+        await asyncio.wait([conversation])
+        self._connections.discard(conversation)
+        writer.close()
+        if not conversation.cancelled():
+            conversation.result()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while True:
-            try:
-                async with asyncio.timeout(IDLE_S):
-                    line = await reader.readline()
-            except ValueError:  # what readline makes of an overrun
-                await _put(writer, _refusal("LineTooLong", f"a request is at most {LINE_BYTES_MAX} bytes"))
-                return
-            if not line.endswith(b"\n"):
-                return
-            await _put(writer, await self._answer(line))
+        try:
+            while (line := await _request_line(reader, writer)) is not None:
+                answer = await self._answer(line)
+                await _put(writer, answer)
+        except ConnectionError:
+            pass  # the client has gone
 
     async def _answer(self, line: bytes) -> Message:
         try:
@@ -142,6 +138,19 @@ async def ask_engine(state_dir: str | Path, request: Message, *, timeout_s: floa
         raise ControlFailed(f"the engine at {path} gave no usable answer: {error}") from error
     finally:
         writer.close()
+
+
+async def _request_line(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes | None:
+    """The next request, or None when the client has gone, is silent for too long, or sends without end."""
+    try:
+        async with asyncio.timeout(IDLE_S):
+            line = await reader.readline()
+    except TimeoutError:
+        return None
+    except ValueError:  # what readline makes of an overrun
+        await _put(writer, _refusal("LineTooLong", f"a request is at most {LINE_BYTES_MAX} bytes"))
+        return None
+    return line if line.endswith(b"\n") else None
 
 
 async def _connected(path: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -79,10 +79,13 @@ class FaultProxy:
     async def close(self) -> None:
         """Resets what is open and stops listening."""
         await self.refuse()
+        connections = list(self._connections)
         self.cut()
-        tasks = [connection.task for connection in self._connections if connection.task is not None]
-        if tasks:
+        if tasks := [connection.task for connection in connections if connection.task is not None]:
             await asyncio.wait(tasks, timeout=CLOSE_S)
+        writers = [writer.wait_closed() for connection in connections for writer in connection.writers]
+        async with asyncio.timeout(CLOSE_S):
+            await asyncio.gather(*writers, return_exceptions=True)
 
     # Knobs
 
@@ -132,24 +135,33 @@ class FaultProxy:
     # Connections
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = _Connection()
-        connection.task = asyncio.current_task()
-        connection.writers.append(writer)
-        self._connections.add(connection)
         self.accepted += 1
+        connection = _Connection()
+        connection.writers.append(writer)
+        if len(self._connections) >= CONNECTIONS_MAX:
+            connection.reset()
+            return
+        # A task of its own: the stream server takes a cancelled handler for an error.
+        connection.task = asyncio.create_task(self._forward(connection, reader, writer))
+        self._connections.add(connection)
+        await asyncio.wait([connection.task])
+        self._connections.discard(connection)
+        if not connection.task.cancelled():
+            connection.task.result()
+
+    async def _forward(
+        self, connection: _Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         try:
-            if len(self._connections) > CONNECTIONS_MAX:
-                return
             async with asyncio.timeout(CONNECT_S):
                 up_reader, up_writer = await asyncio.open_connection(*self.target)
             connection.writers.append(up_writer)
             async with asyncio.TaskGroup() as pumps:
                 pumps.create_task(self._pump(reader, up_writer, Way.UP))
                 pumps.create_task(self._pump(up_reader, writer, Way.DOWN))
-        except* (OSError, TimeoutError):
+        except* OSError:  # TimeoutError too
             connection.reset()  # one side is gone: so is the other
         finally:
-            self._connections.discard(connection)
             for each in connection.writers:
                 each.close()
 
