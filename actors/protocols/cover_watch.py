@@ -114,6 +114,8 @@ class PairWatch(msgspec.Struct, frozen=True, kw_only=True):
                     amend_refusals=before.amend_refusals if before.over_since_s is not None else 0,
                 )
             case Uncovered(since_s=since_s):
+                # What was tried against too large a stop says nothing about one that is missing.
+                before = before if before.over_since_s is None else FRESH
                 passed_s = (
                     now_s - self.read_s if self.read_s is not None and before.since_s is not None else 0.0
                 )
