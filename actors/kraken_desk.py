@@ -1,0 +1,328 @@
+"""Kraken's REST order desk for one account and one key: the port `Desk`, over an HTTP client.
+
+Each private call takes a turn from the account's ledger, which orders the nonces and meters the calls, and gives it
+back with what the venue said of the key. Reads raise QueryFailed and prove nothing by it. Writes end in one of the
+four outcomes; the egress guard has the last word, directly before the first byte.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final, Literal, TypeVar
+
+import msgspec
+
+from allstop.actors.clock import Clock, Ids
+from allstop.actors.connection_settings import ConnectionSettings
+from allstop.actors.egress import Guard, OrderFrame
+from allstop.actors.errors import BadInput, Fatal, Fault, Problem, Refused, Remedy
+from allstop.actors.instruments import Instrument
+from allstop.actors.intents import OrderIntent
+from allstop.actors.ledger import (
+    AccountKey,
+    ChargeOrder,
+    EndTurn,
+    KeyStopped,
+    OrderTouched,
+    SyncOrders,
+    TakeTurn,
+)
+from allstop.actors.levels import IntentKind, Origin
+from allstop.actors.limits.kraken import OrderOp
+from allstop.actors.limits.lanes import Lane, lane_of
+from allstop.actors.ports import HttpLink, HttpNoReply, HttpNotSent, QueryFailed
+from allstop.actors.protocols.kraken import rest
+from allstop.actors.protocols.kraken.faults import outcome_of
+from allstop.actors.protocols.kraken.instruments import known_names
+from allstop.actors.protocols.wire import DecodeError, rfc3339
+from allstop.actors.reports import Accepted, NotSent, OrderReport, Unknown, WriteOutcome
+from allstop.actors.runtime import ActorDead, CallTimeout, Ref
+
+T = TypeVar("T")
+Role = Literal["trade", "protect", "watchdog"]
+
+PAGES_MAX: Final = (
+    40  # 50 orders each: 2000 closed orders since the last proof are an outage, not a reconnect
+)
+NONCE_TRIES: Final = 2  # after "Invalid nonce", for reads; the ledger has jumped its high-water by then
+TURN_SLACK_S: Final = 1.0  # a turn outlives its request by this, so that the two never race
+
+# What each role's key must be allowed to do (GetApiKeyInfo's words).
+_READ = frozenset({"query-funds", "query-open-trades", "query-closed-trades"})
+NEEDED: Final[Mapping[Role, frozenset[str]]] = {
+    "trade": _READ | {"modify-trades", "close-trades"},
+    "protect": _READ | {"modify-trades", "close-trades"},
+    "watchdog": frozenset({"query-open-trades", "close-trades"}),
+}
+
+
+class KrakenDesk:
+    """`lane` is that of its reads: QUERY, or PROTECT for the guardian's desk; a write travels in its intent's lane, or
+    in this one where that is better. `guard` None: a desk that only reads. `scope_head` is (venue, account). Its
+    methods are called from one actor; closing it ends its client, not the key's ledger."""
+
+    def __init__(self, *, http: HttpLink, key: AccountKey, ledger: Ref, guard: Guard | None,
+                 instruments: Mapping[str, Instrument], clock: Clock, ids: Ids, scope_head: tuple[str, str],
+                 settings: ConnectionSettings | None = None, lane: Lane = Lane.QUERY,
+                 role: Role = "trade") -> None:  # fmt: skip
+        self._http = http
+        self._key = key
+        self._ledger = ledger
+        self._guard = guard
+        self._instruments = instruments
+        self._names = known_names(instruments.values())
+        self._clock = clock
+        self._ids = ids
+        self._scope_head = scope_head
+        self._settings = settings or ConnectionSettings()
+        self._lane = lane
+        self._role: Role = role
+
+    # Reads
+
+    async def open_orders(self) -> list[OrderReport]:
+        result = await self._read(rest.open_orders())
+        return self._decoded("OpenOrders", lambda: rest.decode_open_orders(result, self._names))
+
+    async def closed_orders(self, since_ns: int) -> list[OrderReport]:
+        """Complete from `since_ns` on. An order that closes while pages are read shifts the later pages by one, so
+        each page starts one before the end of the last, and the whole is kept by id."""
+        found: dict[str, OrderReport] = {}
+        start, offset = since_ns // 1_000_000_000 - 1, 0
+        for _ in range(PAGES_MAX):
+            result = await self._read(rest.closed_orders(start, offset))
+            page = self._decoded("ClosedOrders", lambda: rest.decode_closed_orders(result, self._names))  # noqa: B023
+            found |= {report.order_id: report for report in page.reports}
+            if not page.reports or (page.count is not None and offset + len(page.reports) >= page.count):
+                return list(found.values())
+            offset += max(1, len(page.reports) - 1)
+        raise QueryFailed(f"ClosedOrders has more than {PAGES_MAX} pages")
+
+    async def query_orders(self, order_ids: Sequence[str]) -> list[OrderReport]:
+        found: list[OrderReport] = []
+        for at in range(0, len(order_ids), rest.BATCH_MAX):
+            result = await self._read(rest.query_orders(order_ids[at : at + rest.BATCH_MAX]))
+            found += self._decoded("QueryOrders", lambda: rest.decode_query_orders(result, self._names))  # noqa: B023
+        return found
+
+    async def balances(self) -> dict[str, str]:
+        result = await self._read(rest.balance())
+        return self._decoded("Balance", lambda: rest.decode_balance(result))
+
+    async def websockets_token(self) -> str:
+        """A token for one private connection, to be used within 15 minutes."""
+        result = await self._read(rest.get_websockets_token())
+        return self._decoded("GetWebSocketsToken", lambda: rest.decode_token(result))
+
+    async def probe(self) -> rest.KeyInfo:
+        """What the key may do. Raises BadInput for a key that can withdraw or cannot do its role's work; QueryFailed
+        when the venue did not say."""
+        result = await self._read(rest.get_api_key_info())
+        info = self._decoded("GetApiKeyInfo", lambda: rest.decode_key_info(result))
+        if problems := key_problems(info, self._role):
+            raise BadInput(*problems)
+        return info
+
+    # Writes
+
+    async def submit(self, intent: OrderIntent, *, attempt: int, deadline_s: float) -> WriteOutcome:
+        instrument = self._instruments.get(intent.pair)
+        if instrument is None:
+            return NotSent(f"no instrument {intent.pair!r}")
+        deadline_s = max(deadline_s, self._settings.rest_deadline_min_s)
+        call = rest.add_order(intent, instrument, self._deadline(deadline_s))
+        frame = submit_frame(self._guard, intent, self._scope_head, attempt, deadline_s)
+        charge = ChargeOrder(op=OrderOp.ADD, pair=intent.pair, lane=lane_of(intent.kind),
+                             overdraft=intent.kind is IntentKind.PROTECT)  # fmt: skip
+        outcome = await self._write(call, frame, charge, deadline_s, rest.decode_add_order)
+        if isinstance(outcome, Accepted):
+            for order_id in outcome.order_ids:
+                self._ledger.tell(OrderTouched(order_id=order_id, pair=intent.pair))
+        return outcome
+
+    async def amend(self, command_id: str, order_id: str, *, order_qty: str | None = None,
+                    limit_price: str | None = None, trigger_price: str | None = None,
+                    deadline_s: float) -> WriteOutcome:  # fmt: skip
+        deadline_s = max(deadline_s, self._settings.rest_deadline_min_s)
+        call = rest.amend_order(
+            order_id,
+            order_qty=_decimal(order_qty),
+            limit_price=_decimal(limit_price),
+            trigger_price=_decimal(trigger_price),
+            deadline=self._deadline(deadline_s),
+        )
+        frame = command_frame(self._guard, command_id, None, self._scope_head, deadline_s)
+        kind = frame.kind
+        charge = ChargeOrder(op=OrderOp.AMEND, orders=(order_id,), lane=lane_of(kind),
+                             overdraft=kind is IntentKind.PROTECT)  # fmt: skip
+        outcome = await self._write(call, frame, charge, deadline_s, rest.decode_amend_order)
+        if not isinstance(outcome, Accepted):
+            return outcome
+        self._ledger.tell(OrderTouched(order_id=order_id))
+        return Accepted((order_id,))
+
+    async def cancel(self, command_id: str, order_ids: Sequence[str]) -> WriteOutcome:
+        """By id, in batches of at most 50. When a later batch was not taken, what became of the whole is Unknown."""
+        taken: list[str] = []
+        for at in range(0, len(order_ids), rest.BATCH_MAX):
+            batch = tuple(order_ids[at : at + rest.BATCH_MAX])
+            outcome = await self._cancel(command_id, batch)
+            if not isinstance(outcome, Accepted):
+                return (
+                    outcome
+                    if not taken
+                    else Unknown(f"{len(taken)} of {len(order_ids)} taken, then {outcome}")
+                )
+            taken += batch
+        return Accepted(tuple(taken)) if taken else NotSent("no orders named")
+
+    async def _cancel(self, command_id: str, batch: tuple[str, ...]) -> WriteOutcome:
+        single = len(batch) == 1
+        call = rest.cancel_order(batch[0]) if single else rest.cancel_order_batch(batch)
+        frame = command_frame(self._guard, command_id, IntentKind.CANCEL, self._scope_head, 0.0)
+        charge = ChargeOrder(op=OrderOp.CANCEL if single else OrderOp.BATCH_CANCEL, orders=batch,
+                             lane=min(self._lane, Lane.CANCEL), overdraft=True)  # fmt: skip
+        outcome = await self._write(call, frame, charge, self._settings.rest_timeout_s, rest.decode_cancel)
+        return Accepted(batch) if isinstance(outcome, Accepted) else outcome
+
+    async def close(self) -> None:
+        await self._http.close()
+
+    # One call
+
+    async def _read(self, call: rest.RestCall) -> Any:
+        """The result, or QueryFailed. A refused nonce is tried again with the next, which is past the gap."""
+        trouble: list[Fault] = []
+        for _ in range(NONCE_TRIES):
+            try:
+                result, faults = await self._call(call, self._lane, self._settings.rest_timeout_s, None)
+            except (HttpNotSent, HttpNoReply, Refused, ActorDead, CallTimeout) as error:
+                raise QueryFailed(f"{call.path}: {error}") from error
+            trouble = [fault for fault in faults if fault.remedy is not Remedy.OK]
+            if not trouble:
+                return result
+            if all(fault.remedy is not Remedy.RENONCE for fault in trouble):
+                break
+        raise QueryFailed(call.path, trouble[0])
+
+    async def _write(self, call: rest.RestCall, frame: OrderFrame, charge: ChargeOrder, deadline_s: float,
+                     decode: Callable[[Any], Any]) -> WriteOutcome:  # fmt: skip
+        guard = self._guard
+        if guard is None:
+            return NotSent("this desk only reads")
+        try:
+            await self._ledger.call(charge, timeout_s=self._settings.permit_timeout_s)
+        except (Refused, ActorDead, CallTimeout) as error:
+            return NotSent(str(error))
+
+        timeout_s = deadline_s + self._settings.reply_grace_s
+        try:
+            result, faults = await self._call(
+                call, min(charge.lane, self._lane), timeout_s, lambda: guard.check(frame)
+            )
+        except HttpNoReply as error:
+            return Unknown(str(error))
+        except (HttpNotSent, Refused, ActorDead, CallTimeout) as error:
+            return NotSent(str(error))
+        if charge.pair is not None and any(fault.code == "EOrder:Rate limit exceeded" for fault in faults):
+            self._ledger.tell(SyncOrders(pair=charge.pair, level=None))
+        return write_outcome(result, faults, decode)
+
+    async def _call(self, call: rest.RestCall, lane: Lane, timeout_s: float,
+                    before_send: Callable[[], None] | None) -> tuple[Any, tuple[Fault, ...]]:  # fmt: skip
+        """One private call under one turn. Raises Fatal when the key is refused: it is never used again."""
+        settings, key = self._settings, self._key
+        wait_s = settings.protect_wait_max_s if lane is Lane.PROTECT else settings.turn_wait_max_s
+        end = EndTurn(id=self._ids.new(), key=key.fingerprint)
+        try:
+            turn = await self._ledger.call(
+                TakeTurn(id=end.id, key=key.fingerprint, path=call.path, lane=lane, wait_max_s=wait_s,
+                         hold_s=timeout_s + TURN_SLACK_S),
+                timeout_s=wait_s + settings.permit_timeout_s,
+            )  # fmt: skip
+            request = rest.request(call, key=key.key, secret=key.secret, nonce=turn.nonce)
+            response = await self._http.request(request, timeout_s=timeout_s, before_send=before_send)
+            now_s = self._clock.wall_ns() / 1e9
+            result, faults = rest.decode_envelope(
+                response.status, response.body, write=call.write, now_s=now_s
+            )
+            end = ended(end, faults)
+        except KeyStopped as stopped:
+            raise Fatal("KEY_STOPPED", str(stopped)) from stopped
+        finally:
+            self._ledger.tell(end)
+        if end.stop and not call.write:
+            raise Fatal("KEY_REFUSED", end.stop)
+        return result, faults
+
+    def _deadline(self, deadline_s: float) -> str:
+        return rfc3339(self._clock.wall_ns() + int(deadline_s * 1e9))
+
+    def _decoded(self, what: str, decode: Callable[[], T]) -> T:
+        try:
+            return decode()
+        except DecodeError as error:
+            raise QueryFailed(f"{what}: {error}") from error
+
+
+def key_problems(info: rest.KeyInfo, role: Role) -> tuple[Problem, ...]:
+    """What is wrong with a key for its role: it can withdraw, or lacks a permission, each named."""
+    if info.can_withdraw:
+        return (Problem("this key can withdraw: make one that cannot, and delete this one", f"{role} key"),)
+    missing = sorted(NEEDED[role] - set(info.permissions))
+    return tuple(Problem(f"the key lacks the permission {name!r}", f"{role} key") for name in missing)
+
+
+def ended(end: EndTurn, faults: Sequence[Fault]) -> EndTurn:
+    """The end of a turn with what these faults say of its key."""
+    stop = next((str(f) for f in faults if f.remedy in (Remedy.STOP_KEY, Remedy.HALT)), "")
+    lockout = max((f.retry_after_s or 0.0 for f in faults if f.remedy is Remedy.COOL), default=0.0)
+    return msgspec.structs.replace(
+        end,
+        stop=stop,
+        cool_s=lockout,
+        over_limit=any(f.code.startswith(("EAPI:Rate limit", "EGeneral:Too many")) for f in faults),
+        bad_nonce=any(f.remedy is Remedy.RENONCE for f in faults),
+    )
+
+
+def write_outcome(result: Any, faults: Sequence[Fault], decode: Callable[[Any], Any]) -> WriteOutcome:
+    """What a write's answer proves. One that cannot be read proves nothing."""
+    outcome = outcome_of(faults, result=result is not None)
+    if not isinstance(outcome, Accepted):
+        return outcome
+    try:
+        decoded = decode(result)
+    except DecodeError as error:
+        return Unknown(f"the answer could not be read: {error}")
+    return Accepted(decoded if isinstance(decoded, tuple) else ())
+
+
+def submit_frame(
+    guard: Guard | None, intent: OrderIntent, scope_head: tuple[str, str], attempt: int, deadline_s: float
+) -> OrderFrame:
+    """What the guard is asked about a submit. By whom it was committed, only the commit knows."""
+    known = None if guard is None else guard.about(intent.id)
+    return OrderFrame(
+        kind=intent.kind,
+        subject=intent.id,
+        scope=(*scope_head, intent.pair),
+        attempt=attempt,
+        origin=Origin.STRATEGY if known is None else known[1],
+        deadline_s=deadline_s,
+    )
+
+
+def command_frame(
+    guard: Guard | None, subject: str, kind: IntentKind | None, scope_head: tuple[str, str], deadline_s: float
+) -> OrderFrame:
+    """What the guard is asked about a cancel or an amend: what was committed under its id, or, when nothing was, the
+    least that it claims. `kind` None: the committed one, else REDUCE."""
+    known = None if guard is None else guard.about(subject)
+    committed_kind, origin, scope = known or (IntentKind.REDUCE, Origin.STRATEGY, scope_head)
+    return OrderFrame(
+        kind=kind or committed_kind, subject=subject, scope=scope, origin=origin, deadline_s=deadline_s
+    )
+
+
+def _decimal(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)

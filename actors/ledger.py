@@ -1,0 +1,382 @@
+"""The ledger of one account: nonces and turns of its keys, and both of the venue's rate counters.
+
+It stands outside the subtree that is restarted, and what must outlive its own restart is promised on disk before it
+is used (see limits/nonces.py and limits/promised.py).
+
+A **turn** is the right to make the one private REST call that may be under way on a key. Nonces must reach the venue
+in order, and two calls at once can overtake each other on the way; so whoever wants to call takes a turn, gets the
+nonce with it, and ends it when the answer is there. Turns are given by lane, then by age. A holder that died is not
+waited for: its turn runs out after the time it asked for.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import msgspec
+
+from allstop.actors.errors import Fatal, Refused
+from allstop.actors.journal import Append, Read
+from allstop.actors.ledger_messages import (
+    AccountKey,
+    ChargeOrder,
+    EndTurn,
+    GetLedger,
+    KeyStopped,
+    LedgerView,
+    NextNonce,
+    OrderTouched,
+    RateRefused,
+    SetTier,
+    SyncOrders,
+    TakeTurn,
+    Turn,
+)
+from allstop.actors.levels import CastVote, Level, Scope, Vote
+from allstop.actors.limits import nonces as nonce_rules
+from allstop.actors.limits.kraken import LIMITS, Tier, order_cost, order_meter, rest_cost, rest_meter
+from allstop.actors.limits.meter import Meter
+from allstop.actors.limits.nonces import Nonces
+from allstop.actors.limits.promised import Promised, fresh, restored
+from allstop.actors.ports import JournalEntry, JournalRow
+from allstop.actors.runtime import Actor, Mailbox, Overflow, Ref, Reply, Timer
+
+__all__ = [
+    "AccountKey", "AccountLedger", "ChargeOrder", "EndTurn", "GetLedger", "KeyStopped", "LedgerView", "NextNonce",
+    "OrderTouched", "RateRefused", "SetTier", "SyncOrders", "TakeTurn", "Turn", "folded",
+]  # fmt: skip
+
+NONCE_KIND = "ledger.nonce"
+LEVEL_KIND = "ledger.level"
+REST_BLOCK = 3.0  # calls of one recovery step per write
+ORDER_BLOCK = 15.0  # one second's entries at the highest sustained rate, per pair
+WAITING_MAX = 200  # callers waiting for a turn: several times the actors of an account, more is a loop
+ORDERS_MAX = 5000  # orders whose age is remembered: more than any tier may have open over 20 pairs
+BAD_NONCES_MAX = 3  # more in a minute mean a second writer on the key (scenario T077)
+BAD_NONCES_WINDOW_S = 60.0
+
+
+class _Wake(msgspec.Struct, frozen=True):
+    key: str
+
+
+class _Waiter(msgspec.Struct, kw_only=True):
+    take: TakeTurn
+    reply: Reply
+    cost: float
+    order: tuple[int, int]  # lane, then arrival
+    until_s: float
+
+
+class _Key(msgspec.Struct, kw_only=True):
+    """One API key's share of the ledger. Not a value: it changes as the ledger works."""
+
+    name: str
+    nonces: Nonces
+    rest: Promised
+    held: TakeTurn | None = None
+    held_until_s: float = 0.0
+    waiting: list[_Waiter] = msgspec.field(default_factory=list["_Waiter"])
+    wake: Timer | None = None
+    cool_until_s: float = 0.0
+    stopped: str = ""
+    bad_nonces_s: tuple[float, ...] = ()
+    voted: bool = False
+
+
+class AccountLedger(Actor):
+    """Answers the messages above. `journal` is the account's JournalActor; `votes` takes READ_ONLY when a second
+    writer seems to use a key. Raises Fatal when a promise cannot be written."""
+
+    mailbox: ClassVar[Mailbox] = Mailbox(capacity=5000, overflow=Overflow.REFUSE)
+
+    def __init__(self, *, journal: Ref, tier: Tier = Tier.STARTER, votes: Ref | None = None, scope: Scope = (),
+                 write_timeout_s: float = 5.0) -> None:  # fmt: skip
+        self._journal = journal
+        self._tier = tier
+        self._votes = votes
+        self._scope = scope
+        self._write_timeout_s = write_timeout_s
+        self._keys: dict[str, _Key] = {}
+        self._pairs: dict[str, Promised] = {}
+        self._orders: OrderedDict[str, tuple[str | None, float]] = OrderedDict()  # id -> pair, born at
+        self._nonce_rows: dict[str, int] = {}
+        self._level_rows: dict[str, tuple[float, int]] = {}
+        self._arrivals = 0
+
+    async def on_start(self) -> None:
+        rows = await self._journal.call(Read(kinds=(NONCE_KIND, LEVEL_KIND)), timeout_s=self._write_timeout_s)
+        self._nonce_rows, self._level_rows = folded(rows)
+
+    async def on_receive(self, message: object) -> object:
+        match message:
+            case TakeTurn():
+                return await self._take_turn(message)
+            case EndTurn():
+                return await self._end_turn(message)
+            case NextNonce():
+                return await self._next_nonce(self._key(message.key))
+            case ChargeOrder():
+                return await self._charge_order(message)
+            case OrderTouched():
+                return self._touch(message)
+            case SyncOrders():
+                return await self._sync_orders(message)
+            case SetTier():
+                return self._set_tier(message.tier)
+            case GetLedger():
+                return self._view()
+            case _Wake():
+                key = self._key(message.key)
+                key.wake = None
+                return await self._serve(key)
+            case _:
+                raise TypeError(f"{self.path} takes no {message!r}")
+
+    # Nonces and turns
+
+    async def _next_nonce(self, key: _Key) -> int:
+        if key.stopped:
+            raise KeyStopped(key.stopped, place=key.name)
+        wall_ns = self.clock.wall_ns()
+        key.nonces = key.nonces.next(wall_ns)
+        if not key.nonces.covered:
+            high = key.nonces.wanted(wall_ns)
+            await self._write(NONCE_KIND, key.name, {"high": high})
+            key.nonces = key.nonces.reserving(high)
+        return key.nonces.last
+
+    async def _take_turn(self, take: TakeTurn) -> None:
+        key = self._key(take.key)
+        if key.stopped:
+            raise KeyStopped(key.stopped, place=key.name)
+        if len(key.waiting) >= WAITING_MAX:
+            raise RateRefused("too many callers wait for a turn", place=take.path, retry_after_s=take.hold_s)
+        self._arrivals += 1
+        key.waiting.append(
+            _Waiter(
+                take=take,
+                reply=self.defer(),
+                cost=rest_cost(take.path),
+                order=(take.lane, self._arrivals),
+                until_s=self.clock.now_s() + take.wait_max_s,
+            )
+        )
+        key.waiting.sort(key=lambda waiter: waiter.order)
+        await self._serve(key)
+
+    async def _end_turn(self, end: EndTurn) -> None:
+        key, now_s = self._key(end.key), self.clock.now_s()
+        if key.held is not None and key.held.id == end.id:
+            key.held = None
+        for waiter in [w for w in key.waiting if w.take.id == end.id]:
+            key.waiting.remove(waiter)  # its caller gave up; nobody listens for the answer
+        if end.over_limit:
+            key.rest = await self._kept(
+                f"rest:{key.name}", key.rest.with_meter(key.rest.meter.penalised(now_s))
+            )
+        if end.bad_nonce:
+            key.nonces = key.nonces.jumped(self.clock.wall_ns())
+            self._count_bad_nonce(key, now_s)
+        if end.cool_s > 0:
+            key.cool_until_s = max(key.cool_until_s, now_s + end.cool_s)
+        if end.stop and not key.stopped:
+            key.stopped = end.stop
+            self.log.error("key.stopped", key=key.name, reason=end.stop)
+        await self._serve(key)
+
+    async def _serve(self, key: _Key) -> None:
+        """Gives the turn to the first who can have it, refuses whose time is over, and wakes for the rest."""
+        now_s = self.clock.now_s()
+        if key.held is not None and now_s >= key.held_until_s:
+            self.log.warning("turn.ran_out", key=key.name, path=key.held.path)
+            key.held = None
+        for waiter in [w for w in key.waiting if key.stopped or now_s >= w.until_s]:
+            key.waiting.remove(waiter)
+            waiter.reply.fail(self._refusal(key, waiter, now_s))
+        if key.held is None and (waiter := self._first_ready(key, now_s)) is not None:
+            key.waiting.remove(waiter)
+            key.held, key.held_until_s = waiter.take, now_s + waiter.take.hold_s
+            charged = key.rest.with_meter(key.rest.meter.taken(waiter.cost, now_s))
+            key.rest = await self._kept(f"rest:{key.name}", charged)
+            waiter.reply.set(Turn(id=waiter.take.id, nonce=await self._next_nonce(key)))
+        self._wake_for(key)
+
+    def _first_ready(self, key: _Key, now_s: float) -> _Waiter | None:
+        """The first waiter with room. One that must wait for room lets only those pass that need none."""
+        if now_s < key.cool_until_s:
+            return None
+        blocked = False
+        for waiter in key.waiting:
+            if waiter.cost <= 0 or (
+                not blocked and key.rest.meter.wait_s(waiter.cost, now_s, waiter.take.lane) <= 0
+            ):
+                return waiter
+            blocked = True
+        return None
+
+    def _refusal(self, key: _Key, waiter: _Waiter, now_s: float) -> Refused:
+        if key.stopped:
+            return KeyStopped(key.stopped, place=key.name)
+        wait_s = max(
+            key.rest.meter.wait_s(waiter.cost, now_s, waiter.take.lane), key.cool_until_s - now_s, 0.1
+        )
+        return RateRefused("no turn in time", place=waiter.take.path, retry_after_s=wait_s)
+
+    def _wake_for(self, key: _Key) -> None:
+        """One timer for the next moment at which anything can change by itself."""
+        if key.wake is not None:
+            key.wake.cancel()
+            key.wake = None
+        if not key.waiting:
+            return
+        now_s = self.clock.now_s()
+        moments = [waiter.until_s for waiter in key.waiting]
+        if key.held is not None:
+            moments.append(key.held_until_s)
+        else:
+            first = key.waiting[0]
+            moments.append(
+                max(key.cool_until_s, now_s + key.rest.meter.wait_s(first.cost, now_s, first.take.lane))
+            )
+        key.wake = self.send_after(max(0.001, min(moments) - now_s), _Wake(key.name))
+
+    def _count_bad_nonce(self, key: _Key, now_s: float) -> None:
+        recent = tuple(at_s for at_s in key.bad_nonces_s if at_s > now_s - BAD_NONCES_WINDOW_S)
+        key.bad_nonces_s = (*recent, now_s)[-(BAD_NONCES_MAX + 1) :]
+        if len(key.bad_nonces_s) > BAD_NONCES_MAX and self._votes is not None and not key.voted:
+            key.voted = True  # withdrawn by a person: only they know who else holds the key
+            reason = f"{len(key.bad_nonces_s)} refused nonces in a minute: somebody else uses this key"
+            self._votes.tell(CastVote(vote=Vote(self.path, self._scope, Level.READ_ONLY, reason)))
+
+    # The matching engine's counter, per pair
+
+    async def _charge_order(self, charge: ChargeOrder) -> float:
+        now_s = self.clock.now_s()
+        costs = self._costs(charge, now_s)
+        if not charge.overdraft:
+            waits = {p: self._pair(p).meter.wait_s(c, now_s, charge.lane) for p, c in costs.items()}
+            wait_s = max(waits.values(), default=0.0)
+            if wait_s > 0:
+                place = max(waits, key=lambda pair: waits[pair])
+                raise RateRefused(
+                    f"{charge.op} would exceed the order rate", place=place, retry_after_s=wait_s
+                )
+        for pair, cost in costs.items():
+            kept = self._pair(pair)
+            self._pairs[pair] = await self._kept(
+                f"order:{pair}", kept.with_meter(kept.meter.taken(cost, now_s))
+            )
+        return sum(costs.values())
+
+    def _costs(self, charge: ChargeOrder, now_s: float) -> dict[str, float]:
+        """What the command adds to each pair's counter. An order whose pair nobody knows is charged nowhere: the
+        venue will say when that was wrong."""
+        if not charge.orders:
+            return {} if charge.pair is None else {charge.pair: charge.count * order_cost(charge.op)}
+        costs: dict[str, float] = {}
+        for order_id in charge.orders:
+            known_pair, born_s = self._orders.get(order_id, (None, None))
+            pair = charge.pair or known_pair
+            if pair is not None:
+                age_s = None if born_s is None else now_s - born_s
+                costs[pair] = costs.get(pair, 0.0) + order_cost(charge.op, age_s)
+        return costs
+
+    def _touch(self, touched: OrderTouched) -> None:
+        known_pair, _born_s = self._orders.pop(touched.order_id, (None, None))
+        if touched.gone:
+            return
+        self._orders[touched.order_id] = (touched.pair or known_pair, self.clock.now_s() - touched.age_s)
+        while len(self._orders) > ORDERS_MAX:
+            self._orders.popitem(last=False)
+
+    async def _sync_orders(self, sync: SyncOrders) -> None:
+        now_s, kept = self.clock.now_s(), self._pair(sync.pair)
+        meter = kept.meter.penalised(now_s) if sync.level is None else kept.meter.synced(sync.level, now_s)
+        self._pairs[sync.pair] = await self._kept(f"order:{sync.pair}", kept.with_meter(meter))
+
+    def _set_tier(self, tier: Tier) -> None:
+        if tier is self._tier:
+            return
+        self.log.info("tier.changed", before=self._tier, now=tier)
+        self._tier = tier
+        limits, now_s = LIMITS[tier], self.clock.now_s()
+        for key in self._keys.values():
+            key.rest = _resized(key.rest, limits.rest_max, limits.rest_decay_per_s, now_s)
+        for pair, kept in self._pairs.items():
+            self._pairs[pair] = _resized(kept, limits.order_max, limits.order_decay_per_s, now_s)
+
+    # What is on disk
+
+    def _key(self, name: str) -> _Key:
+        if name not in self._keys:
+            self._keys[name] = _Key(
+                name=name,
+                nonces=nonce_rules.restored(self._nonce_rows.get(name, 0)),
+                rest=self._restored(
+                    f"rest:{name}", rest_meter(self._tier, now_s=self.clock.now_s()), REST_BLOCK
+                ),
+            )
+        return self._keys[name]
+
+    def _pair(self, pair: str) -> Promised:
+        if pair not in self._pairs:
+            meter = order_meter(self._tier, now_s=self.clock.now_s())
+            self._pairs[pair] = self._restored(f"order:{pair}", meter, ORDER_BLOCK)
+        return self._pairs[pair]
+
+    def _restored(self, name: str, meter: Meter, block: float) -> Promised:
+        row = self._level_rows.get(name)
+        if row is None:
+            return fresh(meter, block)
+        level, at_ns = row
+        return restored(meter, level, (self.clock.wall_ns() - at_ns) / 1e9, self.clock.now_s(), block)
+
+    async def _kept(self, name: str, charged: Promised) -> Promised:
+        """The charged meter, once the disk promises at least its level."""
+        now_s = self.clock.now_s()
+        if charged.covered(now_s):
+            return charged
+        renewed = charged.renewed(now_s)
+        body = {"level": renewed.promise.level, "at_ns": self.clock.wall_ns()}
+        await self._write(LEVEL_KIND, name, body)
+        return renewed
+
+    async def _write(self, kind: str, key: str, body: dict[str, Any]) -> None:
+        entry = JournalEntry(kind=kind, key=key, body=msgspec.json.encode(body))
+        try:
+            await self._journal.call(Append(entries=(entry,)), timeout_s=self._write_timeout_s)
+        except TimeoutError as error:
+            raise Fatal("LEDGER_WRITE", f"{kind} was not committed in {self._write_timeout_s} s") from error
+
+    def _view(self) -> LedgerView:
+        now_s = self.clock.now_s()
+        return LedgerView(
+            tier=self._tier,
+            rest={name: key.rest.meter.level_at(now_s) for name, key in self._keys.items()},
+            orders={pair: kept.meter.level_at(now_s) for pair, kept in self._pairs.items()},
+            waiting=sum(len(key.waiting) for key in self._keys.values()),
+            stopped={name: key.stopped for name, key in self._keys.items() if key.stopped},
+        )
+
+
+def folded(rows: Sequence[JournalRow]) -> tuple[dict[str, int], dict[str, tuple[float, int]]]:
+    """What the rows promise: per key the highest nonce, per meter the last level and when."""
+    highs: dict[str, int] = {}
+    levels: dict[str, tuple[float, int]] = {}
+    for row in rows:
+        body = msgspec.json.decode(row.body)
+        if row.kind == NONCE_KIND:
+            highs[row.key] = max(highs.get(row.key, 0), body["high"])
+        else:
+            levels[row.key] = (body["level"], body["at_ns"])
+    return highs, levels
+
+
+def _resized(kept: Promised, maximum: float, decay_per_s: float, now_s: float) -> Promised:
+    return msgspec.structs.replace(
+        kept,
+        meter=kept.meter.resized(maximum, decay_per_s, now_s),
+        promise=kept.promise.resized(maximum, decay_per_s, now_s),
+    )

@@ -1,0 +1,223 @@
+"""The reconciler: what the venue's lists say of our orders, compared with what we believe, until both agree.
+
+After each snapshot of the private stream, on demand and every so often it reads the open orders, the orders closed
+since the last proof, and by id what is in neither list; tells all of it as Reports; and asks `orders` how it stands
+then. Only a round in which every read was complete and nothing disagrees is a proof. A read that failed proves
+nothing, is tried again later, and is no crash until it has failed for long.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Sequence as Many
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from allstop.actors.commands import GetOrders, OrderView, Proof, Reports, SubscribeReports
+from allstop.actors.connection_settings import ConnectionSettings
+from allstop.actors.exits import Exit
+from allstop.actors.ports import Desk, QueryFailed
+from allstop.actors.reports import OrderReport
+from allstop.actors.runtime import Actor, ActorDead, CallTimeout, Continue, Mailbox, Overflow, Ref, Timer
+
+SETTLE_TRIES = 5  # asking `orders` how it stands after it was told: its trackers journal first, then know
+
+
+class Reconcile(msgspec.Struct, frozen=True, kw_only=True):
+    """To the reconciler: one round, now. Answered with a ReconcileView."""
+
+
+class ReconcileView(msgspec.Struct, frozen=True, kw_only=True):
+    holds: bool
+    proven_at_ns: int  # wall; 0 before the first proof
+    rounds: int
+    disagreements: tuple[str, ...] = ()
+    failure: str = ""
+
+
+class _Round(msgspec.Struct, frozen=True):
+    """To itself: reconcile."""
+
+
+class _Subscribe(msgspec.Struct, frozen=True):
+    """To itself: ask the stream to tell us of its snapshots."""
+
+
+def _conflated(message: object) -> object:
+    """Of reports, only that a snapshot came matters here; rounds waiting for their turn are one round."""
+    match message:
+        case Reports(snapshot=snapshot):
+            return ("reports", snapshot)
+        case _Round():
+            return "round"
+        case _:
+            return None
+
+
+class Reconciler(Actor):
+    """`make_desk` gives a desk of its own to each incarnation; `listeners` are the paths told what was read (orders,
+    guardian)."""
+
+    mailbox = Mailbox(capacity=1000, overflow=Overflow.CONFLATE, key=_conflated)
+
+    def __init__(self, *, make_desk: Callable[[Ref], Desk], stream: Ref, orders: Ref, gate: Ref,
+                 listeners: Many[str] = (), settings: ConnectionSettings | None = None) -> None:  # fmt: skip
+        self._make_desk = make_desk
+        self._stream = stream
+        self._orders = orders
+        self._gate = gate
+        self._listener_paths = tuple(listeners)
+        self._settings = settings or ConnectionSettings()
+        self._listeners: tuple[Ref, ...] = ()
+        self._desk: Desk | None = None
+        self._timer: Timer | None = None
+        self._holds = False
+        self._proven_at_ns = 0
+        self._rounds = 0
+        self._failures = 0
+        self._last: tuple[str, ...] = ()
+        self._failure = ""
+
+    def on_start(self) -> Any:
+        self._desk = self._make_desk(self.ref)
+        self._listeners = tuple(self.system.address(path) for path in self._listener_paths)
+        self._prove(holds=False, reason="not reconciled yet")
+        return Continue(_Subscribe())
+
+    async def on_continue(self, argument: object) -> None:
+        await self._subscribe()
+
+    async def on_receive(self, message: object) -> object:
+        match message:
+            case Reports(snapshot=True):
+                self._prove(holds=False, reason="a new subscription")
+                return await self._reconcile()
+            case Reports():
+                return None
+            case _Round():
+                return await self._reconcile()
+            case Reconcile():
+                await self._reconcile()
+                return self._view()
+            case _Subscribe():
+                return await self._subscribe()
+            case _:
+                raise TypeError(f"{self.path} takes no {message!r}")
+
+    async def on_stop(self, exit_: Exit) -> None:
+        self._prove(holds=False, reason=str(exit_))
+        if self._desk is not None:
+            await self._desk.close()
+
+    def on_failure(self, exception_type: Any, exception_value: BaseException | None, traceback: Any) -> None:
+        self._prove(holds=False, reason=str(exception_value))
+
+    async def _subscribe(self) -> None:
+        """A stream that is away is asked again; its first snapshot starts the first round."""
+        try:
+            await self._stream.call(
+                SubscribeReports(path=self.path), timeout_s=self._settings.permit_timeout_s
+            )
+        except (ActorDead, CallTimeout):
+            self.send_after(self._settings.retry_first_s, _Subscribe())
+
+    async def _reconcile(self) -> None:
+        self._rounds += 1
+        started_ns = self.clock.wall_ns()
+        try:
+            reports = await self._read()
+            self._tell(reports)
+            self._last = await self._disagreements(reports)
+        except (QueryFailed, ActorDead, CallTimeout) as error:
+            self._fail(f"{type(error).__name__}: {error}", error)
+            return
+        if self._last:
+            self._fail("; ".join(self._last[:5]), None)
+            return
+        self._failures, self._failure = 0, ""
+        self._proven_at_ns = started_ns
+        self._prove(holds=True)
+        self._again(self._settings.reconcile_interval_s)
+
+    async def _read(self) -> dict[str, OrderReport]:
+        """What the venue says of every order that is open, closed lately, or believed open by us; complete."""
+        assert self._desk is not None
+        overlap_ns = int(self._settings.reconcile_overlap_s * 1e9)
+        since_ns = (self._proven_at_ns or self.clock.wall_ns()) - overlap_ns
+        believed = await self._views()
+        # Open first, closed second: an order that closes in between is in one of them at least.
+        found = {report.order_id: report for report in await self._desk.open_orders()}
+        found |= _newest(found, await self._desk.closed_orders(since_ns))
+        missing = [
+            v.report.order_id for v in believed if v.report is not None and v.report.order_id not in found
+        ]
+        if missing:
+            found |= _newest(found, await self._desk.query_orders(missing))
+        return found
+
+    async def _views(self) -> list[OrderView]:
+        return await self._orders.call(GetOrders(open_only=True), timeout_s=self._settings.permit_timeout_s)
+
+    def _tell(self, found: Mapping[str, OrderReport]) -> None:
+        reports = Reports(reports=tuple(found.values()), source="query")
+        for listener in self._listeners:
+            listener.tell(reports)
+
+    async def _disagreements(self, found: Mapping[str, OrderReport]) -> tuple[str, ...]:
+        """What still disagrees after `orders` had some time to take in what it was told."""
+        wrong: tuple[str, ...] = ()
+        for _ in range(SETTLE_TRIES):
+            wrong = disagreements(await self._views(), found)
+            if not wrong:
+                break
+        return wrong
+
+    def _fail(self, why: str, error: BaseException | None) -> None:
+        """Nothing was proven. What was proven before stands until the next snapshot, unless we found it wrong."""
+        self._failures += 1
+        self._failure = why
+        self.log.warning("reconcile.failed", reason=why, failures=self._failures)
+        if error is None:
+            self._prove(holds=False, reason=why)
+        if self._failures >= self._settings.failures_max:
+            raise QueryFailed(f"not reconciled after {self._failures} rounds: {why}") from error
+        backoff_s = self._settings.retry_first_s * 2 ** (self._failures - 1)
+        self._again(min(backoff_s, self._settings.retry_max_s) * (0.5 + self.dice.draw() / 2))
+
+    def _again(self, after_s: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.send_after(after_s, _Round())
+
+    def _prove(self, *, holds: bool, reason: str = "") -> None:
+        self._holds = holds
+        self._gate.tell(
+            Proof(name="reconciled", holds=holds, at_s=self.clock.now_s(), by=self.path, reason=reason)
+        )
+
+    def _view(self) -> ReconcileView:
+        return ReconcileView(holds=self._holds, proven_at_ns=self._proven_at_ns, rounds=self._rounds,
+                             disagreements=self._last, failure=self._failure)  # fmt: skip
+
+
+def disagreements(views: Iterable[OrderView], found: Mapping[str, OrderReport]) -> tuple[str, ...]:
+    """Where our belief contradicts the venue. Being ahead of a list that is some moments old is no contradiction; an
+    order without a venue id is an open question of its own tracker, and gates its own instrument."""
+    wrong: list[str] = []
+    for view in views:
+        known = view.report
+        if known is None:
+            continue
+        venue = found.get(known.order_id)
+        if venue is None:
+            wrong.append(f"{known.order_id} is open here and unknown to the venue")
+        elif venue.status.terminal and not known.status.terminal:
+            wrong.append(f"{known.order_id} is {venue.status} at the venue and {known.status} here")
+        elif (venue.cum_qty or Decimal(0)) > max(view.cum_qty, known.cum_qty or Decimal(0)):
+            wrong.append(f"{known.order_id} executed {venue.cum_qty} at the venue and {view.cum_qty} here")
+    return tuple(wrong)
+
+
+def _newest(found: Mapping[str, OrderReport], newer: Iterable[OrderReport]) -> dict[str, OrderReport]:
+    """The newer reports, merged with what was found of the same orders."""
+    return {r.order_id: found[r.order_id].merged(r) if r.order_id in found else r for r in newer}

@@ -1,0 +1,416 @@
+"""The private Kraken session: the one connection on which orders go out and executions come in.
+
+A command's way: refused at once when nothing is connected; queued behind the same order's earlier command, because
+Kraken may reorder unanswered amends and cancels; charged to the pair's counter; checked by the egress guard; written.
+Then it is pending until the venue's reply, and three other ends are possible:
+
+    no reply by deadline + grace          -> Unknown     never sent again from here
+    the connection ended after the write  -> Unknown     for every pending command
+    it ended before the write             -> NotSent
+
+A token is fetched for each connection. A refused session gets one new token; the second refusal is an exit.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from allstop.actors.channels import ChannelConnection
+from allstop.actors.commands import Amend, Cancel, Proof, Submit
+from allstop.actors.connection import Open
+from allstop.actors.egress import Checkpoint, Guard, OrderFrame
+from allstop.actors.errors import Category, Fatal, Fault, RefusalCode, Refused, Remedy
+from allstop.actors.exits import Exit
+from allstop.actors.kraken_desk import KrakenDesk, command_frame, submit_frame
+from allstop.actors.ledger_messages import ChargeOrder, OrderTouched, SetTier, SyncOrders
+from allstop.actors.levels import IntentKind
+from allstop.actors.limits.kraken import OrderOp, tier_of
+from allstop.actors.limits.lanes import lane_of
+from allstop.actors.ports import LinkClosed, QueryFailed
+from allstop.actors.protocols.kraken import frames
+from allstop.actors.protocols.kraken.events import MethodReply
+from allstop.actors.protocols.wire import rfc3339
+from allstop.actors.reports import Accepted, NotSent, Unknown, WriteOutcome
+from allstop.actors.runtime import ActorDead, CallTimeout, Continue, Mailbox, Overflow, Ref, Reply, Timer
+
+Command = Submit | Amend | Cancel
+
+# The venue takes no deadline shorter than its minimum; one that has shrunk below it by less than this on its way here
+# is stretched to it. Half of the smallest clock skew that lookups allow for.
+LATE_MAX_S: Final = 0.05
+
+
+class SubscribeAccepted(msgspec.Struct, frozen=True, kw_only=True):
+    """To the session: tell me (my path) an `OrderAccepted` for each order that it gets accepted. Answered True."""
+
+    path: str
+
+
+class OrderAccepted(msgspec.Struct, frozen=True, kw_only=True):
+    """The venue accepted this order just now: the private stream must show it soon."""
+
+    order_id: str
+    pair: str
+
+
+class _Overdue(msgspec.Struct, frozen=True):
+    """To itself: no reply to this request in time."""
+
+    req_id: int
+
+
+class _Job(msgspec.Struct, kw_only=True):
+    """One command on its way. `until_s`: after that there is no point in writing it."""
+
+    command: Command
+    reply: Reply
+    until_s: float
+    order_ids: tuple[str, ...] = ()  # whose turn it holds: amends and cancels, not submits
+    accepted: list[str] = msgspec.field(default_factory=list[str])
+    timer: Timer | None = None
+    done: bool = False
+
+
+class Session(ChannelConnection):
+    """`desk` gets the token; it is closed with the session. `gate` takes Proof("session", ...), `scope_head` is
+    (venue, account)."""
+
+    mailbox = Mailbox(
+        capacity=2000, overflow=Overflow.REFUSE
+    )  # commands: a sender must know when one was not taken
+
+    def __init__(self, *, make_desk: Callable[[Ref], KrakenDesk], ledger: Ref, checkpoint: Checkpoint, gate: Ref,
+                 scope_head: tuple[str, str], **connection: Any) -> None:  # fmt: skip
+        super().__init__(**connection)
+        self._make_desk = make_desk
+        self._ledger = ledger
+        self._checkpoint = checkpoint
+        self._gate = gate
+        self._scope_head = scope_head
+        self._guard: Guard | None = None
+        self._desk: KrakenDesk | None = None
+        self._token = ""
+        self._token_failures = 0
+        self._reauthed = False
+        self._jobs: dict[int, _Job] = {}
+        self._busy: dict[str, deque[_Job]] = {}  # order id -> the job under way, then those that wait
+        self._watchers: dict[str, Ref] = {}
+
+    # Getting in
+
+    def on_start(self) -> Any:
+        self._guard = self._checkpoint.guard(self.ref)
+        self._desk = self._make_desk(self.ref)
+        return Continue(Open())
+
+    async def before_open(self) -> bool:
+        return await self._fetch_token()
+
+    async def on_connected(self) -> None:
+        await super().on_connected()
+        self._prove_session()
+
+    def on_status(self, before: str, now: str) -> None:
+        """An engine that is back after maintenance has a past that we did not see: the listeners start anew."""
+        self._prove_session()
+        if self.ready and now == "online" and before not in ("", "online"):
+            self.now_ready()
+
+    def _prove_session(self) -> None:
+        if self.ready:
+            self._prove(
+                holds=self.venue_status == "online", reason=f"the venue is {self.venue_status or 'silent'}"
+            )
+
+    async def _fetch_token(self) -> bool:
+        """False: the venue or our ledger asks for patience, and an Open is on its way. Trouble on the network is an
+        exit: the supervisor counts it and waits."""
+        assert self._desk is not None
+        try:
+            self._token = await self._desk.websockets_token()
+        except QueryFailed as failed:
+            patience_s = _patience_s(failed, self.settings.retry_first_s * 2**self._token_failures)
+            if patience_s is None or self._token_failures >= self.settings.failures_max:
+                raise
+            self._token_failures += 1
+            self.log.warning("token.waits", wait_s=patience_s, reason=str(failed))
+            self.send_after(min(patience_s, self.settings.retry_max_s), Open())
+            return False
+        self._token_failures = 0
+        return True
+
+    def subscription_token(self) -> str | None:
+        return self._token
+
+    def _prove(self, *, holds: bool, reason: str = "") -> None:
+        self._gate.tell(
+            Proof(name="session", holds=holds, at_s=self.clock.now_s(), by=self.path, reason=reason)
+        )
+
+    # Messages
+
+    async def on_message(self, message: object) -> object:
+        match message:
+            case Submit() | Amend() | Cancel():
+                return await self._take(message)
+            case _Overdue(req_id=req_id):
+                if (job := self._jobs.pop(req_id, None)) is not None:
+                    self._settle(job, Unknown("no reply within the deadline and its grace"))
+                return None
+            case _Next(job=job):
+                return await self._write(job)
+            case _Reauth():
+                return await self._reauth()
+            case SubscribeAccepted(path=path):
+                self._watchers[path] = self.system.address(path)
+                return True
+            case _:
+                return await super().on_message(message)
+
+    async def _take(self, command: Command) -> WriteOutcome | None:
+        if not self.ready:
+            return NotSent("the session is not connected")
+        if self.pending_count() >= self.settings.pending_max:
+            return NotSent(f"{self.pending_count()} requests are unanswered")
+        if isinstance(command, Cancel) and not 1 <= len(command.order_ids) <= frames.BATCH_MAX:
+            return NotSent(f"a cancel names 1 to {frames.BATCH_MAX} orders")
+        order_ids = _order_ids(command)
+        if any(
+            len(self._busy.get(order_id, ())) >= self.settings.queue_per_order_max for order_id in order_ids
+        ):
+            return NotSent("too many commands wait for this order")
+        until_s = self.clock.now_s() + _deadline_s(command, self.settings.rest_timeout_s)
+        job = _Job(command=command, reply=self.defer(), until_s=until_s, order_ids=order_ids)
+        for order_id in order_ids:
+            self._busy.setdefault(order_id, deque()).append(job)
+        if self._at_head(job):
+            await self._write(job)
+        return None
+
+    def _at_head(self, job: _Job) -> bool:
+        return all(self._busy[order_id][0] is job for order_id in job.order_ids)
+
+    # Writing
+
+    async def _write(self, job: _Job) -> None:
+        left_s = job.until_s - self.clock.now_s()
+        if left_s < self.settings.deadline_min_s - LATE_MAX_S and not isinstance(job.command, Cancel):
+            return self._settle(job, NotSent("its deadline passed before it could be sent"))
+        left_s = min(max(left_s, self.settings.deadline_min_s), self.settings.deadline_max_s)
+        try:
+            await self._ledger.call(_charge(job.command), timeout_s=self.settings.permit_timeout_s)
+        except (Refused, ActorDead, CallTimeout) as refused:
+            return self._settle(job, NotSent(str(refused)))
+        if not self.ready or job.done:
+            return self._settle(job, NotSent("the connection ended before the write"))
+        req_id = next(self.req_ids)
+        frame = self._frame(job.command, req_id, left_s)
+        try:
+            assert self._guard is not None
+            self._guard.check(self._order_frame(job.command, left_s))
+        except Refused as refused:
+            return self._settle(job, NotSent(str(refused)))
+        # From here on the bytes count as written, whatever happens.
+        self._jobs[req_id] = job
+        job.timer = self.send_after(left_s + self.settings.reply_grace_s, _Overdue(req_id))
+        await self.send(frame)
+        return None
+
+    def _frame(self, command: Command, req_id: int, deadline_s: float) -> str:
+        deadline = rfc3339(self.clock.wall_ns() + int(deadline_s * 1e9))
+        match command:
+            case Submit(intent=intent):
+                return frames.add_order(intent, self._token, req_id, deadline)
+            case Amend():
+                return frames.amend_order(
+                    self._token,
+                    req_id,
+                    order_id=command.order_id,
+                    order_qty=command.order_qty,
+                    limit_price=command.limit_price,
+                    trigger_price=command.trigger_price,
+                    deadline=deadline,
+                )
+            case Cancel(order_ids=(order_id,)):
+                return frames.cancel_order((order_id,), self._token, req_id)
+            case Cancel(order_ids=order_ids):
+                return frames.batch_cancel(order_ids, self._token, req_id)
+
+    def _order_frame(self, command: Command, deadline_s: float) -> OrderFrame:
+        guard, head = self._guard, self._scope_head
+        match command:
+            case Submit(intent=intent, attempt=attempt):
+                return submit_frame(guard, intent, head, attempt, deadline_s)
+            case Amend(command_id=command_id, kind=kind):
+                return command_frame(guard, command_id, kind, head, deadline_s)
+            case Cancel(command_id=command_id):
+                return command_frame(guard, command_id, IntentKind.CANCEL, head, 0.0)
+
+    # Answers
+
+    def on_reply(self, reply: MethodReply) -> None:
+        self._learn(reply)
+        job = self._jobs.pop(reply.req_id, None) if reply.req_id is not None else None
+        if job is None:
+            super().on_reply(reply)
+            return
+        outcome = _outcome(job.command, reply)
+        if isinstance(outcome, Accepted):
+            self._accepted(job.command, outcome)
+        self._settle(job, outcome)
+
+    def _learn(self, reply: MethodReply) -> None:
+        """What a reply says of the session and the account, whatever it answers."""
+        fault = reply.fault
+        if fault is not None and fault.remedy is Remedy.REAUTH:
+            self.ref.tell(_Reauth())
+        if fault is not None and fault.category is Category.AUTH and fault.remedy is not Remedy.COOL:
+            raise Fatal("KEY_REFUSED", str(fault))
+        if reply.max_rate_count is not None and (tier := tier_of(reply.max_rate_count)) is not None:
+            self._ledger.tell(SetTier(tier=tier))
+
+    def _accepted(self, command: Command, outcome: Accepted) -> None:
+        match command:
+            case Submit(intent=intent):
+                for order_id in outcome.order_ids:
+                    self._ledger.tell(OrderTouched(order_id=order_id, pair=intent.pair))
+                    for watcher in self._watchers.values():
+                        watcher.tell(OrderAccepted(order_id=order_id, pair=intent.pair))
+            case Amend(order_id=order_id):
+                self._ledger.tell(OrderTouched(order_id=order_id))
+            case Cancel():
+                pass  # an accepted cancel is not yet a cancelled order
+
+    def _settle(self, job: _Job, outcome: WriteOutcome) -> None:
+        """Answers, once, and lets the next command of each of its orders go."""
+        if job.done:
+            return
+        job.done = True
+        if job.timer is not None:
+            job.timer.cancel()
+        self._note_rate(job.command, outcome)
+        job.reply.set(outcome)
+        for order_id in job.order_ids:
+            queue = self._busy[order_id]
+            queue.remove(job)
+            if not queue:
+                del self._busy[order_id]
+            elif self._at_head(queue[0]):
+                self.ref.tell(_Next(queue[0]))
+
+    def _note_rate(self, command: Command, outcome: WriteOutcome) -> None:
+        fault = getattr(outcome, "fault", None)
+        if isinstance(fault, Fault) and fault.code.startswith("EOrder:") and fault.category is Category.RATE:
+            match command:
+                case Submit(intent=intent):
+                    self._ledger.tell(SyncOrders(pair=intent.pair, level=None))
+                case _:
+                    pass
+
+    async def _reauth(self) -> None:
+        """Once: a new token for what follows. The listeners subscribe again with it."""
+        if self._reauthed:
+            raise LinkClosed("the venue refused the session twice")
+        self._reauthed = True
+        self._prove(holds=False, reason="the venue refused the session")
+        if not await self._fetch_token():
+            raise LinkClosed("the venue refused the session and gave no new token")
+        self.now_ready()
+        self._prove_session()
+
+    # Ends
+
+    async def on_stop(self, exit_: Exit) -> None:
+        """In order: what was written and not answered is Unknown, and said so before the connection closes."""
+        self.ready = False
+        self._end_jobs(str(exit_))
+        await super().on_stop(exit_)
+        if self._desk is not None:
+            await self._desk.close()
+
+    def on_failure(self, exception_type: Any, exception_value: BaseException | None, traceback: Any) -> None:
+        self.ready = False
+        self._end_jobs(str(exception_value))
+
+    def _end_jobs(self, why: str) -> None:
+        self._prove(holds=False, reason=why)
+        written = list(self._jobs.values())
+        self._jobs.clear()
+        waiting = [
+            job for queue in self._busy.values() for job in queue if not any(job is w for w in written)
+        ]
+        for job in written:
+            self._end(job, Unknown(f"the session ended after the write: {why}"))
+        for job in waiting:
+            self._end(job, NotSent(f"the session ended before the write: {why}"))
+
+    def _end(self, job: _Job, outcome: WriteOutcome) -> None:
+        if not job.done:
+            job.done = True
+            job.reply.set(outcome)
+
+    def pending_count(self) -> int:
+        return super().pending_count() + len(self._jobs)
+
+
+class _Next(msgspec.Struct, frozen=True):
+    """To itself: this job's turn has come."""
+
+    job: _Job
+
+
+class _Reauth(msgspec.Struct, frozen=True):
+    """To itself: the venue says that the session is not valid."""
+
+
+def _order_ids(command: Command) -> tuple[str, ...]:
+    match command:
+        case Submit():
+            return ()
+        case Amend(order_id=order_id):
+            return (order_id,)
+        case Cancel(order_ids=order_ids):
+            return tuple(dict.fromkeys(order_ids))
+
+
+def _deadline_s(command: Command, cancel_s: float) -> float:
+    """A cancel has no deadline at the venue: late is as good."""
+    return cancel_s if isinstance(command, Cancel) else command.deadline_s
+
+
+def _charge(command: Command) -> ChargeOrder:
+    """What the command costs, and whether it goes out even when the counter is full."""
+    match command:
+        case Submit(intent=intent):
+            return ChargeOrder(op=OrderOp.ADD, pair=intent.pair, lane=lane_of(intent.kind),
+                               overdraft=intent.kind is IntentKind.PROTECT)  # fmt: skip
+        case Amend(order_id=order_id, kind=kind):
+            return ChargeOrder(op=OrderOp.AMEND, orders=(order_id,), lane=lane_of(kind),
+                               overdraft=kind is IntentKind.PROTECT)  # fmt: skip
+        case Cancel(order_ids=order_ids):
+            op = OrderOp.CANCEL if len(order_ids) == 1 else OrderOp.BATCH_CANCEL
+            return ChargeOrder(op=op, orders=order_ids, lane=lane_of(IntentKind.CANCEL), overdraft=True)
+
+
+def _outcome(command: Command, reply: MethodReply) -> WriteOutcome:
+    """What the reply proves for this command. A batch of which not all were cancelled proves only that."""
+    outcome = reply.outcome
+    if not isinstance(outcome, Accepted) or isinstance(command, Submit):
+        return outcome
+    ids = _order_ids(command)
+    if reply.count is not None and reply.count != len(ids):
+        return Unknown(f"{reply.count} of {len(ids)} orders were cancelled")
+    return Accepted(ids)
+
+
+def _patience_s(failed: QueryFailed, backoff_s: float) -> float | None:
+    """How long to wait before asking again, or None when waiting is not what helps: rate limits and lockouts are
+    waited out, and so is our own ledger; everything else is the supervisor's business."""
+    cause: BaseException | None = failed.__cause__
+    if isinstance(cause, Refused) and cause.code is RefusalCode.RATE_LIMIT:
+        return max(getattr(cause, "retry_after_s", 0.0), backoff_s)
+    if failed.fault is not None and failed.fault.category in (Category.RATE, Category.MARKET):
+        return max(failed.fault.retry_after_s or 0.0, backoff_s)
+    return None
