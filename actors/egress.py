@@ -19,7 +19,7 @@ from allstop.actors.clock import Clock
 from allstop.actors.errors import RefusalCode, Refused
 from allstop.actors.exits import Exit
 from allstop.actors.journal import BATCH_ENTRIES_MAX, Committed, append, subscribe
-from allstop.actors.levels import ROOT, IntentKind, Level, LevelBoard, Vote, permits
+from allstop.actors.levels import ROOT, IntentKind, Level, LevelBoard, Origin, Scope, Vote, permits
 from allstop.actors.ports import Lease
 from allstop.actors.protocols.clearance import Clearances, OrderFrame
 from allstop.actors.protocols.records import EmergencyFrame, from_body
@@ -125,6 +125,10 @@ class Checkpoint:
         self._check_level(frame)
         clearances.use(frame)
 
+    def about(self, subject: str) -> tuple[IntentKind, Origin, Scope] | None:
+        """What was committed under this id, for a sender that knows only the id: kind, origin and scope."""
+        return None if self._clearances is None else self._clearances.about(subject)
+
     def open(self, clearances: Clearances, alive: Callable[[], bool]) -> None:
         """By the egress actor, when it has folded the journal."""
         self._clearances, self._alive, self._journal_lost = clearances, alive, False
@@ -183,6 +187,10 @@ class Guard:
             raise Refused(RefusalCode.FENCED, "the sender's incarnation is over", place=self._checkpoint.path)
         self._checkpoint.check(frame)
 
+    def about(self, subject: str) -> tuple[IntentKind, Origin, Scope] | None:
+        """What was committed under this id; see `Checkpoint.about`."""
+        return self._checkpoint.about(subject)
+
     def revoke(self) -> None:
         """Nothing leaves through this guard any more."""
         self._revoked = True
@@ -214,7 +222,7 @@ class EgressActor(Actor):
             case _:
                 raise TypeError(f"egress does not know {message!r}")
 
-    def on_stop(self, exit: Exit) -> None:
+    def on_stop(self, exit_: Exit) -> None:
         self._checkpoint.close()
 
     def _learn(self, committed: Sequence[Committed]) -> None:

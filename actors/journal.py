@@ -11,10 +11,11 @@ is latched above.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import msgspec
 
-from allstop.actors.errors import Fatal, ReplyError
+from allstop.actors.errors import AllstopError, Fatal, ReplyError
 from allstop.actors.exits import Exit
 from allstop.actors.ports import JournalEntry, JournalOpener, JournalRow, JournalStore
 from allstop.actors.protocols.records import Record, to_entries
@@ -23,13 +24,18 @@ from allstop.actors.runtime import Actor, ActorDead, CallTimeout, Mailbox, Mailb
 # A commit is some milliseconds; a disk that has not answered by now is as good as lost to whoever waits.
 APPEND_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 30.0  # a whole journal, at start
+RESTART_POLL_S = 0.02  # a journal opens again in some milliseconds
 # Entries of one commit; what a store takes at once is at least twice this.
 BATCH_ENTRIES_MAX = 512
 # Appends that wait for the commit under way; each is one order's next step, and there are hundreds of orders.
 WAITING_MAX = 4096
 
 
-class JournalDown(ReplyError):
+class JournalBusy(ReplyError):
+    """More appends wait than any load explains: the disk does not keep up."""
+
+
+class JournalDown(AllstopError):
     """The journal did not commit, or did not say so in time: what was appended must be taken as not committed, and
     may yet be found in the journal."""
 
@@ -98,7 +104,7 @@ class JournalActor(Actor):
         match message:
             case Append() | Subscribe():
                 if len(self._waiting) >= WAITING_MAX:
-                    raise JournalDown(f"{self._chain}: {WAITING_MAX} appends are waiting")
+                    raise JournalBusy(f"{self._chain}: {WAITING_MAX} appends are waiting")
                 self._waiting.append(_Waiting(message, self.defer()))
                 self._wake.set()
                 return None
@@ -109,8 +115,8 @@ class JournalActor(Actor):
             case _:
                 raise TypeError(f"the journal does not know {message!r}")
 
-    async def on_stop(self, exit: Exit) -> None:
-        if self._store is not None and not exit.fatal:
+    async def on_stop(self, exit_: Exit) -> None:
+        if self._store is not None and not exit_.fatal:
             await self._store.close()
 
     async def _write(self, store: JournalStore) -> None:
@@ -185,20 +191,34 @@ async def read(
     key: str | None = None,
     timeout_s: float = READ_TIMEOUT_S,
 ) -> list[JournalRow]:
-    """The committed rows. Raises JournalDown."""
+    """The committed rows. A journal that is being restarted is waited for. Raises JournalDown."""
     wanted = None if kinds is None else tuple(kinds)
-    return await _ask(journal, Read(after_seq=after_seq, kinds=wanted, key=key), timeout_s)
+    return await _ask_again(journal, Read(after_seq=after_seq, kinds=wanted, key=key), timeout_s)
 
 
 async def subscribe(
     journal: Ref, path: str, callback: Subscriber, *, after_seq: int = 0, timeout_s: float = READ_TIMEOUT_S
 ) -> None:
-    """See `Subscribe`. When it returns, everything committed so far was told. Raises JournalDown."""
-    await _ask(journal, Subscribe(path=path, callback=callback, after_seq=after_seq), timeout_s)
+    """See `Subscribe`. When it returns, everything committed so far was told. A journal that is being restarted is
+    waited for. Raises JournalDown."""
+    await _ask_again(journal, Subscribe(path=path, callback=callback, after_seq=after_seq), timeout_s)
 
 
-async def _ask(journal: Ref, message: object, timeout_s: float):
+async def _ask(journal: Ref, message: object, timeout_s: float) -> Any:
     try:
         return await journal.call(message, timeout_s=timeout_s)
-    except (ActorDead, CallTimeout, MailboxFull, Fatal) as error:
+    except (ActorDead, CallTimeout, MailboxFull, JournalBusy, Fatal) as error:
+        raise JournalDown(f"{journal.path}: {type(error).__name__}: {error}") from error
+
+
+async def _ask_again(journal: Ref, message: object, timeout_s: float) -> Any:
+    """For what changes nothing: asked again while there is no journal. A commit never is."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            while True:
+                try:
+                    return await journal.call(message, timeout_s=timeout_s)
+                except ActorDead:
+                    await asyncio.sleep(RESTART_POLL_S)
+    except (TimeoutError, MailboxFull, JournalBusy, Fatal) as error:
         raise JournalDown(f"{journal.path}: {type(error).__name__}: {error}") from error

@@ -6,6 +6,7 @@
     reconciled   orders, positions and balances were compared with the venue's after the last break
     clock        ours and the venue's are close enough
     budget       the venue's limits leave room
+    guardian     every position was audited, and is covered or being covered
     guardian     the account's guardian can read the venue, and has audited every position's cover
 
 Whoever knows tells the gate a `Proof`, with its time; it holds until the same name is told otherwise, or until the
@@ -147,7 +148,7 @@ class OrderGate(Actor):
             case _:
                 raise TypeError(f"the gate does not know {message!r}")
 
-    def on_stop(self, exit: Exit) -> None:
+    def on_stop(self, exit_: Exit) -> None:
         self._show(Evidence())
 
     def _follow(self, path: str) -> None:

@@ -22,9 +22,11 @@ from allstop.actors.protocols.records import (
     CommandEnded,
     CommandIntended,
     IntentCommitted,
+    LookupDone,
     Opaque,
     Record,
     Terminal,
+    Withheld,
 )
 
 # A frame of an order that is over is late, not stray, if the order ended among the last so many: at 20 orders a
@@ -91,7 +93,11 @@ class Clearances:
             case CommandEnded(command_id=command_id):
                 if self._commands.pop(command_id, None) is not None:
                     self._ended(command_id)
-            case Terminal(intent_id=intent_id):
+            case (
+                Terminal(intent_id=intent_id)
+                | Withheld(intent_id=intent_id)
+                | LookupDone(intent_id=intent_id, verdict="absent")
+            ):
                 if self._intents.pop(intent_id, None) is not None:
                     self._ended(intent_id)
             case _:

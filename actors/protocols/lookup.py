@@ -172,10 +172,11 @@ class Lookup(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def hits(reports: Sequence[OrderReport], client_id: str) -> tuple[OrderReport, ...]:
-    """The orders of a search that carry our client id, one report per order: closed beats open, later beats earlier."""
+    """The orders of a search that carry our client id, one report per order: closed beats open, later beats earlier.
+    What a conditional close made is another order, whatever client id the venue shows with it."""
     by_order: dict[str, OrderReport] = {}
     for report in reports:
-        if report.cl_ord_id == client_id:
+        if report.cl_ord_id == client_id and report.parent_id is None:
             known = by_order.get(report.order_id)
             by_order[report.order_id] = report if known is None else known.merged(report)
     return tuple(by_order.values())

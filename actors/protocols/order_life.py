@@ -26,6 +26,7 @@ from allstop.actors.protocols.order_table import (
     State,
 )
 from allstop.actors.protocols.records import (
+    ORDERS,
     AttemptEnded,
     AttemptStarted,
     CommandEnded,
@@ -337,7 +338,7 @@ def evidence_of(record: Record) -> str:
 
 def fold(records: Iterable[Record | Opaque]) -> dict[str, Life]:
     """The state of every intent, from the facts in the order of the journal. What no intent explains is left out:
-    the journal's other readers take it."""
+    the journal's other readers take it. An intent with another owner stays as it was born: that owner knows its state."""
     lives: dict[str, Life] = {}
     for record in records:
         if isinstance(record, Opaque):
@@ -345,7 +346,7 @@ def fold(records: Iterable[Record | Opaque]) -> dict[str, Life]:
         if isinstance(record, IntentCommitted):
             # A commit that was repeated after a lost answer is the same fact.
             lives.setdefault(record.intent.id, born(record))
-        elif (life := lives.get(key_of(record))) is not None:
+        elif (life := lives.get(key_of(record))) is not None and life.owner == ORDERS:
             lives[life.intent.id] = plan(life, record).life
     return lives
 

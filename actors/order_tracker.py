@@ -1,0 +1,472 @@
+"""One order: its tracker journals each step, asks the session to send, and finds out what became of it.
+
+The mailbox takes facts in (reports, answers, searches) and `order_life.plan` says what they lead to. What waits for
+the outside (a submit, a search, a query, a cancel) is done by the tracker's one *hand*, a task that does one job
+after the other and tells the result to the mailbox. So an execution is taken in while the answer to the submit is
+still under way, and there is never more than one outstanding command.
+
+A restarted tracker folds its order from the journal. An attempt without an outcome is UNKNOWN: nobody knows whether
+its bytes left, so the venue is asked, and nothing is sent again.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+from allstop.actors.commands import Amend, Cancel
+from allstop.actors.errors import Outcome, RefusalCode, Refused, Retry
+from allstop.actors.exits import NORMAL, Exit
+from allstop.actors.journal import JournalDown, append, read
+from allstop.actors.levels import ROOT, CastVote, IntentKind, Level, Vote, WithdrawVote
+from allstop.actors.order_hand import (
+    DESK,
+    SESSION,
+    Answered,
+    CommandAnswered,
+    CommandJob,
+    Hand,
+    Queried,
+    QueryJob,
+    Searched,
+    SearchJob,
+    SubmitJob,
+)
+from allstop.actors.order_talk import (
+    AmendOrder,
+    CancelOrder,
+    End,
+    OrderChanged,
+    OrderOver,
+    Refresh,
+    Seed,
+    Told,
+    TrackerLinks,
+)
+from allstop.actors.protocols import order_life
+from allstop.actors.protocols.lookup import Found, Inconclusive, Lookup, ProvenAbsent, Search
+from allstop.actors.protocols.order_life import UNSURE, Act, Life, State
+from allstop.actors.protocols.records import (
+    AttemptEnded,
+    AttemptStarted,
+    CommandEnded,
+    CommandIntended,
+    LookupDone,
+    Record,
+    Reported,
+    Withheld,
+    from_row,
+)
+from allstop.actors.reports import Accepted, NotSent, OrderReport, Rejected, Unknown, WriteOutcome
+from allstop.actors.runtime import (
+    Actor,
+    Continue,
+    Mailbox,
+    Overflow,
+    Timer,
+)
+
+# A user queues a cancel, perhaps an amend or two, behind a lookup; more is a loop gone wrong.
+COMMANDS_MAX: Final = 16
+# Queries for a word that the stream did not bring are repeated with pauses that double up to so many gaps.
+QUERY_GAPS_MAX: Final = 8
+
+
+@dataclass(frozen=True)
+class _Due:
+    """A timer went off. `what`: send, search, query or clock."""
+
+    what: str
+
+
+class OrderTracker(Actor):
+    """Works one intent to its end, and exits NORMAL when `orders` lets it go. `intent_id` is what it folds from the journal."""
+
+    # One order's executions: an iceberg swept by a fast market is hundreds at once.
+    mailbox = Mailbox(capacity=4096, overflow=Overflow.REFUSE)
+
+    def __init__(self, intent_id: str, links: TrackerLinks, seed: Seed | None = None) -> None:
+        super().__init__()
+        self._intent_id = intent_id
+        self._links = links
+        self._timing = links.timing
+        self._seed = seed or Seed()
+        self._waiting: deque[CancelOrder | AmendOrder] = deque()
+        self._commanding = False
+        self._timers: dict[str, Timer] = {}
+        self._lookup: Lookup | None = None
+        self._last_inconclusive = ""
+        self._voted = Level.NONE
+        self._withdrawn = False
+        self._doubt = False  # a word of the venue is due: a query is repeated until it comes
+        self._must_end = False  # the venue took a cancel: only a word that it is over will do
+        self._queries = 0
+        self._over_told = False
+        self._expires_s = 0.0
+        self._life: Life
+        self._hand = Hand(links, self.clock, self.ref)
+
+    # Starting.
+
+    async def on_start(self) -> Continue:
+        life, told = self._seed.take()
+        if life is None:
+            rows = await read(self._links.journal, key=self._intent_id)
+            life = order_life.fold(from_row(row) for row in rows)[self._intent_id]
+        self._life = life
+        age_s = max(0.0, (self.clock.wall_ns() - life.at_ns) / 1e9)
+        self._expires_s = self.clock.now_s() + life.intent.ttl_s - age_s
+        if life.state in UNSURE or life.state is State.SENT:
+            self._freeze(f"order {self._intent_id}: what became of it is being found out")
+        self.start_task(self._hand.work(), "hand")
+        return Continue(told)
+
+    async def on_continue(self, argument: tuple[Told, ...]) -> None:
+        for word in argument:
+            await self._told(word.report, word.source)
+        if self._life.state in UNSURE:
+            self._act(Act.LOOK_UP)
+        if self._life.live is not None:
+            restarted = Unknown(reason="the tracker ended before the answer came")
+            await self._take(self._attempt_ended(self._life.live, restarted))
+        for command_id in sorted(self._life.commands):
+            ended = Unknown(reason="the tracker ended before the answer came")
+            await self._take(CommandEnded(command_id=command_id, intent_id=self._intent_id, outcome=ended))
+        if self._life.state is State.INTENT:
+            await self._send()
+        elif self._life.state.open:
+            self._ask_soon(0.0)
+        self._life_changed()
+        self._end_if_over()
+
+    # The mailbox.
+
+    async def on_receive(self, message: object) -> object:
+        match message:
+            case Told(report=report, source=source):
+                await self._told(report, source)
+            case CancelOrder() | AmendOrder():
+                self._queue(message)
+            case End():
+                self.exit(NORMAL)
+            case Refresh():
+                self._ask_soon(0.0)
+            case Answered(job=job, outcome=outcome):
+                self._hand.taken_in()
+                await self._take(self._attempt_ended(job.attempt, outcome))
+            case Searched(search=search):
+                self._hand.taken_in()
+                await self._searched(search)
+            case Queried(report=report):
+                self._hand.taken_in()
+                await self._queried(report)
+            case CommandAnswered(job=job, outcome=outcome):
+                self._hand.taken_in()
+                await self._command_answered(job, outcome)
+            case _Due(what=what):
+                self._timers.pop(what, None)
+                await self._due(what)
+            case _:
+                raise TypeError(f"a tracker does not know {message!r}")
+        await self._next_command()
+        self._end_if_over()
+        return None
+
+    async def _due(self, what: str) -> None:
+        match what:
+            case "send":
+                await self._send()
+            case "search" if self._life.state in (State.UNKNOWN, State.CHECKING):
+                self._hand.give(self._search_job())
+            case "query" if self._life.order_id is not None and not self._life.state.terminal:
+                self._hand.give(QueryJob(self._life.order_id))
+            case "clock":
+                self._vote()
+            case _:
+                pass  # overtaken by what was learnt meanwhile
+
+    # Facts.
+
+    async def _take(self, record: Record) -> None:
+        """Commits a fact and what follows from it, then does what the table asks. An instrument is frozen before the
+        commit, which takes time in which another entry could pass."""
+        step = order_life.plan(self._life, record)
+        if Act.FREEZE in step.acts:
+            self._freeze(f"order {self._intent_id} is {step.life.state}: {step.life.reason or 'not sure'}")
+        await append(self._links.journal, step.records)
+        changed = step.life.state is not self._life.state
+        self._life = step.life
+        for act in step.acts:
+            self._act(act)
+        if changed:
+            self.log.info("order.state", intent=self._intent_id, state=str(step.life.state))
+        self._life_changed()
+
+    def _act(self, act: Act) -> None:
+        match act:
+            case Act.SEND:
+                self._after("send", order_life.pause_s(self._life.last_outcome))
+            case Act.LOOK_UP if self._life.state is State.FROZEN:
+                self._ask_soon(self._timing.search_gap_s)
+            case Act.LOOK_UP:
+                check = self._life.state is State.CHECKING
+                self._lookup = Lookup.begin(self.clock.now_s(), self._timing, check=check)
+                self._search_soon(self._lookup)
+            case Act.THAW:
+                self._thaw()
+            case Act.SHOUT:
+                self._shout(f"order {self._intent_id} was held for over, and the venue has it")
+            case Act.FREEZE | Act.END:
+                pass  # frozen before the commit; ended when the last result is in
+
+    async def _told(self, report: OrderReport, source: str) -> None:
+        if order_life.is_news(self._life, report):
+            await self._take(Reported(intent_id=self._intent_id, report=report, source=source))
+        if source != "lookup":
+            self._heard()
+
+    def _heard(self) -> None:
+        if self._life.state.terminal or (self._life.state.open and not self._must_end):
+            self._doubt = False
+
+    def _attempt_ended(self, attempt: int, outcome: WriteOutcome) -> AttemptEnded:
+        return AttemptEnded(intent_id=self._intent_id, attempt=attempt, outcome=outcome)
+
+    # Sending.
+
+    async def _send(self) -> None:
+        if self._life.state is not State.INTENT:
+            return
+        channel = self._channel()
+        if why := self._why_not(channel):
+            await self._take(Withheld(intent_id=self._intent_id, reason=why))
+            return
+        attempt = self._life.attempts + 1
+        await self._take(
+            AttemptStarted(
+                intent_id=self._intent_id,
+                attempt=attempt,
+                channel=channel,
+                deadline_s=self._timing.deadline_s,
+                at_ns=self.clock.wall_ns(),
+            )
+        )
+        self._hand.give(SubmitJob(self._life.intent, attempt, channel))
+
+    def _channel(self) -> str:
+        """The session, unless it has just told that it sent nothing."""
+        return DESK if isinstance(self._life.last_outcome, NotSent) else SESSION
+
+    def _why_not(self, channel: str) -> str | None:
+        """Why the intent may not be sent now. The order of the reasons is the order of their weight."""
+        life = self._life
+        if self._withdrawn:
+            return "canceled before it was sent"
+        if self.clock.now_s() >= self._expires_s:
+            return f"its time to live of {life.intent.ttl_s} s is over"
+        if life.sends >= order_life.SENDS_MAX or life.attempts >= order_life.ATTEMPTS_MAX:
+            return f"{life.attempts} attempts were made"
+        if isinstance(life.last_outcome, NotSent) and life.last_channel == DESK:
+            return "neither the session nor the desk sent it"
+        if refused := self._links.gate.refusal(life.intent.kind, life.intent.pair):
+            return str(refused)
+        return None
+
+    # Looking up.
+
+    async def _searched(self, search: Search) -> None:
+        if self._lookup is None or self._life.state not in (State.UNKNOWN, State.CHECKING):
+            return
+        self._lookup, verdict = self._lookup.searched(search)
+        check = self._lookup.check
+        match verdict:
+            case Found(report=report, others=others):
+                await self._told(report, "lookup")
+                if others:
+                    ids = ", ".join(other.order_id for other in others)
+                    self._shout(f"order {self._intent_id} is at the venue more than once: also {ids}")
+            case ProvenAbsent(evidence=evidence):
+                await self._looked("checked" if check else "absent", evidence)
+            case Inconclusive(reason=reason):
+                if reason != self._last_inconclusive:
+                    self._last_inconclusive = reason
+                    await self._looked("inconclusive", reason)
+                self._search_soon(self._lookup)
+                self._vote()
+
+    async def _looked(self, verdict: str, evidence: str) -> None:
+        await self._take(LookupDone(intent_id=self._intent_id, verdict=verdict, evidence=evidence))
+
+    def _search_job(self) -> SearchJob:
+        first_ns = self._life.first_attempt_ns or self._life.at_ns
+        return SearchJob(self._intent_id, first_ns - int(self._timing.skew_s * 1e9))
+
+    def _search_soon(self, lookup: Lookup) -> None:
+        now_s = self.clock.now_s()
+        self._after("search", max(0.0, lookup.next_search_s() - now_s))
+        if (vote_s := lookup.next_vote_s(now_s)) is not None:
+            self._after("clock", max(0.0, vote_s - now_s))
+
+    def _vote(self) -> None:
+        if self._lookup is None:
+            return
+        now_s = self.clock.now_s()
+        level = self._lookup.vote(now_s)
+        if level > self._voted:
+            self._voted = level
+            scope = ROOT if level is Level.HALTED else self._life.scope[:1]
+            reason = f"order {self._intent_id} unknown for {self._lookup.age_s(now_s):.0f} s"
+            self._links.root.tell(CastVote(vote=Vote(self.path, scope, level, reason)))
+        if (vote_s := self._lookup.next_vote_s(now_s)) is not None:
+            self._after("clock", max(0.0, vote_s - now_s))
+
+    # Asking about an order whose id is known.
+
+    def _ask_soon(self, delay_s: float) -> None:
+        self._doubt = True
+        self._queries = 0
+        self._after("query", delay_s)
+
+    async def _queried(self, report: OrderReport | None) -> None:
+        if report is not None:
+            await self._told(report, "query")
+        if self._life.state.terminal or not (self._doubt or self._life.state is State.FROZEN):
+            return
+        self._queries += 1
+        gaps = min(2**self._queries, QUERY_GAPS_MAX)
+        self._after("query", self._timing.search_gap_s * gaps)
+
+    # Commands: one at a time, by the venue's id, and only when it is known what there is to command.
+
+    def _queue(self, command: CancelOrder | AmendOrder) -> None:
+        if len(self._waiting) >= COMMANDS_MAX:
+            command.reply.fail(
+                Refused(RefusalCode.RATE_LIMIT, f"{COMMANDS_MAX} commands are waiting", place=self._intent_id)
+            )
+            return
+        if isinstance(command, CancelOrder):
+            self._withdrawn = True
+        self._waiting.append(command)
+
+    async def _next_command(self) -> None:
+        if not self._waiting or self._commanding:
+            return
+        if self._life.state is State.INTENT and self._withdrawn:
+            await self._send()  # which withholds it
+        if self._life.state is State.NOT_PLACED and self._withdrawn:
+            for waiting in self._waiting:
+                waiting.reply.set(Accepted(()))
+            self._waiting.clear()
+        if self._life.state.open and self._life.order_id is not None and self._hand.outstanding == 0:
+            waiting = self._waiting.popleft()
+            await self._command(waiting, self._life.order_id)
+
+    async def _command(self, command: CancelOrder | AmendOrder, order_id: str) -> None:
+        self._commanding = True
+        intent = self._life.intent
+        amend = command if isinstance(command, AmendOrder) else None
+        intended = CommandIntended(
+            command_id=self.ids.new(),
+            intent_id=self._intent_id,
+            verb="cancel" if amend is None else "amend",
+            kind=IntentKind.CANCEL if amend is None else amend.kind,
+            origin=self._life.origin,
+            scope=self._life.scope,
+            order_ids=(order_id,),
+            at_ns=self.clock.wall_ns(),
+            order_qty=amend and amend.order_qty,
+            limit_price=amend and amend.limit_price,
+        )
+        try:
+            await self._take(intended)
+        except JournalDown:
+            if amend is not None:
+                raise
+            # A cancel still goes, under egress's emergency rule; anything else needs the journal.
+            self.log.error("order.cancel_without_journal", intent=intent.id)
+        message = (
+            Cancel(command_id=intended.command_id, order_ids=(order_id,))
+            if amend is None
+            else Amend(
+                command_id=intended.command_id,
+                intent_id=intent.id,
+                order_id=order_id,
+                kind=amend.kind,
+                order_qty=amend.order_qty,
+                limit_price=amend.limit_price,
+                deadline_s=self._timing.deadline_s,
+            )
+        )
+        self._hand.give(CommandJob(message, command.reply))
+
+    async def _command_answered(self, job: CommandJob, outcome: WriteOutcome) -> None:
+        self._commanding = False
+        job.reply.set(outcome)
+        ended = CommandEnded(command_id=job.message.command_id, intent_id=self._intent_id, outcome=outcome)
+        await self._take(ended)
+        if self._life.state.terminal:
+            return
+        if isinstance(outcome, Accepted) and isinstance(job.message, Cancel):
+            self._must_end = True
+            self._ask_soon(self._timing.deadline_s)  # unless the stream tells of it before
+        elif _in_doubt(outcome):
+            self._ask_soon(0.0)
+
+    # Ending.
+
+    def _end_if_over(self) -> None:
+        if not self._life.state.terminal or self._hand.outstanding:
+            return
+        for waiting in self._waiting:
+            waiting.reply.fail(
+                Refused(RefusalCode.NOT_OPEN, f"the order is {self._life.state}", place=self._intent_id)
+            )
+        self._waiting.clear()
+        if not self._over_told:
+            self._over_told = True
+            self._links.orders.tell(OrderOver(intent_id=self._intent_id))
+
+    async def on_stop(self, exit_: Exit) -> None:
+        await self._hand.close()
+
+    # Freezing, voting, telling.
+
+    def _freeze(self, reason: str) -> None:
+        self._links.gate.freeze(self._life.intent.pair, self.path, reason)
+
+    def _thaw(self) -> None:
+        self._lookup = None
+        for what in ("search", "clock"):
+            if timer := self._timers.pop(what, None):
+                timer.cancel()
+        self._links.gate.thaw(self._life.intent.pair, self.path)
+        # Also what an earlier incarnation voted: it has the same path.
+        self._voted = Level.NONE
+        for scope in (self._life.scope[:1], ROOT):
+            self._links.root.tell(WithdrawVote(by=self.path, scope=scope))
+
+    def _shout(self, reason: str) -> None:
+        self.log.critical("order.contradiction", intent=self._intent_id, reason=reason)
+        # Under names of their own: this freeze and this vote are not for the tracker to take back.
+        by = f"{self.path}#contradiction"
+        self._links.gate.freeze(self._life.intent.pair, by, reason)
+        self._links.root.tell(CastVote(vote=Vote(by, ROOT, Level.HALTED, reason)))
+
+    def _life_changed(self) -> None:
+        self._links.orders.tell(OrderChanged(life=self._life))
+
+    def _after(self, what: str, delay_s: float) -> None:
+        """One timer of each kind: a later wish takes the place of an earlier one."""
+        if timer := self._timers.pop(what, None):
+            timer.cancel()
+        self._timers[what] = self.send_after(delay_s, _Due(what))
+
+
+def _in_doubt(outcome: WriteOutcome) -> bool:
+    """Whether the answer to a cancel or an amend leaves open what the order is now."""
+    match outcome:
+        case Unknown():
+            return True
+        case Rejected(fault=fault):
+            return fault.outcome is not Outcome.NO or fault.writes is Retry.AFTER_LOOKUP
+        case _:
+            return False

@@ -1,0 +1,560 @@
+"""`/accounts/<a>/trading/orders`: takes intents, starts a tracker for each, and brings the venue's reports to them.
+
+When it starts it folds the account's journal and starts one tracker per intent that is not over, before it accepts
+anything. An intent that was committed and of which no attempt was ever journalled is withheld: whoever placed it may
+have been told that it was refused, and an order older than its decision is dangerous.
+
+An intent is answered as soon as it is durable. Commits are made by one task, which takes all that wait, so that the
+flush of the disk is shared. Whatever else must wait for the journal goes through the same task, in order; the mailbox
+never waits.
+
+A report belongs to the intent of its client id, else of its order id; one whose parent is an intent's order is that
+intent's stop; all others are EXTERNAL and are recorded. An external order that was executed freezes its instrument
+until somebody claims it.
+"""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from allstop.actors.commands import (
+    AmendIntent,
+    CancelIntent,
+    GetOrder,
+    GetOrders,
+    OrderView,
+    Place,
+    Reports,
+)
+from allstop.actors.errors import RefusalCode, Refused
+from allstop.actors.instruments import Instrument
+from allstop.actors.intents import OrderIntent, check_intent
+from allstop.actors.journal import Committed, JournalDown, append, read, subscribe
+from allstop.actors.levels import ROOT, CastVote, IntentKind, Level, LevelBoard, Origin, Scope, Vote, permits
+from allstop.actors.order_talk import (
+    AmendOrder,
+    CancelOrder,
+    End,
+    Nursery,
+    OrderChanged,
+    OrderOver,
+    Refresh,
+    Seed,
+    Told,
+    TrackerLinks,
+)
+from allstop.actors.order_tracker import OrderTracker
+from allstop.actors.protocols import order_life
+from allstop.actors.protocols.order_life import Life, State
+from allstop.actors.protocols.records import (
+    ORDERS,
+    ExternalClaimed,
+    ExternalSeen,
+    IntentCommitted,
+    Opaque,
+    Record,
+    StopSeen,
+    Withheld,
+    from_body,
+    from_row,
+)
+from allstop.actors.reports import OrderReport
+from allstop.actors.runtime import Actor, Down, Mailbox, MailboxFull, Overflow, Ref, Reply
+from allstop.actors.spec import ChildSpec, Restart, Start
+
+# Open and unanswered orders of one account. Kraken's largest tier has 225 per pair; a strategy that reaches this has
+# gone wrong (T114).
+LIVE_MAX: Final = 500
+# Orders that are over and still answered from memory; older ones are read from the journal.
+OVER_MAX: Final = 10_000
+# Intents of one commit.
+BATCH_MAX: Final = 256
+# What a full tracker may have missed is asked for when it has had time to catch up.
+REFRESH_AFTER_S: Final = 1.0
+
+
+class ClaimExternal(msgspec.Struct, frozen=True, kw_only=True):
+    """To `orders`: this external order is ours from here on. Answered with True once durable, or Refused."""
+
+    order_id: str
+    by: str
+    reason: str
+
+
+class GetExternals(msgspec.Struct, frozen=True, kw_only=True):
+    """To `orders`: answered with {order id: OrderReport} of the external orders that nobody claimed."""
+
+
+@dataclass
+class _Known:
+    """An intent of the journal. `life` is None when it is over and its place in memory was needed."""
+
+    digest: bytes
+    owner: str
+    life: Life | None
+    tracker: Ref | None = None
+    ending: bool = False  # its tracker was told to end and has not yet
+    held: list[Reply] = field(default_factory=list[Reply])  # same intent placed again before it is durable
+    durable: bool = True
+    told: list[Told] = field(default_factory=list[Told])  # came when there was no tracker
+
+
+@dataclass(frozen=True)
+class _Arrived:
+    record: IntentCommitted
+    life: Life
+
+
+class Orders(Actor):
+    """One account's orders. See the module."""
+
+    # Bursts of placements and of reports after a reconnect; more than twice LIVE_MAX of either is not ours to queue.
+    mailbox = Mailbox(capacity=2000, overflow=Overflow.REFUSE)
+
+    def __init__(
+        self,
+        *,
+        scope: Scope,
+        links: TrackerLinks,
+        nursery: Nursery,
+        instruments: Callable[[str], Instrument | None],
+        levels: LevelBoard,
+        fresh: Callable[[str], bool] = lambda _pair: False,
+        within_ramp: Callable[[], bool] = lambda: False,
+        live_max: int = LIVE_MAX,
+    ) -> None:
+        super().__init__()
+        self._scope = scope
+        self._links = links
+        self._nursery = nursery
+        self._instruments = instruments
+        self._levels = levels
+        self._fresh = fresh
+        self._within_ramp = within_ramp
+        self._live_max = live_max
+        self._known: dict[str, _Known] = {}
+        self._live: set[str] = set()
+        self._over: OrderedDict[str, None] = OrderedDict()
+        self._by_order: dict[str, str] = {}
+        self._stops: dict[str, OrderReport] = {}
+        self._externals: dict[str, OrderReport] = {}
+        self._claimed: set[str] = set()
+        self._seen_seq = 0
+        self._replayed: list[Record | Opaque] | None = []
+        self._arrived: deque[_Arrived] = deque()
+        self._work: deque[Callable[[], Awaitable[None]]] = deque()
+        self._wake = asyncio.Event()
+
+    # Starting: fold, then trackers, then the door.
+
+    async def on_start(self) -> None:
+        await self._nursery.clear()
+        self._links.gate.thaw_all()
+        self.monitor(self._links.journal)
+        await subscribe(self._links.journal, self.path, self._learn)
+        records, self._replayed = self._replayed or [], None
+        lives = order_life.fold(records)
+        for life in await self._without_unsent(lives):
+            self._know(life)
+        for record in records:
+            self._recall(record)
+        for intent_id in [i for i, known in self._known.items() if _needs_tracker(known)]:
+            await self._start_tracker(intent_id)
+        self.start_task(self._work_off(), "commits")
+
+    async def _without_unsent(self, lives: dict[str, Life]) -> list[Life]:
+        steps = [
+            order_life.plan(
+                life, Withheld(intent_id=life.intent.id, reason="not sent before orders started again")
+            )
+            for life in lives.values()
+            if life.state is State.INTENT and life.attempts == 0 and life.owner == ORDERS
+        ]
+        if steps:
+            await append(self._links.journal, [record for step in steps for record in step.records])
+        return list({**lives, **{step.life.intent.id: step.life for step in steps}}.values())
+
+    def _recall(self, record: Record | Opaque) -> None:
+        match record:
+            case ExternalSeen(report=report):
+                self._note_external(report)
+            case ExternalClaimed(order_id=order_id):
+                self._claim(order_id)
+            case _:
+                pass
+
+    def _learn(self, committed: Sequence[Committed]) -> None:
+        """Called by the journal with what is committed. Of what others commit, intents matter: reports about them
+        are not external. They were committed before they were sent, so before any report."""
+        self._seen_seq = committed[-1].seq
+        if self._replayed is not None:
+            self._replayed += [from_body(entry.kind, entry.key, entry.body) for entry in committed]
+            return
+        for entry in committed:
+            if entry.kind == "intent" and entry.key not in self._known:
+                record = from_body(entry.kind, entry.key, entry.body)
+                if isinstance(record, IntentCommitted):
+                    self._know(order_life.born(record))
+
+    # The mailbox.
+
+    async def on_receive(self, message: object) -> object:
+        match message:
+            case Place(intent=intent, origin=origin):
+                return self._place(intent, origin)
+            case Reports():
+                for report in message.reports:
+                    self._report(report, "snapshot" if message.snapshot else message.source)
+                return None
+            case OrderChanged(life=life):
+                return self._changed(life)
+            case OrderOver(intent_id=intent_id):
+                return self._let_go(intent_id)
+            case CancelIntent(intent_id=intent_id):
+                return self._command(intent_id, CancelOrder(reply=self.defer()))
+            case AmendIntent():
+                return self._amend(message)
+            case GetOrder(intent_id=intent_id):
+                return await self._view(intent_id)
+            case GetOrders(open_only=open_only):
+                return self._views(open_only)
+            case GetExternals():
+                return {o: r for o, r in self._externals.items() if o not in self._claimed}
+            case ClaimExternal():
+                return self._claimed_by(message)
+            case Down(ref=ref, exit=exit_) if ref.path == self._links.journal.path:
+                self.log.warning("orders.journal_down", why=str(exit_))
+                self.monitor(self._links.journal)
+                await subscribe(self._links.journal, self.path, self._learn, after_seq=self._seen_seq)
+                return None
+            case Down():
+                return self._tracker_ended(message)
+            case _RefreshTracker(intent_id=intent_id):
+                return self._refresh(intent_id)
+            case _:
+                raise TypeError(f"orders does not know {message!r}")
+
+    # Placing.
+
+    def _place(self, intent: OrderIntent, origin: Origin) -> OrderView | None:
+        digest = order_life.content(intent)
+        if (known := self._known.get(intent.id)) is not None:
+            return self._placed_again(intent, digest, known)
+        if refused := check_intent(intent, self._instruments(intent.pair)):
+            raise refused
+        if refused := self._inadmissible(intent.kind, origin, intent.pair):
+            raise refused
+        if len(self._live) >= self._live_max and intent.kind is IntentKind.ENTRY:
+            raise Refused(RefusalCode.RATE_LIMIT, f"{self._live_max} orders are open", place=self.path)
+        record = IntentCommitted(
+            intent=intent, origin=origin, scope=(*self._scope, intent.pair), at_ns=self.clock.wall_ns()
+        )
+        life = order_life.born(record)
+        self._known[intent.id] = _Known(digest, ORDERS, life, held=[self.defer()], durable=False)
+        self._live.add(intent.id)
+        self._arrived.append(_Arrived(record, life))
+        self._wake.set()
+        return None
+
+    def _placed_again(self, intent: OrderIntent, digest: bytes, known: _Known) -> OrderView | None:
+        if known.digest != digest:
+            raise Refused(RefusalCode.INTENT_ID_REUSED, f"{intent.id} is another order's", place="id")
+        if not known.durable:
+            known.held.append(self.defer())
+            return None
+        if known.life is not None:
+            return order_life.view(known.life)
+        reply = self.defer()
+        self._later(lambda: self._answer_from_journal(intent.id, reply))
+        return None
+
+    async def _answer_from_journal(self, intent_id: str, reply: Reply) -> None:
+        reply.set(order_life.view(await self._read_life(intent_id)))
+
+    def _inadmissible(self, kind: IntentKind, origin: Origin, pair: str) -> Refused | None:
+        level = self._levels.effective((*self._scope, pair))
+        # The ramp is asked only where it decides: asking takes a share of it.
+        asks_ramp = level is Level.RATE_LIMITED and kind is IntentKind.ENTRY
+        within_ramp = not asks_ramp or self._within_ramp()
+        if not permits(level, kind, origin=origin, fresh=self._fresh(pair), within_ramp=within_ramp):
+            return Refused(RefusalCode.LEVEL, f"{kind} does not pass at {level.name}", place=pair)
+        return self._links.gate.refusal(kind, pair)
+
+    # The task that waits for the journal, so that the mailbox need not.
+
+    async def _work_off(self) -> None:
+        while True:
+            while self._arrived or self._work:
+                if self._arrived:
+                    await self._commit_arrived()
+                if self._work:
+                    await self._work.popleft()()
+            self._wake.clear()
+            await self._wake.wait()
+
+    def _later(self, work: Callable[[], Awaitable[None]]) -> None:
+        self._work.append(work)
+        self._wake.set()
+
+    def _record(self, record: Record) -> None:
+        async def commit() -> None:
+            await append(self._links.journal, [record])
+
+        self._later(commit)
+
+    async def _commit_arrived(self) -> None:
+        batch = [self._arrived.popleft() for _ in range(min(len(self._arrived), BATCH_MAX))]
+        try:
+            await append(self._links.journal, [arrived.record for arrived in batch])
+        except JournalDown as error:
+            # It may be committed all the same. Orders starts again, and withholds what it then finds.
+            refused = Refused(RefusalCode.NOT_COMMITTED, str(error), place=self.path)
+            for known in (self._known[arrived.life.intent.id] for arrived in batch):
+                for reply in known.held:
+                    reply.fail(refused)
+            raise
+        for arrived in batch:
+            known = self._known[arrived.life.intent.id]
+            known.durable = True
+            for reply in known.held:
+                reply.set(order_life.view(arrived.life))
+            known.held.clear()
+        for arrived in batch:
+            await self._start_tracker(arrived.life.intent.id)
+
+    async def _start_tracker(self, intent_id: str) -> None:
+        known = self._known[intent_id]
+        life = known.life if known.life is not None else await self._read_life(intent_id)
+        told, known.told = tuple(known.told), []
+        start = Start(OrderTracker, (intent_id, self._links, Seed(life, told)))
+        self._live.add(intent_id)
+        known.life = life
+        known.tracker = await self._nursery.start(
+            ChildSpec(id=intent_id, start=start, restart=Restart.TRANSIENT)
+        )
+        self.watch(known.tracker)
+
+    async def _read_life(self, intent_id: str) -> Life:
+        rows = await read(self._links.journal, key=intent_id)
+        return order_life.fold(from_row(row) for row in rows)[intent_id]
+
+    # Reports.
+
+    def _report(self, report: OrderReport, source: str) -> None:
+        intent_id = self._whose(report)
+        if intent_id is not None:
+            self._report_ours(intent_id, report, source)
+        elif report.parent_id is not None and report.parent_id in self._by_order:
+            self._report_stop(self._by_order[report.parent_id], report)
+        elif report.order_id in self._stops:
+            self._report_stop(self._by_order[report.order_id], report)
+        else:
+            self._report_external(report)
+
+    def _whose(self, report: OrderReport) -> str | None:
+        if report.parent_id is not None or report.order_id in self._stops:
+            return None
+        if report.cl_ord_id is not None and report.cl_ord_id in self._known:
+            return report.cl_ord_id
+        return self._by_order.get(report.order_id)
+
+    def _report_ours(self, intent_id: str, report: OrderReport, source: str) -> None:
+        known = self._known[intent_id]
+        life = known.life
+        if known.owner != ORDERS:
+            return  # the guardian hears of it itself
+        if life is not None and life.order_id not in (None, report.order_id):
+            self._shout(f"{intent_id} is at the venue twice: {life.order_id} and {report.order_id}")
+            self._report_external(report)
+            return
+        if life is not None and not order_life.is_news(life, report):
+            return
+        told = Told(report=report, source=source)
+        if known.tracker is None:
+            known.told.append(told)
+            if known.durable and not known.ending and len(known.told) == 1:
+                self._later(lambda: self._start_tracker(intent_id))
+        else:
+            self._tell(intent_id, known.tracker, told)
+
+    def _tell(self, intent_id: str, tracker: Ref, told: Told) -> None:
+        try:
+            tracker.tell(told)
+        except MailboxFull:
+            self.log.error("orders.tracker_full", intent=intent_id)
+            self.send_after(REFRESH_AFTER_S, _RefreshTracker(intent_id))
+
+    def _refresh(self, intent_id: str) -> None:
+        known = self._known[intent_id]
+        if known.tracker is not None:
+            known.tracker.tell(Refresh())
+
+    def _report_stop(self, intent_id: str, report: OrderReport) -> None:
+        before = self._stops.get(report.order_id)
+        merged = report if before is None else before.merged(report)
+        self._stops[report.order_id] = merged
+        self._by_order[report.order_id] = intent_id
+        if before is None or _told_more(before, merged):
+            self._record(StopSeen(intent_id=intent_id, report=merged))
+
+    def _report_external(self, report: OrderReport) -> None:
+        before = self._externals.get(report.order_id)
+        merged = self._note_external(report)
+        if before is None or _told_more(before, merged):
+            self.log.warning("order.external", order=report.order_id, status=str(report.status))
+            self._record(ExternalSeen(report=merged))
+
+    def _note_external(self, report: OrderReport) -> OrderReport:
+        before = self._externals.get(report.order_id)
+        merged = report if before is None else before.merged(report)
+        self._externals[report.order_id] = merged
+        executed = bool(merged.cum_qty) or merged.fill is not None
+        if executed and merged.pair is not None and report.order_id not in self._claimed:
+            self._links.gate.freeze(
+                merged.pair, _external(report.order_id), f"external order {report.order_id} was executed"
+            )
+        return merged
+
+    def _claimed_by(self, claim: ClaimExternal) -> None:
+        if claim.order_id not in self._externals:
+            raise Refused(RefusalCode.UNKNOWN_ORDER, f"no external order {claim.order_id}", place=self.path)
+        reply = self.defer()
+
+        async def commit() -> None:
+            record = ExternalClaimed(order_id=claim.order_id, by=claim.by, reason=claim.reason)
+            await append(self._links.journal, [record])
+            self._claim(claim.order_id)
+            reply.set(True)
+
+        self._later(commit)
+
+    def _claim(self, order_id: str) -> None:
+        self._claimed.add(order_id)
+        report = self._externals.get(order_id)
+        if report is not None and report.pair is not None:
+            self._links.gate.thaw(report.pair, _external(order_id))
+
+    # What trackers tell.
+
+    def _know(self, life: Life) -> None:
+        """An intent of the journal that is not, or not yet, worked here."""
+        digest = order_life.content(life.intent)
+        self._known[life.intent.id] = _Known(digest, life.owner, life)
+        self._index(life)
+        if life.state.terminal:
+            self._retire(life.intent.id)
+
+    def _index(self, life: Life) -> None:
+        if life.order_id is not None:
+            self._by_order[life.order_id] = life.intent.id
+        for order_id, report in life.stops.items():
+            self._by_order[order_id] = life.intent.id
+            self._stops[order_id] = report
+
+    def _changed(self, life: Life) -> None:
+        self._known[life.intent.id].life = life
+        self._index(life)
+
+    def _let_go(self, intent_id: str) -> None:
+        """From here on its tracker is told nothing, so it may end: what it was told before stands before `End`."""
+        known = self._known[intent_id]
+        if known.tracker is not None:
+            known.tracker.tell(End())
+            known.tracker, known.ending = None, True
+
+    def _tracker_ended(self, down: Down) -> None:
+        intent_id = down.ref.path.rsplit("/", 1)[-1]
+        known = self._known[intent_id]
+        known.tracker, known.ending = None, False
+        self._live.discard(intent_id)
+        if down.exit.abnormal:
+            pair = known.life.intent.pair if known.life is not None else ""
+            self.log.critical("orders.tracker_gave_up", intent=intent_id, why=str(down.exit))
+            self._links.gate.freeze(
+                pair, f"{self.path}/{intent_id}", f"the tracker of {intent_id} gave up: {down.exit}"
+            )
+            return
+        self._retire(intent_id)
+        if known.told:
+            self._later(lambda: self._start_tracker(intent_id))
+
+    def _retire(self, intent_id: str) -> None:
+        self._over[intent_id] = None
+        self._over.move_to_end(intent_id)
+        if len(self._over) > OVER_MAX:
+            oldest, _ = self._over.popitem(last=False)
+            self._known[oldest].life = None
+
+    # Commands and questions.
+
+    def _command(self, intent_id: str, command: CancelOrder | AmendOrder) -> None:
+        known = self._known.get(intent_id)
+        if known is None or known.owner != ORDERS:
+            raise Refused(RefusalCode.UNKNOWN_ORDER, f"no order {intent_id!r} here", place="intent_id")
+        if known.tracker is None or not known.tracker.is_alive():
+            why = "its tracker is not up" if intent_id in self._live else "the order is over"
+            raise Refused(RefusalCode.NOT_OPEN, why, place=intent_id)
+        known.tracker.tell(command)
+
+    def _amend(self, amend: AmendIntent) -> None:
+        known = self._known.get(amend.intent_id)
+        if known is None or known.life is None or known.life.state.terminal:
+            raise Refused(RefusalCode.NOT_OPEN, f"no open order {amend.intent_id!r}", place="intent_id")
+        intent = known.life.intent
+        amended = msgspec.structs.replace(
+            intent,
+            qty=amend.order_qty if amend.order_qty is not None else intent.qty,
+            limit_price=amend.limit_price if amend.limit_price is not None else intent.limit_price,
+        )
+        if refused := check_intent(amended, self._instruments(intent.pair)):
+            raise refused
+        shrinks = amend.limit_price is None and amended.qty <= intent.qty
+        kind = IntentKind.REDUCE if shrinks else intent.kind
+        if refused := self._inadmissible(kind, known.life.origin, intent.pair):
+            raise refused
+        self._command(
+            amend.intent_id,
+            AmendOrder(
+                reply=self.defer(),
+                kind=kind,
+                order_qty=amend.order_qty,
+                limit_price=amend.limit_price,
+            ),
+        )
+
+    async def _view(self, intent_id: str) -> OrderView | None:
+        known = self._known.get(intent_id)
+        if known is None or not known.durable:
+            return None
+        return order_life.view(known.life if known.life is not None else await self._read_life(intent_id))
+
+    def _views(self, open_only: bool) -> list[OrderView]:
+        lives = (known.life for known in self._known.values() if known.durable and known.owner == ORDERS)
+        return [order_life.view(life) for life in lives if life and not (open_only and life.state.terminal)]
+
+    def _shout(self, reason: str) -> None:
+        self.log.critical("orders.contradiction", reason=reason)
+        self._links.root.tell(CastVote(vote=Vote(f"{self.path}#contradiction", ROOT, Level.HALTED, reason)))
+
+
+@dataclass(frozen=True)
+class _RefreshTracker:
+    intent_id: str
+
+
+def _needs_tracker(known: _Known) -> bool:
+    return known.owner == ORDERS and known.life is not None and not known.life.state.terminal
+
+
+def _told_more(before: OrderReport, now: OrderReport) -> bool:
+    """Whether something other than the time and the execution it came with has changed."""
+    ignored = ("fill", "ts_ns")
+    return any(getattr(before, f) != getattr(now, f) for f in now.__struct_fields__ if f not in ignored)
+
+
+def _external(order_id: str) -> str:
+    return f"external:{order_id}"
