@@ -1,0 +1,83 @@
+"""The simulated Kraken without sockets, for trees that run in virtual time: the same faces over links in memory."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Protocol, Self
+
+from allstop.actors.clock import Clock
+from allstop.actors.ports import HttpNoReply, HttpRequest, HttpResponse, LinkClosed, WebSocketLink
+from allstop.actors.simulated.kraken.rest import Request
+from allstop.actors.simulated.kraken.shell import Shell
+from allstop.actors.simulated.kraken.venue import KrakenVenue
+
+IP = "10.0.0.1"  # all clients in memory share one address, as one host's do
+
+
+class Network(Protocol):
+    """Where in-memory clients meet their servers: links.memory_link.MemoryNetwork is one."""
+
+    def serve_websocket(self, url: str, handler: Callable[[WebSocketLink], Awaitable[None]], /) -> None: ...
+
+    def serve_http(
+        self, base_url: str, handler: Callable[[HttpRequest], Awaitable[HttpResponse]], /
+    ) -> None: ...
+
+
+class InMemoryKraken(Shell):
+    """Serves a venue on a network in memory: `async with InMemoryKraken(venue, clock=clock) as kraken`, then
+    `kraken.serve_on(network)`. Time is the clock's and the loop's, so both must be of the same world."""
+
+    gone = (LinkClosed,)
+
+    def __init__(
+        self,
+        venue: KrakenVenue,
+        *,
+        clock: Clock,
+        speed: float = 1.0,
+        http_url: str = "http://kraken.simulated",
+        ws_url: str = "ws://kraken.simulated/v2",
+        ws_auth_url: str = "ws://auth.kraken.simulated/v2",
+    ) -> None:
+        super().__init__(venue, clock=clock, speed=speed)
+        self.http_url, self.ws_url, self.ws_auth_url = http_url, ws_url, ws_auth_url
+
+    async def __aenter__(self) -> Self:
+        self.begin()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.end()
+
+    def serve_on(self, network: Network) -> None:
+        """Answers at its three addresses of this network."""
+        network.serve_http(self.http_url, self.handle_http)
+        network.serve_websocket(self.ws_url, self.handle_public)
+        network.serve_websocket(self.ws_auth_url, self.handle_private)
+
+    async def handle_http(self, request: HttpRequest) -> HttpResponse:
+        """One REST exchange. Raises HttpNoReply where the venue drops the connection."""
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        answer = await self.exchange(
+            Request(method=request.method, path=request.path, headers=headers, body=request.body, ip=IP)
+        )
+        if answer is None:
+            raise HttpNoReply("the server closed the connection without an answer")
+        return HttpResponse(status=answer.status, headers=answer.headers, body=answer.body)
+
+    async def handle_public(self, link: WebSocketLink) -> None:
+        await self._handle(link, private=False)
+
+    async def handle_private(self, link: WebSocketLink) -> None:
+        await self._handle(link, private=True)
+
+    async def _handle(self, link: WebSocketLink, *, private: bool) -> None:
+        connection = self.venue.ws_open(private=private, ip=IP, at=self.at())
+        if connection is None:
+            link.abort()
+            return
+        await self.talk(connection, _frames(link), link.send, link.abort)
+
+
+async def _frames(link: WebSocketLink) -> AsyncIterator[str]:
+    while True:
+        yield await link.receive()

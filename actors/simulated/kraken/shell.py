@@ -1,0 +1,185 @@
+"""What both shells of the simulated Kraken do alike: time, the feed, and talking through the faults that are armed."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from typing import Any
+
+from allstop.actors.clock import Clock
+from allstop.actors.simulated.kraken import rest, stream
+from allstop.actors.simulated.kraken.at import At
+from allstop.actors.simulated.kraken.rest import Answer, Request
+from allstop.actors.simulated.kraken.stream import Connection
+from allstop.actors.simulated.kraken.venue import KrakenVenue
+
+TICK_S = 0.05
+LOOP_PAUSE_S = 0.5  # between the last frame of the tape and its first
+BEHIND_MAX_S = 1.0  # a feed that fell further behind than this does not try to catch up
+
+
+class Shell:
+    """Runs a venue on the loop. A subclass brings the links; every link error that means "gone" is in `gone`."""
+
+    gone: tuple[type[Exception], ...] = ()
+
+    def __init__(self, venue: KrakenVenue, *, clock: Clock, speed: float = 1.0) -> None:
+        self.venue = venue
+        self.clock = clock
+        self.speed = speed
+        self.paused = False
+        self._wakes: dict[int, asyncio.Event] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def at(self) -> At:
+        return At(self.clock.now_s(), self.clock.wall_ns())
+
+    def begin(self) -> None:
+        """Starts time and the feed."""
+        self._run(self._tick(), "simulated-kraken-tick")
+        self._run(self._feed(), "simulated-kraken-feed")
+
+    async def end(self) -> None:
+        """Ends every task of this shell and waits for it."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # -- REST ----------------------------------------------------------------------------------------------------
+
+    async def exchange(self, request: Request) -> Answer | None:
+        """Serves one REST request as the armed faults want it; None for no answer at all."""
+        plan = self.venue.plan(rest.method_of(request.path))
+        if plan.delay_before_s:
+            await asyncio.sleep(plan.delay_before_s)
+        answer: Answer | None = None
+        if plan.execute:
+            answer = self.venue.http(request, self.at())
+            self.flush()
+        if plan.delay_after_s:
+            await asyncio.sleep(plan.delay_after_s)
+        if plan.http_520:
+            return rest.PAGE_520
+        if plan.error is not None:
+            return rest.enveloped(None, plan.error)
+        return None if plan.drop else answer
+
+    # -- WebSocket -----------------------------------------------------------------------------------------------
+
+    async def talk(
+        self,
+        connection: Connection,
+        frames: AsyncIterator[str],
+        send: Callable[[str], Awaitable[None]],
+        abort: Callable[[], None],
+    ) -> None:
+        """Serves one connection until it is gone."""
+        wake = self._wakes[connection.number] = asyncio.Event()
+        writer = asyncio.create_task(self._write(connection, wake, send, abort))
+        self._tasks.add(writer)
+        wake.set()  # the status frame waits already
+        try:
+            async for text in frames:
+                self._request(connection, text)
+        except self.gone:
+            pass  # the client went without a goodbye
+        finally:
+            self.venue.ws_close(connection, self.at())
+            self._wakes.pop(connection.number, None)
+            writer.cancel()
+            await asyncio.gather(writer, return_exceptions=True)
+            self._tasks.discard(writer)
+
+    def _request(self, connection: Connection, text: str) -> None:
+        """Answers one request. A delayed one waits by itself, so that those behind it overtake it, as at the venue."""
+        plan = self.venue.plan(stream.method_of(text))
+        came = self.at()
+        quiet = plan.drop or plan.http_520  # the edge's page has no WebSocket form: silence
+        if not plan.delay_before_s and not plan.delay_after_s:
+            replies = self.venue.ws_frame(connection, text, came) if plan.execute else []
+            if plan.error is not None:
+                replies = [stream.refused(text, plan.error)]
+            self._reply(connection, [] if quiet else replies, came)
+            return
+
+        async def later() -> None:
+            await asyncio.sleep(plan.delay_before_s)
+            replies = self.venue.ws_frame(connection, text, self.at())
+            if plan.delay_after_s:
+                self._reply(connection, [], came)
+                await asyncio.sleep(plan.delay_after_s)
+            self._reply(connection, replies, came)
+
+        self._run(later(), "simulated-kraken-delayed")
+
+    def _reply(self, connection: Connection, replies: list[dict[str, Any]], came: At) -> None:
+        at = self.at()
+        self.venue.ws_reply(connection, replies, came, at)
+        self.venue.settle(at)
+        self.flush()
+
+    async def _write(
+        self,
+        connection: Connection,
+        wake: asyncio.Event,
+        send: Callable[[str], Awaitable[None]],
+        abort: Callable[[], None],
+    ) -> None:
+        """Writes a connection's frames in order. A cut connection is dropped without a closing handshake."""
+        try:
+            while True:
+                await wake.wait()
+                wake.clear()
+                frames, connection.out = connection.out, []
+                for frame in frames:
+                    await send(frame)
+                if connection.cut:
+                    abort()
+                    return
+        except self.gone:
+            return  # the reader notices too
+
+    def flush(self) -> None:
+        """Wakes the writers of the connections that have something to write."""
+        for connection in self.venue.take_output():
+            wake = self._wakes.get(connection.number)
+            if wake is not None:
+                wake.set()
+
+    # -- time and the feed ---------------------------------------------------------------------------------------
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            self.venue.tick(self.at())
+            self.flush()
+
+    async def _feed(self) -> None:
+        """Plays the tape for every pair, for ever; each round, and each reset, begins with its snapshot."""
+        due_s, rounds, n = self.clock.now_s(), self.venue.rounds, 0
+        while True:
+            tapes = self.venue.tapes
+            tape = next(iter(tapes.values()))
+            due_s += (tape[n].wait_s if n else LOOP_PAUSE_S) / self.speed
+            due_s = max(due_s, self.clock.now_s() - BEHIND_MAX_S)
+            await asyncio.sleep(max(0.0, due_s - self.clock.now_s()))
+            while self.paused:
+                await asyncio.sleep(TICK_S)
+                due_s = self.clock.now_s()
+            if self.venue.rounds != rounds:
+                rounds, n = self.venue.rounds, 0
+            for symbol, frames in tapes.items():
+                self.venue.play(symbol, frames[n], self.at())
+            self.flush()
+            n = (n + 1) % len(tape)
+
+    def _run(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(coroutine, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # A bug of the model must not look like a quiet venue.
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": "the simulated Kraken broke", "exception": error}
+            )
