@@ -86,14 +86,16 @@ def _read_file(path: Path, where: str) -> Secret | Problem:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe must not hang the start
     except OSError as error:
         return Problem(f"{path}: {error.strerror}", where)
-    with os.fdopen(fd, "rb") as file:
-        about = os.fstat(fd)
-        if not stat.S_ISREG(about.st_mode):
+    try:
+        mode = os.fstat(fd).st_mode
+        if not stat.S_ISREG(mode):
             return Problem(f"{path} is not a file", where)
-        if about.st_mode & 0o077:
-            mode = stat.S_IMODE(about.st_mode)
-            return Problem(f"{path} has mode {mode:04o}: others may read it; chmod 600 {path}", where)
-        content = file.read(FILE_BYTES_MAX + 1)
+        if mode & 0o077:
+            open_to = f"{path} has mode {stat.S_IMODE(mode):04o}: others may read it"
+            return Problem(f"{open_to}; chmod 600 {path}", where)
+        content = os.read(fd, FILE_BYTES_MAX + 1)
+    finally:
+        os.close(fd)
     if len(content) > FILE_BYTES_MAX:
         return Problem(f"{path} is longer than {FILE_BYTES_MAX} bytes: not a key", where)
     try:
