@@ -1,0 +1,449 @@
+"""The halt root: what halts, what a halt does and in which order, and what it takes to go on."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from tests.supervisors.puppets import Crash, End, Stage, crash, incarnation, settle
+
+from allstop.actors.commands import HaltProof, ProveHalt
+from allstop.actors.errors import Fatal
+from allstop.actors.events import GaveUp, HaltProven, LevelChanged
+from allstop.actors.exits import NORMAL
+from allstop.actors.levels import Level, LevelBoard, Scope, Vote
+from allstop.actors.links.latch import FileLatch, MemoryLatch
+from allstop.actors.runtime import Actor, ActorSystem, Ref
+from allstop.actors.spec import ChildSpec, OnExceeded, Pause, Restart, SupervisorFlags
+from allstop.supervisors.halt import HaltRoot, halt, halt_status, resume
+from allstop.supervisors.halting import NotReady
+from allstop.supervisors.supervisor import Supervisor, reset_breaker, restart_child
+from allstop.supervisors.votes import CastVote, Votes, WithdrawVote
+
+pytestmark = pytest.mark.virtual
+KRAKEN, OANDA = ("kraken", "main"), ("oanda", "main")
+
+
+class Halter(Actor):
+    """Proves after as many failures as it is told; None: it never answers."""
+
+    def __init__(self, account: str, answers: list[Any], asked: list[ProveHalt]) -> None:
+        super().__init__()
+        self.account, self.answers, self.asked = account, answers, asked
+
+    async def on_receive(self, message: ProveHalt) -> HaltProof:
+        self.asked.append(message)
+        answer = self.answers.pop(0) if self.answers else "proof"
+        if isinstance(answer, Exception):
+            raise answer
+        if answer == "silence":
+            await asyncio.Event().wait()
+        return HaltProof(account=self.account, canceled=2, kept=1, rounds=1, at_ns=self.clock.wall_ns())
+
+
+class BrokenLatch(MemoryLatch):
+    """A disk that fails `failures` times."""
+
+    def __init__(self, failures: int) -> None:
+        super().__init__()
+        self.failures = failures
+
+    def write(self, by: str, reason: str, at_ns: int) -> Any:
+        if self.failures:
+            self.failures -= 1
+            raise OSError("no space left")
+        return super().write(by, reason, at_ns)
+
+
+class Scene:
+    def __init__(self, stage: Stage, system: ActorSystem, root: Ref, board: LevelBoard, latch: Any) -> None:
+        self.stage, self.system, self.root, self.board, self.latch = stage, system, root, board, latch
+        self.asked: list[ProveHalt] = []
+
+    def vote(
+        self, by: str, scope: Scope, level: Level, *, latched: bool = False, reason: str = "why"
+    ) -> None:
+        self.root.tell(CastVote(Vote(by, scope, level, reason), latched))
+
+
+@asynccontextmanager
+async def halt_root(
+    *children: ChildSpec,
+    stage: Stage | None = None,
+    latch: Any = None,
+    answers: dict[str, list[Any]] | None = None,
+    **options: Any,
+) -> AsyncIterator[Scene]:
+    stage = stage or Stage()
+    latch = latch or MemoryLatch()
+    board = LevelBoard()
+    async with stage.system() as system:
+        asked: list[ProveHalt] = []
+        halters: dict[str, Ref] = {}
+        for account, script in (answers or {}).items():
+            path = f"/halters/{account}"
+            halters[account] = system.address(path)
+            if script != ["nobody"]:
+                await system.spawn(Halter, account, script, asked, path=path)
+        root = await system.spawn(HaltRoot, board, latch, children, halters=halters, path="/", **options)
+        scene = Scene(stage, system, root, board, latch)
+        scene.asked = asked
+        yield scene
+
+
+async def test_a_halt_is_latched_first_then_lowers_everything_then_is_proven() -> None:
+    async with halt_root(answers={"kraken.main": []}) as scene:
+        status = await halt(scene.root, "operator:ada", "drill")
+        assert scene.latch.read().latched
+        assert (status.halted, status.level, status.by, status.reason) == (
+            True,
+            Level.HALTED,
+            "operator:ada",
+            "drill",
+        )
+        assert scene.board.effective(("kraken", "main", "BTC/USD")) is Level.HALTED
+        await settle()
+        assert (await halt_status(scene.root)).proven
+        assert [message.reason for message in scene.asked] == ["drill"]
+
+
+async def test_the_level_is_not_lowered_before_the_latch_is_written() -> None:
+    board_at_write: list[Level] = []
+
+    class Watching(MemoryLatch):
+        def write(self, by: str, reason: str, at_ns: int) -> Any:
+            board_at_write.append(scene.board.effective(()))
+            return super().write(by, reason, at_ns)
+
+    async with halt_root(latch=Watching()) as scene:
+        await halt(scene.root, "operator:ada", "drill")
+        assert board_at_write == [Level.NONE]
+
+
+async def test_a_halt_stops_no_child() -> None:
+    stage = Stage()
+    async with halt_root(*stage.puppets("a", "b"), stage=stage) as scene:
+        await halt(scene.root, "operator:ada", "drill")
+        await settle(60)
+        assert [incarnation(scene.system, f"/{i}") for i in "ab"] == [1, 1]
+        assert stage.log == ["start a", "start b"]
+
+
+@pytest.mark.parametrize(
+    "end", [Crash(), End(NORMAL), Crash(Fatal("KEY", "refused"))], ids=["crash", "end", "fatal"]
+)
+async def test_a_child_of_the_root_that_ends_halts_and_neither_root_nor_siblings_end(end: Any) -> None:
+    stage = Stage()
+    async with halt_root(*stage.puppets("infrastructure", "accounts"), stage=stage) as scene:
+        scene.system.address("/infrastructure").tell(end)
+        await settle()
+        status = await halt_status(scene.root)
+        assert (status.halted, status.by, status.children_down) == (
+            True,
+            "/infrastructure",
+            ("/infrastructure",),
+        )
+        assert incarnation(scene.system, "/accounts") == 1
+        assert [event.action for event in stage.of(GaveUp)] == ["latch"]
+
+
+async def test_a_temporary_child_takes_no_trading_down() -> None:
+    stage = Stage()
+    async with halt_root(stage.puppet("observation", restart=Restart.TEMPORARY), stage=stage) as scene:
+        await crash(scene.system, "/observation")
+        assert not (await halt_status(scene.root)).halted
+
+
+async def test_a_halted_engine_restarts_halted(tmp_path: Any) -> None:
+    async with halt_root(latch=FileLatch(tmp_path)) as scene:
+        await halt(scene.root, "operator:ada", "drill")
+    stage = Stage()
+    async with halt_root(
+        *stage.puppets("a"), stage=stage, latch=FileLatch(tmp_path), answers={"kraken.main": []}
+    ) as again:
+        status = await halt_status(again.root)
+        assert (status.halted, status.by, status.reason) == (True, "operator:ada", "drill")
+        assert again.board.effective(("kraken",)) is Level.HALTED
+        assert incarnation(again.system, "/a") == 1
+        await settle()
+        assert (await halt_status(again.root)).proven
+
+
+async def test_a_latch_that_cannot_be_read_counts_as_latched(tmp_path: Any) -> None:
+    (tmp_path / "halt.json").write_text("{ torn")
+    async with halt_root(latch=FileLatch(tmp_path)) as scene:
+        assert (await halt_status(scene.root)).halted
+
+
+async def test_a_latch_that_cannot_be_written_holds_in_memory_says_so_and_is_tried_again() -> None:
+    async with halt_root(latch=BrokenLatch(2)) as scene:
+        status = await halt(scene.root, "operator:ada", "drill")
+        assert (status.halted, status.on_disk) == (True, False)
+        assert scene.board.effective(()) is Level.HALTED
+        await settle(11)
+        assert (await halt_status(scene.root)).on_disk
+        assert scene.latch.read().by == "operator:ada"
+
+
+async def test_a_halt_that_the_command_line_wrote_already_is_not_written_twice() -> None:
+    latch = MemoryLatch()
+    async with halt_root(latch=latch) as scene:
+        latch.write("operator:cli", "first", 1)
+        await halt(scene.root, "operator:cli", "first")
+        assert len(latch.read().history) == 1
+
+
+class TestProving:
+    async def test_a_halter_is_asked_until_it_proves(self) -> None:
+        answers = [TimeoutError("no list"), ValueError("crash"), "proof"]
+        async with halt_root(answers={"kraken.main": answers[:1]}) as scene:
+            await halt(scene.root, "operator:ada", "drill")
+            await settle()
+            (account,) = (await halt_status(scene.root)).proofs
+            assert account.in_words == "not proven: TimeoutError: no list"
+
+    async def test_the_root_never_gives_up_on_a_venue_that_cannot_be_reached(self) -> None:
+        async with halt_root(answers={"kraken.main": ["nobody"], "oanda.main": []}) as scene:
+            await halt(scene.root, "operator:ada", "drill")
+            await settle(3600)
+            status = await halt_status(scene.root)
+            assert not status.proven
+            by_account = {proof.account: proof for proof in status.proofs}
+            assert by_account["oanda.main"].proof is not None
+            assert by_account["kraken.main"].in_words.startswith("not proven: ActorDead")
+            assert by_account["kraken.main"].tries >= 300
+            await scene.system.spawn(Halter, "kraken.main", [], scene.asked, path="/halters/kraken.main")
+            await settle(13)
+            assert (await halt_status(scene.root)).proven
+
+    async def test_a_halter_that_is_silent_is_asked_again_after_a_timeout(self) -> None:
+        async with halt_root(answers={"kraken.main": ["nobody"]}, prove_timeout_s=2.0) as scene:
+            script: list[Any] = ["silence"]
+            await scene.system.spawn(Halter, "kraken.main", script, scene.asked, path="/halters/kraken.main")
+            await halt(scene.root, "operator:ada", "drill")
+            await settle(2.1)
+            (account,) = (await halt_status(scene.root)).proofs
+            assert account.trouble.startswith("CallTimeout")
+
+    async def test_each_proof_is_an_event_with_the_time_it_took(self) -> None:
+        async with halt_root(answers={"kraken.main": [ValueError("later")]}) as scene:
+            await halt(scene.root, "operator:ada", "drill")
+            await settle()
+            await scene.system.spawn(Halter, "kraken.main", [], scene.asked, path="/halters/kraken.main")
+            await settle(30)
+            (proven,) = scene.stage.of(HaltProven)
+            assert (proven.account, proven.canceled, proven.kept) == ("kraken.main", 2, 1)
+            assert 0.2 <= proven.after_s <= 0.25
+
+
+class TestVotes:
+    async def test_a_vote_lowers_its_scope_and_its_withdrawal_raises_it_again(self) -> None:
+        async with halt_root() as scene:
+            scene.vote("/data/kraken", KRAKEN, Level.CACHED_DATA)
+            await settle()
+            assert scene.board.effective(KRAKEN) is Level.CACHED_DATA
+            scene.root.tell(WithdrawVote("/data/kraken", KRAKEN))
+            await settle()
+            assert scene.board.effective(KRAKEN) is Level.NONE
+            changes = [(e.before, e.now) for e in scene.stage.of(LevelChanged)]
+            assert changes == [(Level.NONE, Level.CACHED_DATA), (Level.CACHED_DATA, Level.NONE)]
+
+    async def test_one_latched_venue_is_that_venue_read_only(self) -> None:
+        async with halt_root() as scene:
+            scene.vote("/accounts/kraken.main/trading", KRAKEN, Level.READ_ONLY, latched=True)
+            await settle()
+            assert scene.board.effective(KRAKEN) is Level.READ_ONLY
+            assert scene.board.effective(OANDA) is Level.NONE
+            assert not (await halt_status(scene.root)).halted
+
+    async def test_two_latched_venues_are_a_halt(self) -> None:
+        async with halt_root() as scene:
+            scene.vote("/accounts/kraken.main/trading", KRAKEN, Level.READ_ONLY, latched=True)
+            scene.vote("/accounts/oanda.main/trading", OANDA, Level.READ_ONLY, latched=True)
+            await settle()
+            status = await halt_status(scene.root)
+            assert (status.halted, status.latched_venues) == (True, ("kraken", "oanda"))
+
+    async def test_two_latched_accounts_of_one_venue_are_one_venue(self) -> None:
+        async with halt_root() as scene:
+            scene.vote("/a", ("kraken", "main"), Level.READ_ONLY, latched=True)
+            scene.vote("/b", ("kraken", "other"), Level.READ_ONLY, latched=True)
+            await settle()
+            assert not (await halt_status(scene.root)).halted
+
+    async def test_latched_data_feeds_are_no_latched_venues(self) -> None:
+        async with halt_root() as scene:
+            scene.vote("/data/kraken", ("kraken",), Level.CACHED_DATA, latched=True)
+            scene.vote("/data/oanda", ("oanda",), Level.CACHED_DATA, latched=True)
+            await settle()
+            assert not (await halt_status(scene.root)).halted
+
+    async def test_a_vote_for_halted_is_a_halt(self) -> None:
+        async with halt_root() as scene:
+            scene.vote("/accounts/kraken.main/orders", (), Level.HALTED, reason="unknown for 120 s")
+            await settle()
+            status = await halt_status(scene.root)
+            assert (status.halted, status.by, status.reason) == (
+                True,
+                "/accounts/kraken.main/orders",
+                "unknown for 120 s",
+            )
+
+    async def test_a_withdrawn_vote_does_not_end_a_halt(self) -> None:
+        async with halt_root() as scene:
+            scene.vote("/x", (), Level.HALTED)
+            scene.root.tell(WithdrawVote("/x", ()))
+            await settle()
+            assert scene.board.effective(()) is Level.HALTED
+
+    async def test_only_a_person_ends_a_latched_vote(self) -> None:
+        async with halt_root() as scene:
+            scene.vote("/t", KRAKEN, Level.READ_ONLY, latched=True)
+            scene.root.tell(WithdrawVote("/t", KRAKEN))
+            scene.vote("/t", KRAKEN, Level.CACHED_DATA)
+            await settle()
+            assert scene.board.effective(KRAKEN) is Level.READ_ONLY
+            scene.root.tell(WithdrawVote("/t", KRAKEN, by_person=True))
+            await settle()
+            assert scene.board.effective(KRAKEN) is Level.NONE
+
+    async def test_a_subtree_over_its_budget_lowers_its_venue_and_a_person_raises_it(self) -> None:
+        stage = Stage()
+        async with halt_root(stage=stage) as scene:
+            pausing = SupervisorFlags(
+                max_restarts=0,
+                on_exceeded=OnExceeded.PAUSE,
+                pause=Pause(cooldown_s=5.0, probes=0, max_trips=1),
+            )
+            trading = await scene.system.spawn(
+                Supervisor,
+                pausing,
+                stage.puppets("session"),
+                votes=Votes(scene.root, KRAKEN),
+                path="/trading",
+            )
+            await crash(scene.system, "/trading/session")
+            assert scene.board.effective(KRAKEN) is Level.READ_ONLY
+            await settle(600)
+            assert incarnation(scene.system, "/trading/session") is None
+            await reset_breaker(trading, "ada", "venue is back")
+            assert scene.board.effective(KRAKEN) is Level.READ_ONLY
+            await settle(5.1)
+            assert scene.board.effective(KRAKEN) is Level.NONE
+
+    async def test_an_account_that_gives_up_under_a_latching_supervisor_halts_and_spares_the_other(
+        self,
+    ) -> None:
+        stage = Stage()
+        async with halt_root(stage=stage) as scene:
+            latching = SupervisorFlags(max_restarts=0, on_exceeded=OnExceeded.LATCH)
+            votes = Votes(scene.root, (), latched_level=Level.HALTED)
+            await scene.system.spawn(
+                Supervisor, latching, stage.puppets("one", "two"), votes=votes, path="/accounts"
+            )
+            await crash(scene.system, "/accounts/one")
+            assert (await halt_status(scene.root)).halted
+            assert incarnation(scene.system, "/accounts/two") == 1
+
+
+class TestResuming:
+    async def test_a_person_with_a_reason_resumes_once_it_is_proven(self) -> None:
+        async with halt_root(answers={"kraken.main": []}) as scene:
+            await halt(scene.root, "operator:ada", "drill")
+            await settle()
+            status = await resume(scene.root, "operator:ada", "drill is over")
+            assert (status.halted, status.level) == (False, Level.NONE)
+            assert not scene.latch.read().latched
+
+    @pytest.mark.parametrize(("by", "reason"), [("", "why"), ("ada", " ")])
+    async def test_nobody_resumes_without_a_name_and_a_reason(self, by: str, reason: str) -> None:
+        async with halt_root() as scene:
+            await halt(scene.root, "operator:ada", "drill")
+            with pytest.raises(NotReady):
+                await resume(scene.root, by, reason)
+            assert (await halt_status(scene.root)).halted
+
+    async def test_what_is_not_reconciled_is_named_and_everything_stays_halted(self) -> None:
+        async def ready() -> list[str]:
+            return ["kraken.main: 2 orders unreconciled"]
+
+        async with halt_root(ready_to_resume=ready) as scene:
+            await halt(scene.root, "operator:ada", "drill")
+            with pytest.raises(NotReady) as caught:
+                await resume(scene.root, "operator:ada", "over")
+            assert caught.value.missing == ("kraken.main: 2 orders unreconciled",)
+            assert scene.latch.read().latched
+            assert scene.board.effective(()) is Level.HALTED
+
+    async def test_a_check_that_fails_or_hangs_is_not_a_yes(self) -> None:
+        async def broken() -> list[str]:
+            raise ConnectionError("no venue")
+
+        async def hanging() -> list[str]:
+            await asyncio.Event().wait()
+            return []
+
+        for check in (broken, hanging):
+            async with halt_root(ready_to_resume=check) as scene:
+                await halt(scene.root, "operator:ada", "drill")
+                with pytest.raises(NotReady):
+                    await resume(scene.root, "operator:ada", "over")
+
+    async def test_an_unproven_account_keeps_everything_halted(self) -> None:
+        async with halt_root(answers={"kraken.main": ["nobody"]}) as scene:
+            await halt(scene.root, "operator:ada", "drill")
+            await settle()
+            with pytest.raises(NotReady, match=r"kraken\.main: not proven"):
+                await resume(scene.root, "operator:ada", "over")
+
+    async def test_a_child_that_is_down_keeps_everything_halted_until_it_runs_again(self) -> None:
+        stage = Stage()
+        async with halt_root(*stage.puppets("infrastructure"), stage=stage) as scene:
+            await crash(scene.system, "/infrastructure")
+            with pytest.raises(NotReady, match="/infrastructure is down"):
+                await resume(scene.root, "operator:ada", "over")
+            await restart_child(scene.root, "infrastructure")
+            assert not (await resume(scene.root, "operator:ada", "over")).halted
+
+    async def test_a_halt_that_comes_during_the_check_wins(self) -> None:
+        gate = asyncio.Event()
+
+        async def ready() -> list[str]:
+            await gate.wait()
+            return []
+
+        async with halt_root(ready_to_resume=ready) as scene:
+            await halt(scene.root, "operator:ada", "drill")
+            first = asyncio.ensure_future(resume(scene.root, "operator:ada", "over"))
+            second = asyncio.ensure_future(resume(scene.root, "operator:bob", "over, too"))
+            await settle()
+            gate.set()
+            await first
+            await second
+            await halt(scene.root, "operator:eve", "again")
+            assert (await halt_status(scene.root)).by == "operator:eve"
+
+    async def test_a_latch_that_cannot_be_lifted_keeps_everything_halted(self) -> None:
+        class Unliftable(MemoryLatch):
+            def lift(self, by: str, reason: str, at_ns: int) -> Any:
+                raise OSError("read-only file system")
+
+        async with halt_root(latch=Unliftable()) as scene:
+            await halt(scene.root, "operator:ada", "drill")
+            with pytest.raises(NotReady, match="read-only file system"):
+                await resume(scene.root, "operator:ada", "over")
+            assert scene.board.effective(()) is Level.HALTED
+
+    async def test_a_second_halt_after_a_resume_is_proven_anew(self) -> None:
+        async with halt_root(answers={"kraken.main": []}) as scene:
+            for _ in range(2):
+                await halt(scene.root, "operator:ada", "drill")
+                await settle()
+                assert (await halt_status(scene.root)).proven
+                await resume(scene.root, "operator:ada", "over")
+            assert len(scene.asked) == 2
+
+    async def test_resuming_what_is_not_halted_changes_nothing(self) -> None:
+        async with halt_root() as scene:
+            assert not (await resume(scene.root, "operator:ada", "just in case")).halted
