@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ class ControlServer:
         self._handler = handler
         self._answer_timeout_s = answer_timeout_s
         self._server: asyncio.Server | None = None
-        self._connections: set[asyncio.Task[None]] = set()
+        self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def start(self) -> None:
         """Raises BadInput when another engine already listens here. What a dead one left is removed."""
@@ -72,10 +72,14 @@ class ControlServer:
         self._server.close()
         self._server = None
         self.path.unlink(missing_ok=True)
-        connections = list(self._connections)
-        for connection in connections:
-            connection.cancel()
+        connections = dict(self._connections)
+        for conversation, writer in connections.items():
+            conversation.cancel()
+            writer.transport.abort()
         await asyncio.gather(*connections, return_exceptions=True)
+        await asyncio.gather(
+            *(writer.wait_closed() for writer in connections.values()), return_exceptions=True
+        )
 
     async def _remove_stale(self) -> None:
         if not self.path.exists():
@@ -85,18 +89,18 @@ class ControlServer:
         except NoEngine:
             self.path.unlink(missing_ok=True)
             return
-        writer.close()
+        await _hung_up(writer)
         raise BadInput(Problem("another engine is running in this state directory", str(self.path.parent)))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._connections) >= CONNECTIONS_MAX:
-            writer.close()
+        if self._server is None or len(self._connections) >= CONNECTIONS_MAX:
+            writer.transport.abort()
             return
         # A task of its own: the stream server takes a cancelled handler for an error.
         conversation = asyncio.create_task(self._converse(reader, writer))
-        self._connections.add(conversation)
+        self._connections[conversation] = writer
         await asyncio.wait([conversation])
-        self._connections.discard(conversation)
+        del self._connections[conversation]
         writer.close()
         if not conversation.cancelled():
             conversation.result()
@@ -137,7 +141,7 @@ async def ask_engine(state_dir: str | Path, request: Message, *, timeout_s: floa
     except (ConnectionError, ValueError) as error:  # also an answer that is too long, cut off or not JSON
         raise ControlFailed(f"the engine at {path} gave no usable answer: {error}") from error
     finally:
-        writer.close()
+        await _hung_up(writer)
 
 
 async def _request_line(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes | None:
@@ -179,6 +183,12 @@ def _address(path: Path) -> Generator[str, None, None]:
         yield f"/proc/self/fd/{fd}/{path.name}"
     finally:
         os.close(fd)
+
+
+async def _hung_up(writer: asyncio.StreamWriter) -> None:
+    writer.transport.abort()
+    with suppress(OSError):  # how the connection ended is of no interest any more
+        await writer.wait_closed()
 
 
 async def _put(writer: asyncio.StreamWriter, message: Message) -> None:
