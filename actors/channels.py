@@ -90,9 +90,7 @@ class GetConnection(msgspec.Struct, frozen=True, kw_only=True):
 
 class ConnectionView(msgspec.Struct, frozen=True, kw_only=True):
     connected: bool
-    system: (
-        str  # what the venue says of itself: online, cancel_only, post_only, maintenance; "" before it did
-    )
+    status: str  # of the venue: online, cancel_only, post_only, maintenance; "" before it said any
     frames_in: int
     malformed: int
     pending: int

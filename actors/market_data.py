@@ -249,7 +249,7 @@ class PairData(Listener):
         if isinstance(change, BookSnapshot):
             self._book = Book(self._depth, self._instrument.price_decimals, self._instrument.qty_decimals)
         if self._book is None:
-            return  # an update of the old subscription, before the new snapshot
+            return None  # an update of the old subscription, before the new snapshot
         try:
             self._book.apply(change)
             agrees = self._book.agrees(change)
