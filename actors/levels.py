@@ -104,14 +104,17 @@ class LevelBoard:
         return tuple(sorted(bearing, key=lambda v: (-v.level, v.scope, v.by)))
 
 
-class CastVote(msgspec.Struct, frozen=True, kw_only=True):
-    """To the halt root: take this vote in. No answer."""
+class CastVote(msgspec.Struct, frozen=True):
+    """To the halt root: take this vote in. A `latched` one stays until a person resets what cast it. No answer."""
 
     vote: Vote
+    latched: bool = False
 
 
-class WithdrawVote(msgspec.Struct, frozen=True, kw_only=True):
-    """To the halt root: the voter's own proof is back. No answer. A HALTED vote that latched is not lifted by it."""
+class WithdrawVote(msgspec.Struct, frozen=True):
+    """To the halt root: the reason for the vote on `scope` is gone. A latched vote goes only when `by_person`; a halt
+    that latched is not lifted by it. No answer."""
 
     by: str
     scope: Scope
+    by_person: bool = False

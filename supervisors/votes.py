@@ -2,25 +2,10 @@
 
 from dataclasses import dataclass
 
-import msgspec
-
-from allstop.actors.levels import Level, Scope, Vote
+from allstop.actors.levels import CastVote, Level, Scope, Vote, WithdrawVote
 from allstop.actors.runtime import Ref
 
-
-class CastVote(msgspec.Struct, frozen=True):
-    """To the root: take this vote in. A `latched` one stays until a person resets what cast it."""
-
-    vote: Vote
-    latched: bool = False
-
-
-class WithdrawVote(msgspec.Struct, frozen=True):
-    """To the root: the reason for my vote on `scope` is gone. A latched vote goes only when `by_person`."""
-
-    by: str
-    scope: Scope
-    by_person: bool = False
+__all__ = ["CastVote", "Votes", "WithdrawVote"]
 
 
 @dataclass(frozen=True, slots=True)
