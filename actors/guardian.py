@@ -105,13 +105,6 @@ _STATES: Mapping[type[Verdict], str] = {
 }
 
 
-class _LookNow(msgspec.Struct, frozen=True):
-    """To myself, after a moment: the stream told of something that wants a look."""
-
-
-_LOOK_NOW = _LookNow()
-
-
 class Guardian(Actor):
     """Answers `GetCover` with a CoverView and `ProveHalt` with a HaltProof (or QueryFailed, HaltNotProven: ask again).
     Takes `Reports` from the private stream. `root` gets its votes, `gate` its proof."""
@@ -136,11 +129,11 @@ class Guardian(Actor):
         self._root = root
         self._gate = gate
         self._mark = mark
-        self._memory = CoverMemory(str(self.path))
+        self._memory = CoverMemory(self.path)
         self._watches: dict[str, PairWatch] = {}
         self._verdicts: dict[str, tuple[Verdict, Step]] = {}
         self._acting: set[str] = set()
-        self._nudge = asyncio.Event()
+        self._changed = asyncio.Event()
         self._wake_s: float | None = None
         self._audited_s: float | None = None
         self._reachable = True
@@ -163,7 +156,7 @@ class Guardian(Actor):
             ids=self.ids,
         )
         self._memory.fold(await self._journal.rows())
-        await self._journal.follow(str(self.path), self._memory.note, after_seq=self._memory.seq)
+        await self._journal.follow(self.path, self._learn, after_seq=self._memory.seq)
         self._orders.resume()
         self.start_task(self._watching(), "watch")
 
@@ -177,9 +170,6 @@ class Guardian(Actor):
                 return None
             case GetCover():
                 return self._view()
-            case _LookNow():
-                self._nudge.set()
-                return None
             case ProveHalt(reason=reason):
                 self._halts.append(self.defer())
                 self._begin_halt(reason)
@@ -191,22 +181,34 @@ class Guardian(Actor):
 
     async def _watching(self) -> None:
         while True:
-            self._nudge.clear()
             self._wake_s = None
             await self._look()
             await self._pause()
 
     async def _pause(self) -> None:
-        now_s = self.clock.now_s()
-        wake_s = now_s + (self._settings.poll_s if self._exposed() else self._settings.idle_poll_s)
-        if self._wake_s is not None:
-            wake_s = min(wake_s, self._wake_s)
-        try:
-            await asyncio.wait_for(self._nudge.wait(), max(wake_s - now_s, 0.001))
-        except TimeoutError:
-            return
-        # A burst of nudges is one look; the venue's counter is not for spending on every message of the stream.
-        await asyncio.sleep(self._settings.times.settle_s / 4)
+        """Until the next look is due. What is due can come nearer meanwhile: an intent, an answer, the stream."""
+        began_s = self.clock.now_s()
+        while True:
+            self._changed.clear()
+            due_s = began_s + (self._settings.poll_s if self._exposed() else self._settings.idle_poll_s)
+            if self._wake_s is not None:
+                due_s = min(due_s, self._wake_s)
+            left_s = due_s - self.clock.now_s()
+            if left_s <= 0:
+                return
+            try:
+                await asyncio.wait_for(self._changed.wait(), left_s)
+            except TimeoutError:
+                return
+
+    def _wake_in(self, seconds: float) -> None:
+        at_s = self.clock.now_s() + seconds
+        self._wake_s = at_s if self._wake_s is None else min(self._wake_s, at_s)
+        self._changed.set()
+
+    def _learn(self, record: Record) -> None:
+        self._memory.note(record)
+        self._changed.set()
 
     def _exposed(self) -> bool:
         return (
@@ -272,9 +274,9 @@ class Guardian(Actor):
             verdict = assess(self._memory.book.position(pair), self._stops(pair), instrument, now_s=now_s)
             if isinstance(verdict, Uncovered):
                 self._watches[pair] = self._watches.get(pair, PairWatch()).suspected(now_s)
-                self._nudge_in(self._settings.times.settle_s)
+                self._wake_in(self._settings.times.settle_s)
             elif isinstance(verdict, OverCovered):
-                self._nudge_in(self._settings.times.settle_s)
+                self._wake_in(self._settings.times.settle_s)
 
     # -- judging ---------------------------------------------------------------------------------------------
 
@@ -335,7 +337,7 @@ class Guardian(Actor):
         self.system.emit(
             CoverChanged(
                 at_ns=self.clock.wall_ns(),
-                path=str(self.path),
+                path=self.path,
                 pair=pair,
                 state=state,
                 qty=str(verdict.qty),
@@ -353,6 +355,7 @@ class Guardian(Actor):
                 self.log.error("guardian.abandoned", pair=pair, reason=reason)
                 vote = Vote(f"{self.path}:abandoned", self._settings.scope, Level.HALTED, reason)
                 self._root.tell(CastVote(vote=vote))
+                self._watches[pair] = self._watches[pair].gave_up(self.clock.now_s())
                 self._wake_in(self._settings.times.retry_s)
             case _:
                 self._acting.add(pair)
@@ -365,7 +368,7 @@ class Guardian(Actor):
             self._acting.discard(pair)
         if written is not None:
             self._settle(written)
-        self._nudge.set()
+        self._wake_in(0.0)
 
     def _settle(self, written: Written) -> None:
         watch = self._watches.get(written.pair, PairWatch())
@@ -392,19 +395,17 @@ class Guardian(Actor):
         ]
         if late:
             reason = f"{', '.join(late)} without a full stop for over {self._settings.times.cover_s} s"
-            self._root.tell(
-                CastVote(vote=Vote(str(self.path), self._settings.scope, Level.EMERGENCY, reason))
-            )
+            self._root.tell(CastVote(vote=Vote(self.path, self._settings.scope, Level.EMERGENCY, reason)))
             self._voted = True
         elif self._voted and self._reachable:
-            self._root.tell(WithdrawVote(by=str(self.path), scope=self._settings.scope))
+            self._root.tell(WithdrawVote(by=self.path, scope=self._settings.scope))
             self._voted = False
 
     def _prove_audit(self, holds: bool, reason: str = "") -> None:
         """Told after each look and not once: the gate stands in the trading subtree, and starts after us, and often."""
         if self._gate is None:
             return
-        proof = Proof(name="guardian", holds=holds, at_s=self.clock.now_s(), by=str(self.path), reason=reason)
+        proof = Proof(name="guardian", holds=holds, at_s=self.clock.now_s(), by=self.path, reason=reason)
         self._gate.tell(proof)
 
     async def _note_stops(self) -> None:
@@ -480,7 +481,7 @@ class Guardian(Actor):
                 reply.set(answer)
             else:
                 reply.fail(answer)
-        self._nudge.set()
+        self._wake_in(0.0)
 
     def _quiet_from_s(self) -> float:
         """From when on no entry that was already written can still arrive at the venue."""
@@ -516,13 +517,6 @@ class Guardian(Actor):
             uncovered_unreachable_ms=sum(m.unreachable_s for m in meters) * 1000,
             unresolved=tuple(sorted(self._orders.pairs())),
         )
-
-    def _wake_in(self, seconds: float) -> None:
-        at_s = self.clock.now_s() + seconds
-        self._wake_s = at_s if self._wake_s is None else min(self._wake_s, at_s)
-
-    def _nudge_in(self, seconds: float) -> None:
-        self.send_after(seconds, _LOOK_NOW)
 
 
 def _acts(step: Step) -> bool:

@@ -24,7 +24,7 @@ from allstop.actors.protocols.cover import (
     assess,
 )
 from allstop.actors.protocols.positions import ZERO, Entry, Position
-from allstop.actors.protocols.remedies import FRESH, Effort, GiveUp, Step, done, next_step, refused
+from allstop.actors.protocols.remedies import FRESH, Effort, Step, done, next_step, refused
 from allstop.actors.reports import OrderReport
 
 _LIMIT_STOPS = (OrderType.STOP_LOSS_LIMIT, OrderType.TRAILING_STOP_LIMIT)
@@ -69,8 +69,6 @@ class PairWatch(msgspec.Struct, frozen=True, kw_only=True):
         step = next_step(
             verdict, position, orders, entries, instrument, effort, times, now_s=now_s, stuck=stuck, mark=mark
         )
-        if isinstance(step, GiveUp):
-            effort = msgspec.structs.replace(effort, gave_up_s=now_s)
         bare = isinstance(verdict, Uncovered)
         watch = PairWatch(
             effort=effort,
@@ -94,6 +92,10 @@ class PairWatch(msgspec.Struct, frozen=True, kw_only=True):
 
     def done(self, step: Step) -> "PairWatch":
         return msgspec.structs.replace(self, effort=done(self.effort, step))
+
+    def gave_up(self, now_s: float) -> "PairWatch":
+        """After a GiveUp was acted on: nothing more until `retry_s` is over."""
+        return msgspec.structs.replace(self, effort=msgspec.structs.replace(self.effort, gave_up_s=now_s))
 
     def refused(self, step: Step, fault: Fault) -> "PairWatch":
         return msgspec.structs.replace(self, effort=refused(self.effort, step, fault))

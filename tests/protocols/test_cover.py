@@ -397,6 +397,9 @@ class Engine:
             case CancelStops(order_ids=ids) | CancelEntries(order_ids=ids):
                 for order_id in ids:
                     self.venue.cancel(order_id)
+            case GiveUp():
+                self.watch = self.watch.gave_up(self.now_s)
+                return
             case _:
                 return
         if answer is not None and not isinstance(answer, str):

@@ -1,0 +1,396 @@
+"""The guardian on virtual time: every position gets its stop or is flattened, whatever fails meanwhile."""
+
+import asyncio
+
+import pytest
+from tests.cover.rig import rig
+from tests.cover.toy_venue import PAIR, D, entry, fault
+
+from allstop.actors.errors import Category, Remedy
+from allstop.actors.intents import OrderType, Side
+from allstop.actors.levels import IntentKind, Level, Vote
+from allstop.actors.protocols.records import CommandIntended, IntentCommitted, LookupDone, StopSeen, Withheld
+
+pytestmark = pytest.mark.virtual
+both_balances = pytest.mark.parametrize("holds", [False, True], ids=["free balance", "stops hold balance"])
+
+
+async def test_a_covered_position_is_left_alone() -> None:
+    async with rig() as r:
+        await r.enter(entry(), fill="1")
+        await asyncio.sleep(10)
+        assert (r.venue.submitted, r.naked(), r.level()) == ([], False, Level.NONE)
+
+
+async def test_t042_three_partial_fills_have_three_stops_and_the_guardian_counts_them_all() -> None:
+    async with rig() as r:
+        order_id = await r.enter(entry(), fill="0.25")
+        r.venue.fill(order_id, "0.5")
+        await asyncio.sleep(1.5)
+        r.venue.fill(order_id, "0.25")
+        await asyncio.sleep(1.5)
+        (pair,) = (await r.view()).pairs
+        assert (pair.net, pair.state, pair.qty, len(r.venue.stops_open())) == (D(1), "covered", D(1), 3)
+        assert r.venue.submitted == []
+
+
+@both_balances
+async def test_a_fill_without_a_stop_is_covered_in_time_without_any_stream(holds: bool) -> None:
+    async with rig(stops_hold_balance=holds) as r:
+        r.venue.makes_stops = False
+        await r.enter(entry(), fill="1")
+        took_s = await r.until(lambda: not r.naked(), 2.0)
+        assert took_s <= 2.0
+        assert [(i.order_type, i.trigger_price, i.kind) for i in r.venue.submitted] == [
+            (OrderType.STOP_LOSS, D(90), IntentKind.PROTECT)
+        ]
+
+
+async def test_the_stream_makes_it_faster() -> None:
+    async with rig() as r:
+        r.venue.makes_stops = False
+        order_id = await r.enter(entry())
+        await asyncio.sleep(1.2)
+        r.venue.fill(order_id, "1")
+        r.stream()
+        assert await r.until(lambda: not r.naked(), 2.0) < 0.6
+
+
+async def test_a_stream_that_tells_nothing_new_costs_no_calls() -> None:
+    async with rig() as r:
+        await r.enter(entry(), fill="1")
+        await asyncio.sleep(2)
+        r.desk.calls.clear()
+        for _ in range(50):
+            r.stream()
+            await asyncio.sleep(0.01)
+        assert len(r.desk.calls) <= 3
+
+
+async def test_t036_a_position_found_naked_at_the_start_is_covered_before_any_entry_may_pass() -> None:
+    async with rig(start=False) as r:
+        r.venue.makes_stops = False
+        await r.enter(entry(), fill="1")
+        await asyncio.sleep(60)  # the process was dead between the fill and the stop
+        await r.start()
+        assert r.proofs == []
+        await r.until(lambda: not r.naked(), 2.0)
+        assert r.venue.submitted[0].trigger_price == D(90)
+
+
+async def test_t037_a_stop_refused_once_is_corrected() -> None:
+    async with rig() as r:
+        r.venue.makes_stops = False
+        r.venue.refusals.append(fault("EOrder:Tick size check failed", Category.VALID))
+        await r.enter(entry(stop="90.1"), fill="1")
+        await r.until(lambda: not r.naked(), 2.0)
+        assert [i.trigger_price for i in r.venue.submitted] == [D("90.1"), D(91)]
+
+
+@both_balances
+async def test_t037_a_stop_refused_twice_flattens_exactly_what_is_uncovered(holds: bool) -> None:
+    async with rig(stops_hold_balance=holds) as r:
+        order_id = await r.enter(entry(), fill="0.4")
+        r.venue.makes_stops = False
+        r.venue.refusals.extend([fault("EOrder:Insufficient funds", Category.FUNDS)] * 2)
+        r.venue.fill(order_id, "0.6")
+        await r.until(lambda: not r.naked(), 2.0)
+        assert (r.venue.position(), r.venue.covered()) == (D("0.4"), D("0.4"))
+        assert r.venue.submitted[-1].order_type is OrderType.MARKET
+
+
+async def test_t037_when_neither_stop_nor_flatten_can_be_had_the_vote_is_halt() -> None:
+    async with rig() as r:
+        r.venue.makes_stops = False
+        r.venue.refusals.extend([fault("EOrder:Insufficient funds", Category.FUNDS)] * 20)
+        await r.enter(entry(), fill="1")
+        await r.until(lambda: r.level() is Level.HALTED, 4.0)
+        assert "abandoned" in r.states()
+        r.venue.refusals.clear()
+        await r.until(lambda: not r.naked(), 6.0)
+        assert r.level() is Level.HALTED, "only a person lifts it"
+
+
+async def test_t038_a_stop_that_would_trigger_at_once_is_flattened_and_not_tried_again() -> None:
+    async with rig() as r:
+        r.venue.makes_stops = False
+        r.venue.refusals.append(fault("EOrder:Invalid price", Category.VALID))
+        await r.enter(entry(), fill="1")
+        await r.until(lambda: r.venue.position() == 0, 2.0)
+        assert [i.order_type for i in r.venue.submitted] == [OrderType.STOP_LOSS, OrderType.MARKET]
+
+
+async def test_t044_a_triggered_stop_limit_that_hangs_is_replaced_by_a_market_order() -> None:
+    async with rig() as r:
+        order_id = await r.enter(entry(), fill="1")
+        await asyncio.sleep(1.5)
+        (stop,) = r.venue.stops_open()
+        r.venue._set(stop, order_type=OrderType.STOP_LOSS_LIMIT, triggered=True)
+        await r.until(lambda: r.venue.position() == 0, 4.0)
+        assert (r.venue.stops_open(), r.venue.flips) == ([], 0)
+        assert order_id in r.venue.closed_ns
+
+
+@both_balances
+async def test_t046_a_stop_whose_answer_was_lost_is_found_and_not_placed_twice(holds: bool) -> None:
+    async with rig(stops_hold_balance=holds) as r:
+        r.venue.makes_stops = False
+        r.desk.lose = 1
+        await r.enter(entry(), fill="1")
+        await asyncio.sleep(5)
+        assert (len(r.venue.submitted), r.venue.covered(), r.level()) == (1, D(1), Level.NONE)
+
+
+async def test_a_stop_that_never_arrived_is_proven_absent_before_the_next_write() -> None:
+    async with rig() as r:
+        r.venue.makes_stops = False
+        r.desk.eat = 1
+        await r.enter(entry(), fill="1")
+        await r.until(lambda: not r.naked(), 4.0)
+        kinds = [type(rec) for rec in await r.records()]
+        assert kinds.index(LookupDone) < [i for i, k in enumerate(kinds) if k is IntentCommitted][2]
+        assert len(r.venue.submitted) == 1
+
+
+async def test_t049_an_unanswered_flatten_is_resolved_before_a_second_one() -> None:
+    async with rig() as r:
+        r.venue.makes_stops = False
+        r.venue.refusals.append(fault("EOrder:Invalid price", Category.VALID))
+        await r.enter(entry(), fill="1")
+        await r.until(lambda: len(r.venue.submitted) == 1, 2.0)
+        r.desk.lose = 1
+        await asyncio.sleep(6)
+        assert [i.order_type for i in r.venue.submitted] == [OrderType.STOP_LOSS, OrderType.MARKET]
+        assert (r.venue.position(), r.venue.flips) == (D(0), 0)
+
+
+async def test_t047_a_guardian_killed_in_the_middle_of_a_stop_does_not_place_it_again() -> None:
+    async with rig() as r:
+        r.venue.makes_stops = False
+        r.desk.lose = 1
+        await r.enter(entry(), fill="1")
+        await r.until(lambda: len(r.venue.submitted) == 1, 2.0)
+        r.kill()
+        await r.start()
+        await r.until_audited()
+        await asyncio.sleep(4)
+        assert (len(r.venue.submitted), r.venue.covered()) == (1, D(1))
+        assert (await r.view()).unresolved == ()
+
+
+async def test_t047_a_guardian_killed_before_its_stop_was_sent_places_it_under_a_new_id() -> None:
+    async with rig() as r:
+        r.venue.makes_stops = False
+        r.desk.eat = 1
+        await r.enter(entry(), fill="1")
+        await r.until(lambda: "submit" in r.desk.calls, 2.0)
+        await asyncio.sleep(0.1)
+        r.kill()
+        await r.start()
+        await r.until(lambda: not r.naked(), 4.0)
+        own = [rec.intent.id for rec in await r.records() if isinstance(rec, IntentCommitted)][1:]
+        assert len(set(own)) == len(own) == 2
+        assert len(r.venue.submitted) == 1
+
+
+async def test_t047_the_proof_is_told_only_after_a_complete_audit() -> None:
+    async with rig(start=False) as r:
+        r.desk.blind = True
+        await r.start()
+        await asyncio.sleep(3)
+        assert r.proofs
+        assert not any(p.holds for p in r.proofs)
+        r.desk.blind = False
+        await r.until_audited()
+        assert {p.name for p in r.proofs} == {"guardian"}
+
+
+async def test_an_execution_that_happened_while_nobody_ran_is_not_forgotten_after_two_restarts() -> None:
+    async with rig() as r:
+        await r.enter(entry(), fill="1")
+        await asyncio.sleep(3)
+        r.venue.trigger_all_stops()
+        await asyncio.sleep(3)
+        assert any(isinstance(rec, StopSeen) and rec.report.cum_qty == 1 for rec in await r.records())
+        r.kill()
+        await asyncio.sleep(3600)  # longer than any overlap: only the journal knows of that stop now
+        await r.intend(entry("later"))
+        await r.start()
+        await r.until_audited()
+        await asyncio.sleep(3)
+        assert (r.venue.position(), r.venue.submitted) == (D(0), [])
+
+
+async def test_t051_stops_cancelled_by_another_hand_are_placed_again() -> None:
+    async with rig() as r:
+        order_id = await r.enter(entry(), fill="0.5")
+        r.venue.fill(order_id, "0.5")
+        await asyncio.sleep(3)
+        for stop in r.venue.stops_open():
+            r.venue.cancel(stop.order_id)
+        await r.until(lambda: not r.naked(), 2.0)
+        assert (r.venue.covered(), r.venue.flips) == (D(1), 0)
+
+
+async def test_a_stop_larger_than_the_position_is_amended_down_so_that_it_cannot_flip_it() -> None:
+    async with rig() as r:
+        await r.enter(entry(), fill="1")
+        leaving = entry("exit", qty="0.4", stop="120", side=Side.SELL)
+        await r.enter(leaving)
+        r.venue.makes_stops = False
+        r.venue.fill("O00003", "0.4")
+        await r.until(lambda: not r.naked(), 2.0)
+        assert (r.venue.covered(), "amend" in r.desk.calls) == (D("0.6"), True)
+        r.venue.trigger_all_stops()
+        assert (r.venue.position(), r.venue.flips) == (D(0), 0)
+
+
+async def test_stops_of_a_position_that_is_gone_are_cancelled() -> None:
+    async with rig() as r:
+        await r.enter(entry(), fill="1")
+        await r.enter(entry("exit", stop="120", side=Side.SELL))
+        r.venue.makes_stops = False
+        r.venue.fill("O00003", "1")
+        await r.until(lambda: r.venue.stops_open() == [], 2.0)
+        assert r.venue.submitted == []
+
+
+async def test_an_amend_whose_answer_was_lost_is_read_back_and_not_repeated() -> None:
+    async with rig() as r:
+        await r.enter(entry(), fill="1")
+        await r.enter(entry("exit", qty="0.4", stop="120", side=Side.SELL))
+        r.venue.makes_stops = False
+        r.desk.lose = 1
+        r.venue.fill("O00003", "0.4")
+        await asyncio.sleep(6)
+        assert (r.venue.covered(), r.desk.calls.count("amend")) == (D("0.6"), 1)
+
+
+async def test_dust_is_listed_and_left() -> None:
+    async with rig() as r:
+        r.venue.makes_stops = False
+        await r.enter(entry(), fill="0.00005")
+        await asyncio.sleep(5)
+        (pair,) = (await r.view()).pairs
+        assert (pair.state, pair.qty, r.venue.submitted) == ("dust", D("0.00005"), [])
+
+
+async def test_t113_a_position_made_by_hand_is_external_counted_and_not_touched() -> None:
+    async with rig() as r:
+        by_hand = r.venue.place(entry("by-hand"))
+        r.venue.makes_stops = False
+        r.venue.fill(by_hand, "0.5")
+        await asyncio.sleep(12)
+        view = await r.view()
+        assert view.external == (by_hand,)
+        assert (r.venue.submitted, r.desk.batches) == ([], [])
+
+
+async def test_an_order_that_was_not_sent_is_tried_again_as_a_new_intent() -> None:
+    async with rig() as r:
+        r.venue.makes_stops = False
+        r.desk.unsent = 1
+        await r.enter(entry(), fill="1")
+        await r.until(lambda: not r.naked(), 2.0)
+        assert any(isinstance(rec, Withheld) for rec in await r.records())
+        assert len(r.venue.submitted) == 1
+
+
+async def test_a_refused_nonce_counts_as_no_only_after_one_lookup() -> None:
+    async with rig() as r:
+        r.venue.makes_stops = False
+        r.venue.refusals.append(fault("EAPI:Invalid nonce", Category.SESSION, Remedy.RENONCE))
+        await r.enter(entry(), fill="1")
+        await r.until(lambda: not r.naked(), 2.0)
+        assert [type(rec) for rec in await r.records()].count(LookupDone) == 1
+
+
+# -- levels, votes, measures
+
+
+@pytest.mark.parametrize("level", [Level.READ_ONLY, Level.EMERGENCY, Level.HALTED])
+async def test_no_level_stops_the_guardian(level: Level) -> None:
+    async with rig() as r:
+        r.venue.makes_stops = False
+        await r.enter(entry(), fill="1")
+        r.board.cast(Vote("operator", (), level, "test"))
+        await r.until(lambda: not r.naked(), 2.0)
+
+
+async def test_a_position_uncovered_for_too_long_is_an_emergency_until_it_is_covered() -> None:
+    async with rig() as r:
+        r.venue.makes_stops = False
+        r.desk.unsent = 1000
+        await r.enter(entry(), fill="1")
+        await r.until(lambda: r.level() is Level.EMERGENCY, 4.0)
+        r.desk.unsent = 0
+        await r.until(lambda: r.level() is Level.NONE, 4.0)
+        assert not r.naked()
+        assert (await r.view()).uncovered_ms_max > 2000
+
+
+async def test_time_without_the_venue_is_counted_apart() -> None:
+    async with rig() as r:
+        r.venue.makes_stops = False
+        r.desk.unsent = 1000
+        await r.enter(entry(), fill="1")
+        await r.until(lambda: "uncovered" in r.states(), 2.0)
+        r.desk.blind = True
+        await asyncio.sleep(30)
+        r.desk.blind, r.desk.unsent = False, 0
+        await r.until(lambda: not r.naked(), 3.0)
+        await asyncio.sleep(1)
+        view = await r.view()
+        assert view.uncovered_unreachable_ms > 25_000
+        assert view.uncovered_ms_max < 5_000
+        assert r.venue.submitted[0].order_type is OrderType.STOP_LOSS, "an outage is no reason to sell"
+
+
+async def test_a_venue_that_cannot_be_read_withdraws_the_proof() -> None:
+    async with rig() as r:
+        r.desk.blind = True
+        r.proofs.clear()
+        await r.until(lambda: bool(r.proofs) and not r.proofs[-1].holds, 6.0)
+
+
+# -- the journal
+
+
+async def test_every_write_is_in_the_journal_before_the_venue_has_it() -> None:
+    async with rig() as r:
+        r.venue.makes_stops = False
+        seen: list[bool] = []
+        submit = r.venue.submit
+
+        def spy(intent):  # type: ignore[no-untyped-def]
+            seen.append(
+                any(row.kind == "intent" and row.key == intent.id for row in r.disk.rows("kraken.main"))
+            )
+            return submit(intent)
+
+        r.venue.submit = spy  # type: ignore[method-assign]
+        await r.enter(entry(), fill="1")
+        await r.until(lambda: not r.naked(), 2.0)
+        assert seen == [True]
+
+
+async def test_t103_with_a_lost_journal_stops_are_still_placed_and_entries_still_cancelled() -> None:
+    async with rig() as r:
+        r.venue.makes_stops = False
+        order_id = await r.enter(entry())
+        await r.enter(entry("other"))
+        r.disk.fail_next_commit("kraken.main")
+        r.venue.fill(order_id, "1")
+        await r.until(lambda: not r.naked(), 2.5)
+        assert (await r.view()).journal_lost
+        proof = await r.prove_halt()
+        assert (proof.canceled, proof.kept) == (1, 1)
+
+
+async def test_commands_are_journalled_with_their_orders() -> None:
+    async with rig() as r:
+        await r.enter(entry())
+        await r.prove_halt()
+        commands = [rec for rec in await r.records() if isinstance(rec, CommandIntended)]
+        assert [(c.verb, c.order_ids) for c in commands] == [("cancel", ("O00001",))]
+        assert PAIR == "BTC/USD"
