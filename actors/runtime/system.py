@@ -91,6 +91,7 @@ class ActorSystem:
         self._subscribers: list[Callable[[Event], None]] = [on_event or _log_crash]
         self._addresses: weakref.WeakValueDictionary[str, Ref] = weakref.WeakValueDictionary()
         self._names: dict[str, Ref] = {}
+        self._refusals: dict[str, Callable[[], Exception | None]] = {}
         self._live: dict[Cell, None] = {}
         self._abandoned: list[tuple[str, int, Any]] = []
         self._anonymous = itertools.count(1)
@@ -169,6 +170,22 @@ class ActorSystem:
 
     def whereis(self, name: str) -> Ref | None:
         return self._names.get(name)
+
+    def refuse_below(self, path: str, refusal: Callable[[], Exception | None] | None) -> None:
+        """While nothing runs at an address below `path`, calls to it are answered with what `refusal()` gives, if it
+        gives something, instead of ActorDead: a paused subtree says when to try again. None ends that."""
+        prefix = path.rstrip("/") + "/"
+        if refusal is None:
+            self._refusals.pop(prefix, None)
+        else:
+            self._refusals[prefix] = refusal
+
+    def refusal(self, path: str) -> Exception | None:
+        """What a call to a vacant address is answered with, if someone above it has something to say."""
+        for prefix, refusal in self._refusals.items():
+            if path.startswith(prefix) and (error := refusal()) is not None:
+                return error
+        return None
 
     # -- starting --------------------------------------------------------------------------------------------------
     async def spawn(

@@ -40,7 +40,8 @@ class Vacancy:
     def accept(self, ref: "Ref", message: Any, *, may_park: bool = True) -> None:
         del may_park
         if message.__class__ is Call:
-            message.fail(ActorDead(ref.path, ref.incarnation, ref.last_exit))
+            refusal = self.system.refusal(ref.path)
+            message.fail(refusal or ActorDead(ref.path, ref.incarnation, ref.last_exit))
             return
         if message.__class__ is Parked:
             message.future.set(False)
