@@ -10,10 +10,11 @@ from typing import Any, ClassVar, cast
 
 import msgspec
 
+from allstop.actors.errors import CircuitOpen
 from allstop.actors.events import ShutdownOverrun
 from allstop.actors.exits import KILLED, SHUTDOWN, Exit
 from allstop.actors.runtime import Actor, Down, Ignore, Mailbox, MonitorRef, Overrun, Ref, StartError, Timer
-from allstop.actors.spec import ChildSpec, SupervisorFlags
+from allstop.actors.spec import ChildSpec, OnExceeded, SupervisorFlags
 from allstop.supervisors import decisions as d
 from allstop.supervisors.children import ChildCount, ChildInfo
 from allstop.supervisors.core import SupervisorCore
@@ -67,7 +68,15 @@ class Supervisor(Actor):
 
     # -- the actor -------------------------------------------------------------------------------------------------
     async def on_start(self) -> None:
+        if self._core.flags.on_exceeded is OnExceeded.PAUSE:
+            self.system.refuse_below(self.path, self._circuit_open)
         await self._carry_out(d.Boot())
+
+    def _circuit_open(self) -> Exception | None:
+        """What callers of a paused child get at once: when to try again."""
+        if self.fenced or not self._core.breaker.stopped:
+            return None
+        return CircuitOpen(self.path, self._core.breaker.retry_after_s(self.clock.now_s()))
 
     async def on_receive(self, message: Any) -> Any:
         match message:
@@ -109,6 +118,7 @@ class Supervisor(Actor):
     async def on_stop(self, exit_: Exit) -> None:
         del exit_  # whatever ends a supervisor, its children are asked to shut down
         await self._carry_out(d.Stop())
+        self.system.refuse_below(self.path, None)
 
     def format_status(self) -> Any:
         """The children and the breaker: what a supervisor holds is no secret."""

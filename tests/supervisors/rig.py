@@ -4,6 +4,7 @@ test moves, and remembers what was done."""
 from collections import deque
 from collections.abc import Hashable
 from dataclasses import replace
+from typing import Any
 
 from allstop.actors.events import Event
 from allstop.actors.exits import KILLED, SHUTDOWN, Exit, crashed
@@ -29,12 +30,12 @@ def permanent(*ids: Hashable, backoff: Backoff = Backoff()) -> tuple[ChildSpec, 
 
 
 def flags(
-    strategy: Strategy = Strategy.ONE_FOR_ONE, max_restarts: int = 3, max_seconds: float = 5.0, **rest: object
+    strategy: Strategy = Strategy.ONE_FOR_ONE, max_restarts: int = 3, max_seconds: float = 5.0, **rest: Any
 ) -> SupervisorFlags:
-    return SupervisorFlags(strategy, max_restarts, max_seconds, **rest)  # pyright: ignore[reportArgumentType]
+    return SupervisorFlags(strategy, max_restarts, max_seconds, **rest)
 
 
-def pausing(**rest: object) -> SupervisorFlags:
+def pausing(**rest: Any) -> SupervisorFlags:
     return flags(on_exceeded=OnExceeded.PAUSE, **rest)
 
 
