@@ -1,5 +1,6 @@
 """What every venue codec needs at the boundary: exact finite numbers, times without floats, one typed error."""
 
+import re
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
@@ -8,9 +9,12 @@ import msgspec
 
 from allstop.actors.errors import AllstopError
 
-# Larger than any price or size of any venue, and small enough that no arithmetic on it can eat the memory:
+# Powers of ten beyond any price or size of any venue, and small enough that no arithmetic can eat the memory:
 # Decimal("1e999999999") is finite, and int() of it is a gigabyte of digits.
-MAGNITUDE_MAX: Final = 10**24
+ADJUSTED_MIN: Final = -30
+ADJUSTED_MAX: Final = 24
+# JSON's numbers, and no more: Decimal also takes "1_0", " 1" and other alphabets' digits.
+_NUMBER: Final = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 DIGITS_MAX: Final = 48  # characters of one number on the wire; Kraken's longest is under 24
 
 UNREADABLE: Final = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError)
@@ -29,13 +33,13 @@ class DecodeError(AllstopError):
 def number(text: str | int | Decimal) -> Decimal:
     """An exact, finite Decimal of bounded size. Raises DecodeError for anything else, `NaN` and `Infinity` too:
     msgspec and Decimal take those without a word."""
-    if isinstance(text, str) and len(text) > DIGITS_MAX:
-        raise DecodeError("a number is too long", text)
+    if isinstance(text, str) and (len(text) > DIGITS_MAX or not _NUMBER.fullmatch(text)):
+        raise DecodeError("not a number", text)
     try:
         value = Decimal(text)
     except (InvalidOperation, ValueError, TypeError) as error:
         raise DecodeError("not a number", str(text)) from error
-    if not value.is_finite() or (value and not -30 <= value.adjusted() <= 24):
+    if not value.is_finite() or (value and not ADJUSTED_MIN <= value.adjusted() <= ADJUSTED_MAX):
         raise DecodeError("not a finite number of sensible size", str(text))
     return value
 

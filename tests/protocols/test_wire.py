@@ -26,7 +26,25 @@ def test_a_number_keeps_its_digits(text: str):
 
 @pytest.mark.parametrize(
     "text",
-    ["NaN", "-NaN", "sNaN", "Infinity", "-inf", "", "x", "1e999999999", "1e-999999999", "1" * 60, "1e25"],
+    [
+        "NaN",
+        "-NaN",
+        "sNaN",
+        "Infinity",
+        "-inf",
+        "",
+        "x",
+        "1e999999999",
+        "1e-999999999",
+        "1" * 60,
+        "1e25",
+        "1_0",
+        " 1",
+        "١",
+        "5.",
+        ".5",
+        "0x1",
+    ],
 )
 def test_what_is_no_finite_number_of_sensible_size_is_refused(text: str):
     with pytest.raises(DecodeError):

@@ -38,10 +38,8 @@ def pair(name: str, known: Mapping[str, str] | None = None) -> str:
     if "/" in name:
         base, _, quote = name.partition("/")
         return f"{asset(base)}/{asset(quote)}"
-    if len(name) == 8 and name[:4] in _ASSETS and name[4:] in _ASSETS:
-        return f"{_ASSETS[name[:4]]}/{_ASSETS[name[4:]]}"
-    if len(name) >= 7 and name[-4:] in _ASSETS and name[-4] == "Z" and name[:-4] in _ASSETS:
-        return f"{_ASSETS[name[:-4]]}/{_ASSETS[name[-4:]]}"
+    if len(name) == 8 and name[4:] in _ASSETS:  # an internal name: XXBTZUSD, USDTZUSD
+        return f"{asset(name[:4])}/{asset(name[4:])}"
     for quote in _QUOTES:
         base = name.removesuffix(quote)
         if base and base != name:
