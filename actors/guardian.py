@@ -24,19 +24,18 @@ from allstop.actors.audit import Audit
 from allstop.actors.commands import (
     CoverView,
     GetCover,
-    HaltProof,
     PairCover,
     Proof,
     ProveHalt,
     Reports,
 )
 from allstop.actors.cover_journal import CoverJournal
+from allstop.actors.cover_notes import CoverNotes
 from allstop.actors.cover_orders import CoverOrders, Written
 from allstop.actors.events import CoverChanged
 from allstop.actors.exits import Exit
-from allstop.actors.halter import HaltNotProven, HaltOrder, prove_halt
+from allstop.actors.halter import HaltDuty
 from allstop.actors.instruments import Instrument
-from allstop.actors.intents import Side
 from allstop.actors.levels import CastVote, Level, LevelBoard, Scope, Vote, WithdrawVote
 from allstop.actors.ports import Desk, QueryFailed
 from allstop.actors.protocols.cover import (
@@ -50,12 +49,11 @@ from allstop.actors.protocols.cover import (
 )
 from allstop.actors.protocols.cover_memory import CoverMemory
 from allstop.actors.protocols.cover_watch import PairWatch
-from allstop.actors.protocols.halting import to_cancel
 from allstop.actors.protocols.lookup import KRAKEN, Timing
-from allstop.actors.protocols.records import ExternalSeen, Record, Reported, StopSeen
+from allstop.actors.protocols.records import Record
 from allstop.actors.protocols.remedies import GiveUp, Rest, Step
 from allstop.actors.reports import OrderReport
-from allstop.actors.runtime import Actor, Ref, Reply
+from allstop.actors.runtime import Actor, Ref
 
 
 class GuardianSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,9 +136,6 @@ class Guardian(Actor):
         self._audited_s: float | None = None
         self._reachable = True
         self._voted = True  # an earlier incarnation may have: the first covered audit withdraws it
-        self._halts: list[Reply] = []
-        self._halting = False
-        self._noted: dict[str, tuple[object, ...]] = {}
 
     async def on_start(self) -> None:
         self._desk = self._open_desk()
@@ -154,6 +149,18 @@ class Guardian(Actor):
             memory=self._memory,
             clock=self.clock,
             ids=self.ids,
+        )
+        self._notes = CoverNotes(self._journal, self._memory)
+        self._halt = HaltDuty(
+            self._settings.name,
+            self._settings.scope,
+            self._settings.timing.skew_s,
+            desk=self._desk,
+            journal=self._journal,
+            memory=self._memory,
+            clock=self.clock,
+            ids=self.ids,
+            start_task=self.start_task,
         )
         self._memory.fold(await self._journal.rows())
         await self._journal.follow(self.path, self._learn, after_seq=self._memory.seq)
@@ -171,8 +178,7 @@ class Guardian(Actor):
             case GetCover():
                 return self._view()
             case ProveHalt(reason=reason):
-                self._halts.append(self.defer())
-                self._begin_halt(reason)
+                self._halt.ask(reason, self.defer())
                 return None
             case _:
                 raise TypeError(f"{self.path} takes no {message!r}")
@@ -237,11 +243,11 @@ class Guardian(Actor):
         self._audited_s = self.clock.now_s()
         for pair, step in steps.items():
             self._begin(pair, step)
-        await self._note_stops()
+        await self._notes.write(self._audit.executed)
         self._vote()
         self._prove_audit(True)
-        if self._board.effective(self._settings.scope) is Level.HALTED and self._doomed():
-            self._begin_halt("an order that is not protective stands in a halted account")
+        if self._board.effective(self._settings.scope) is Level.HALTED:
+            self._halt.keep(self._audit.listed)
 
     async def _settled_steps(self) -> dict[str, Step]:
         """What is to be done, by two readings: one alone can catch a fill between two of its own questions."""
@@ -407,88 +413,6 @@ class Guardian(Actor):
             return
         proof = Proof(name="guardian", holds=holds, at_s=self.clock.now_s(), by=self.path, reason=reason)
         self._gate.tell(proof)
-
-    async def _note_stops(self) -> None:
-        """Writes down what the orders that no tracker follows have executed: the venue's lists reach back only so far,
-        and the next incarnation starts from here."""
-        records: list[Record] = []
-        for order_id in {e.order_id for e in self._audit.executed} | self._unnoted():
-            report = self._memory.book.order(order_id)
-            if report is None:
-                continue
-            state = (report.status, report.cum_qty, report.order_qty)
-            record = self._record_of(report)
-            if record is not None and self._noted.get(order_id) != state:
-                self._noted[order_id] = state
-                records.append(record)
-        if records:
-            await self._journal.note(*records, durable=False)
-
-    def _unnoted(self) -> set[str]:
-        open_ids = {o.order_id for o in self._memory.book.open_orders() if self._record_of(o) is not None}
-        return open_ids | set(self._noted)
-
-    def _record_of(self, report: OrderReport) -> Record | None:
-        """The record for an order that is ours and that no tracker follows; None for all others."""
-        book, intent_id = self._memory.book, report.cl_ord_id
-        if not book.is_ours(report.order_id):
-            return None
-        if intent_id is not None and book.intent(intent_id) is not None:
-            return (
-                Reported(intent_id=intent_id, report=report, source="query")
-                if self._memory.is_own(intent_id)
-                else None
-            )
-        parent = book.order(report.parent_id) if report.parent_id else None
-        if parent is not None and parent.cl_ord_id is not None:
-            return StopSeen(intent_id=parent.cl_ord_id, report=report)
-        return ExternalSeen(report=report)
-
-    # -- halting ---------------------------------------------------------------------------------------------
-
-    def _reducing(self) -> dict[str, Side | None]:
-        positions = self._memory.book.positions()
-        return {pair: p.reducing for pair, p in positions.items() if p.net}
-
-    def _doomed(self) -> tuple[str, ...]:
-        return to_cancel(self._audit.listed, self._reducing())
-
-    def _begin_halt(self, reason: str) -> None:
-        if not self._halting:
-            self._halting = True
-            self.start_task(self._halt(reason), "halt")
-
-    async def _halt(self, reason: str) -> None:
-        """Proves the halt for everyone who asked. Cover goes on beside it: this is a task of its own."""
-        order = HaltOrder(
-            account=self._settings.name,
-            scope=self._settings.scope,
-            reason=reason,
-            reducing=self._reducing,
-            quiet_from_s=self._quiet_from_s,
-        )
-        try:
-            answer: HaltProof | QueryFailed | HaltNotProven = await prove_halt(
-                self._desk, self._journal, order, self.clock, self.ids
-            )
-        except (QueryFailed, HaltNotProven) as error:
-            answer = error
-        finally:
-            self._halting = False
-        asked, self._halts = self._halts, []
-        for reply in asked:
-            if isinstance(answer, HaltProof):
-                reply.set(answer)
-            else:
-                reply.fail(answer)
-        self._wake_in(0.0)
-
-    def _quiet_from_s(self) -> float:
-        """From when on no entry that was already written can still arrive at the venue."""
-        ahead_ns = self._memory.wire_until_ns() - self.clock.wall_ns()
-        if ahead_ns <= -int(self._settings.timing.skew_s * 1e9):
-            return 0.0
-        return self.clock.now_s() + ahead_ns / 1e9 + self._settings.timing.skew_s
 
     # -- showing ---------------------------------------------------------------------------------------------
 

@@ -6,7 +6,8 @@ loop, only what it *lists*.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -16,9 +17,19 @@ from allstop.actors.cover_journal import CoverJournal
 from allstop.actors.errors import AllstopError
 from allstop.actors.intents import Side
 from allstop.actors.levels import IntentKind, Origin, Scope
-from allstop.actors.ports import Desk
-from allstop.actors.protocols.halting import CancelThese, NotProven, Proven, WaitUntil, next_halt_step
+from allstop.actors.ports import Desk, QueryFailed
+from allstop.actors.protocols.cover_memory import CoverMemory
+from allstop.actors.protocols.halting import (
+    CancelThese,
+    NotProven,
+    Proven,
+    WaitUntil,
+    next_halt_step,
+    to_cancel,
+)
 from allstop.actors.protocols.records import CommandEnded, CommandIntended, HaltProved
+from allstop.actors.reports import OrderReport
+from allstop.actors.runtime import Reply
 
 # Between two rounds: long enough for a venue to take a cancel in, short against the five seconds a halt may take.
 ROUND_PAUSE_S = 0.1
@@ -109,3 +120,79 @@ async def cancel_journalled(
     )
     outcome = await desk.cancel(command_id, order_ids)
     await journal.note(CommandEnded(command_id=command_id, intent_id="", outcome=outcome), durable=False)
+
+
+class HaltDuty:
+    """An account's halts, one at a time and beside whatever else its guardian does: everyone who asked while one runs
+    gets its answer. `start_task` makes a task of the guardian's incarnation."""
+
+    def __init__(
+        self,
+        account: str,
+        scope: Scope,
+        skew_s: float,
+        *,
+        desk: Desk,
+        journal: CoverJournal,
+        memory: CoverMemory,
+        clock: Clock,
+        ids: Ids,
+        start_task: Callable[[Coroutine[Any, Any, None], str], object],
+    ) -> None:
+        self._account = account
+        self._scope = scope
+        self._skew_s = skew_s
+        self._desk = desk
+        self._journal = journal
+        self._memory = memory
+        self._clock = clock
+        self._ids = ids
+        self._start_task = start_task
+        self._asked: list[Reply] = []
+        self._running = False
+
+    def ask(self, reason: str, reply: Reply) -> None:
+        """Halts, and answers with the HaltProof, or with QueryFailed or HaltNotProven: then ask again."""
+        self._asked.append(reply)
+        self._begin(reason)
+
+    def keep(self, listed: Sequence[OrderReport]) -> None:
+        """While the account is halted: whatever turned up since the proof goes too."""
+        if to_cancel(listed, self._reducing()):
+            self._begin("an order that is not protective stands in a halted account")
+
+    def _begin(self, reason: str) -> None:
+        if not self._running:
+            self._running = True
+            self._start_task(self._halt(reason), "halt")
+
+    async def _halt(self, reason: str) -> None:
+        order = HaltOrder(
+            account=self._account,
+            scope=self._scope,
+            reason=reason,
+            reducing=self._reducing,
+            quiet_from_s=self._quiet_from_s,
+        )
+        answer: HaltProof | QueryFailed | HaltNotProven
+        try:
+            answer = await prove_halt(self._desk, self._journal, order, self._clock, self._ids)
+        except (QueryFailed, HaltNotProven) as error:
+            answer = error
+        finally:
+            self._running = False
+        asked, self._asked = self._asked, []
+        for reply in asked:
+            if isinstance(answer, HaltProof):
+                reply.set(answer)
+            else:
+                reply.fail(answer)
+
+    def _reducing(self) -> dict[str, Side | None]:
+        positions = self._memory.book.positions()
+        return {pair: position.reducing for pair, position in positions.items() if position.net}
+
+    def _quiet_from_s(self) -> float:
+        """From when on no entry that was already written can still arrive at the venue."""
+        ahead_s = (self._memory.wire_until_ns() - self._clock.wall_ns()) / 1e9 + self._skew_s
+        return self._clock.now_s() + ahead_s

@@ -1,0 +1,61 @@
+"""What the guardian writes down of the orders that no tracker follows: stops, its own orders, claimed ones.
+
+The venue's lists reach back only so far, and the next incarnation starts from the journal: an execution of a stop that
+nobody wrote down would be a position that no longer exists, covered once more.
+"""
+
+from collections.abc import Iterable
+
+from allstop.actors.cover_journal import CoverJournal
+from allstop.actors.protocols.cover_memory import CoverMemory
+from allstop.actors.protocols.positions import Execution
+from allstop.actors.protocols.records import ExternalSeen, Record, Reported, StopSeen, Terminal
+from allstop.actors.reports import OrderReport
+
+
+class CoverNotes:
+    """Writes each of these orders when it is first seen and at each change of its state or size."""
+
+    def __init__(self, journal: CoverJournal, memory: CoverMemory) -> None:
+        self._journal = journal
+        self._memory = memory
+        self._noted: dict[str, tuple[object, ...]] = {}  # orders that are not over -> what was written last
+
+    async def write(self, executed: Iterable[Execution]) -> None:
+        """After a reading that showed these executions. Not durable: what is lost is read from the venue again."""
+        book = self._memory.book
+        ids = {e.order_id for e in executed} | {o.order_id for o in book.open_orders()} | set(self._noted)
+        records: list[Record] = []
+        for order_id in sorted(ids):
+            report = book.order(order_id)
+            if report is not None:
+                records += self._changed(report)
+        if records:
+            await self._journal.note(*records, durable=False)
+
+    def _changed(self, report: OrderReport) -> list[Record]:
+        record = self._record_of(report)
+        state = (report.status, report.cum_qty, report.order_qty)
+        if record is None or self._noted.get(report.order_id) == state:
+            return []
+        if not report.status.terminal:
+            self._noted[report.order_id] = state
+            return [record]
+        self._noted.pop(report.order_id, None)
+        if isinstance(record, Reported):
+            evidence = f"the venue's report of {report.order_id}"
+            return [record, Terminal(intent_id=record.intent_id, state=report.status.name, evidence=evidence)]
+        return [record]
+
+    def _record_of(self, report: OrderReport) -> Record | None:
+        """The record for an order that is ours and that no tracker follows; None for all others."""
+        book, intent_id = self._memory.book, report.cl_ord_id
+        if not book.is_ours(report.order_id):
+            return None
+        if intent_id is not None and book.intent(intent_id) is not None:
+            own = self._memory.is_own(intent_id)
+            return Reported(intent_id=intent_id, report=report, source="query") if own else None
+        parent = book.order(report.parent_id) if report.parent_id else None
+        if parent is not None and parent.cl_ord_id is not None:
+            return StopSeen(intent_id=parent.cl_ord_id, report=report)
+        return ExternalSeen(report=report)
