@@ -138,6 +138,7 @@ class Orders(Actor):
         self._live_max = live_max
         self._known: dict[str, _Known] = {}
         self._live: set[str] = set()
+        self._intent_of: dict[str, str] = {}  # tracker's path -> intent
         self._over: OrderedDict[str, None] = OrderedDict()
         self._by_order: dict[str, str] = {}
         self._stops: dict[str, OrderReport] = {}
@@ -336,6 +337,7 @@ class Orders(Actor):
         known.tracker = await self._nursery.start(
             ChildSpec(id=intent_id, start=start, restart=Restart.TRANSIENT)
         )
+        self._intent_of[known.tracker.path] = intent_id
         self.watch(known.tracker)
 
     async def _read_life(self, intent_id: str) -> Life:
@@ -467,7 +469,7 @@ class Orders(Actor):
             known.tracker, known.ending = None, True
 
     def _tracker_ended(self, down: Down) -> None:
-        intent_id = down.ref.path.rsplit("/", 1)[-1]
+        intent_id = self._intent_of.pop(down.ref.path)
         known = self._known[intent_id]
         known.tracker, known.ending = None, False
         self._live.discard(intent_id)
