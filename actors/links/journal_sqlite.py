@@ -17,7 +17,7 @@ import sqlite3
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from allstop.actors.errors import Fatal
 from allstop.actors.links.chain import Tip, epoch_entry, linked
 from allstop.actors.links.durable_file import ensure_directory, fsync_directory
 from allstop.actors.links.journal_file import insert_statement, prepare, read_rows, read_tip
-from allstop.actors.ports import JournalEntry, JournalRow, JournalStore
+from allstop.actors.ports import JournalEntry, JournalOpener, JournalRow, JournalStore
 
 # Callers wait beyond this. At 200,000 rows a second it is 40 ms of work; more would only hide a slow disk.
 QUEUED_ENTRIES_MAX = 8192
@@ -274,9 +274,7 @@ class SqliteJournal:
 _open_journals: weakref.WeakValueDictionary[Path, SqliteJournal] = weakref.WeakValueDictionary()
 
 
-def journal_opener(
-    state_dir: str | Path, clock: Clock
-) -> Callable[[str], Coroutine[None, None, JournalStore]]:
+def journal_opener(state_dir: str | Path, clock: Clock) -> JournalOpener:
     """A JournalOpener for the chains of one state directory: `journal-<chain>.db` each."""
 
     async def open_journal(chain: str) -> JournalStore:
