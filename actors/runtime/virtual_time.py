@@ -12,9 +12,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
-HOLD_MAX_S: Final = (
-    5.0  # real seconds: a thread that works longer is wedged, and the timers meant for that must fire
-)
+HOLD_MAX_S: Final = 2.0  # real seconds: a thread that works longer is wedged; the timers for that must fire
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):

@@ -1,0 +1,578 @@
+# pyright: reportUnknownLambdaType=false
+"""Starting, stopping, killing, monitoring: gen_server's statements and the rules for what an incarnation owns."""
+
+import asyncio
+import threading
+import time
+from typing import Any
+
+import pytest
+from tests.runtime.puppet import AsyncPuppet, Puppet, ThreadPuppet, Witness, fails, sleeps, stubborn
+
+from allstop.actors.exits import KILLED, NORMAL, SHUTDOWN, ExitKind
+from allstop.actors.runtime import (
+    ActorDead,
+    ActorSystem,
+    AlreadyStarted,
+    CallingSelf,
+    Continue,
+    Down,
+    Fenced,
+    Ignore,
+    NameTaken,
+    Overrun,
+    StartError,
+)
+from allstop.actors.runtime.messages import CONTROL
+from allstop.actors.spec import BRUTAL_KILL, Stash
+
+pytestmark = pytest.mark.virtual
+BOTH = pytest.mark.parametrize("kind", [Puppet, AsyncPuppet])
+
+
+# -- starting
+@pytest.mark.req("189")
+async def test_an_address_takes_one_incarnation_at_a_time(system: ActorSystem) -> None:
+    ref = await system.spawn(Puppet, path="/child")
+    with pytest.raises(AlreadyStarted) as caught:
+        await system.spawn(Puppet, path="/child")
+    assert caught.value.ref is ref
+    assert ref.incarnation == 1
+
+
+@pytest.mark.req("187")
+async def test_ignore_is_a_start_that_left_nothing_running(system: ActorSystem, witness: Witness) -> None:
+    ref = await system.spawn(Puppet, witness, lambda _puppet: Ignore())
+    assert not ref.is_alive()
+    assert ref.last_exit is not None
+    assert isinstance(ref.last_exit.detail, Ignore)
+    assert not witness.crashes
+
+
+@pytest.mark.req("202")
+@BOTH
+async def test_continue_runs_before_any_message(
+    system: ActorSystem, witness: Witness, kind: type[Any]
+) -> None:
+    address = system.address("/child")
+
+    async def start() -> Continue:
+        address.tell("early")
+        await asyncio.sleep(1)
+        return Continue("now")
+
+    await system.spawn(kind, witness, lambda _puppet: start(), path="/child")
+    witness.hooks.append("spawned")
+    await asyncio.sleep(1)
+    assert witness.hooks[1:] in (["on_continue now", "spawned"], ["spawned", "on_continue now"])
+    assert witness.handled == ["early"]
+
+
+@pytest.mark.req("197")
+async def test_on_start_may_return_only_what_it_may(system: ActorSystem) -> None:
+    with pytest.raises(StartError, match="on_start may return"):
+        await system.spawn(Puppet, None, lambda _puppet: 42)
+
+
+async def test_an_actor_knows_who_it_is_before_its_constructor_runs(system: ActorSystem) -> None:
+    seen: list[Any] = []
+
+    class Curious(Puppet):
+        def __init__(self) -> None:
+            super().__init__()
+            seen.extend(
+                [self.path, self.incarnation, self.ref, self.parent, self.clock.now_s(), self.ids.new()]
+            )
+
+    parent = await system.spawn(Puppet, path="/parent")
+    ref = await system.spawn(Curious, path="/parent/child", parent=parent)
+    assert seen[:4] == ["/parent/child", 1, ref, parent]
+
+
+# -- stopping
+@pytest.mark.req("201")
+async def test_stopping_nobody_tells_how_it_ended_or_noproc(system: ActorSystem) -> None:
+    assert (await system.stop(system.address("/nobody"))).kind is ExitKind.NOPROC
+    ref = await system.spawn(Puppet)
+    await system.stop(ref)
+    assert await system.stop(ref) == SHUTDOWN
+
+
+@pytest.mark.req("126")
+async def test_a_stop_that_takes_too_long_is_a_kill(system: ActorSystem, witness: Witness) -> None:
+    class Slow(AsyncPuppet):
+        async def on_stop(self, exit_: Any) -> None:
+            await asyncio.sleep(3600)
+
+    ref = await system.spawn(Slow, witness)
+    before_s = system.clock.now_s()
+    exit_ = await system.stop(ref, timeout_s=2.0)
+    assert (exit_.kind, exit_.detail) == (ExitKind.KILLED, Overrun(unstopped=False))
+    assert system.clock.now_s() - before_s == pytest.approx(2.0, abs=0.2)
+
+
+@pytest.mark.req("243")
+async def test_what_swallows_its_cancellation_is_fenced_and_named(system: ActorSystem) -> None:
+    ref = await system.spawn(AsyncPuppet, path="/wedged")
+    ref.tell(stubborn())
+    await asyncio.sleep(1)
+    exit_ = await system.stop(ref, timeout_s=2.0)
+    assert exit_.detail == Overrun(unstopped=True)
+    assert system.leaked == ["/wedged#1"]
+    again = await system.spawn(AsyncPuppet, path="/wedged")
+    assert await again.call("new") == "new"
+    assert again.incarnation == 2
+    await system.stop(again)
+
+
+@pytest.mark.req("243")
+async def test_a_wedged_thread_is_fenced_and_named_until_it_returns(
+    system: ActorSystem, witness: Witness
+) -> None:
+    entered, release = threading.Event(), threading.Event()
+    fence: list[bool] = []
+
+    def wedge(puppet: ThreadPuppet) -> None:
+        entered.set()
+        release.wait(10)
+        fence.append(puppet.fenced)
+
+    ref = await system.spawn(ThreadPuppet, witness, path="/wedged")
+    waiting = asyncio.create_task(ref.call(wedge, timeout_s=1000))
+    await asyncio.to_thread(entered.wait, 10)
+    system.kill(ref)
+    with pytest.raises(ActorDead):
+        await waiting
+    assert system.leaked == ["/wedged#1"]
+    release.set()
+    while system.leaked:
+        await asyncio.to_thread(time.sleep, 0.001)
+    assert fence == [True]
+    assert witness.exits == []
+
+
+@pytest.mark.req("122", "198")
+@BOTH
+async def test_a_brutal_kill_runs_no_callback(system: ActorSystem, witness: Witness, kind: type[Any]) -> None:
+    ref = await system.spawn(kind, witness)
+    assert await system.stop(ref, timeout_s=BRUTAL_KILL) == KILLED
+    assert witness.hooks == ["on_start"]
+
+
+@BOTH
+async def test_an_actor_can_end_itself(system: ActorSystem, witness: Witness, kind: type[Any]) -> None:
+    ref = await system.spawn(kind, witness)
+    ref.tell(lambda puppet: puppet.exit())
+    ref.tell("never handled")
+    await asyncio.sleep(0.01)
+    assert ref.last_exit == NORMAL
+    assert witness.exits == [NORMAL]
+    assert witness.handled[1:] == []
+
+
+async def test_an_actor_that_waits_for_its_own_stop_is_refused(system: ActorSystem) -> None:
+    ref = await system.spawn(AsyncPuppet)
+    with pytest.raises(CallingSelf):
+        await ref.call(lambda puppet: system.stop(puppet.ref))
+
+
+@pytest.mark.req("193")
+async def test_an_actor_that_calls_itself_is_refused_at_once(system: ActorSystem) -> None:
+    ref = await system.spawn(AsyncPuppet)
+    with pytest.raises(CallingSelf):
+        await ref.call(lambda puppet: puppet.ref.call("me"))
+
+
+async def test_an_actor_killed_by_its_own_handler_handles_nothing_more(
+    system: ActorSystem, witness: Witness
+) -> None:
+    ref = await system.spawn(Puppet, witness)
+    ref.tell(lambda puppet: system.kill(puppet.ref))
+    ref.tell("after")
+    await asyncio.sleep(0.01)
+    assert len(witness.handled) == 1
+    assert [letter.message for letter in system.dead_letters.recent()] == ["after"]
+
+
+async def test_closing_the_system_stops_what_runs_and_names_what_does_not() -> None:
+    witness = Witness()
+    async with ActorSystem() as system:
+        await system.spawn(Puppet, witness)
+        wedged = await system.spawn(AsyncPuppet, path="/wedged")
+        wedged.tell(stubborn(100))
+        await asyncio.sleep(1)
+    assert witness.exits == [SHUTDOWN]
+    assert system.leaked == ["/wedged#1"]
+    assert system.actors() == []
+
+
+@pytest.mark.req("131")
+async def test_the_children_of_a_killed_actor_die_with_it(system: ActorSystem) -> None:
+    parent = await system.spawn(Puppet, path="/parent")
+    child = await system.spawn(Puppet, path="/parent/child", parent=parent)
+    grandchild = await system.spawn(Puppet, path="/parent/child/grandchild", parent=child)
+    system.kill(parent)
+    assert not child.is_alive()
+    assert not grandchild.is_alive()
+    assert grandchild.last_exit == KILLED
+
+
+# -- monitors and watches
+@BOTH
+async def test_monitor_sends_one_down_per_incarnation(system: ActorSystem, kind: type[Any]) -> None:
+    parent = await system.spawn(Puppet)
+    child = await system.spawn(Puppet, path="/child", parent=parent)
+    watcher = await system.spawn(kind, seen := Witness())
+    for _ in range(2):
+        await watcher.call(lambda puppet: puppet.monitor(child) and None)
+        system.kill(child)
+        await asyncio.sleep(0)
+        await system.spawn(Puppet, path="/child", parent=parent)
+    await asyncio.sleep(0.01)
+    downs = [message for message in seen.handled if isinstance(message, Down)]
+    assert [(down.ref, down.incarnation, down.exit) for down in downs] == [
+        (child, 1, KILLED),
+        (child, 2, KILLED),
+    ]
+
+
+async def test_monitoring_what_ended_before_tells_how_it_ended(system: ActorSystem, witness: Witness) -> None:
+    child = await system.spawn(Puppet)
+    child.tell(fails(error := ValueError()))
+    await asyncio.sleep(0.01)
+    await system.spawn(Puppet, witness, lambda puppet: puppet.monitor(child) and None)
+    await system.spawn(Puppet, witness, lambda puppet: puppet.monitor(system.address("/never")) and None)
+    await asyncio.sleep(0.01)
+    assert [down.exit.error for down in witness.handled] == [error, None]
+    assert witness.handled[1].exit.kind is ExitKind.NOPROC
+
+
+@pytest.mark.req("238")
+async def test_watch_reports_only_the_end_that_no_restart_follows(
+    system: ActorSystem, witness: Witness
+) -> None:
+    parent = await system.spawn(Puppet)
+    child = await system.spawn(Puppet, path="/child", parent=parent)
+    await system.spawn(Puppet, witness, lambda puppet: puppet.watch(child) and None)
+    system.kill(child)
+    await system.spawn(Puppet, path="/child", parent=parent)
+    await asyncio.sleep(1)
+    assert witness.handled == []
+    await system.stop(child)
+    await asyncio.sleep(1)
+    assert witness.handled == []
+    system.retire(child)  # what a supervisor does when it will not start the child again
+    await asyncio.sleep(1)
+    assert [(down.incarnation, down.exit) for down in witness.handled] == [(2, SHUTDOWN)]
+
+
+@pytest.mark.req("238")
+async def test_watching_what_is_gone_for_ever_reports_at_once(system: ActorSystem, witness: Witness) -> None:
+    child = await system.spawn(Puppet)
+    system.kill(child)
+    await system.spawn(Puppet, witness, lambda puppet: puppet.watch(child) and None)
+    await asyncio.sleep(0)
+    assert [down.exit for down in witness.handled] == [KILLED]
+
+
+async def test_no_down_comes_after_demonitor_not_even_a_waiting_one(
+    system: ActorSystem, witness: Witness
+) -> None:
+    child = await system.spawn(Puppet)
+
+    def kill_and_forget(puppet: Puppet) -> None:
+        monitor = puppet.monitor(child)
+        system.kill(child)
+        puppet.demonitor(monitor)
+
+    await system.spawn(Puppet, witness, kill_and_forget)
+    await asyncio.sleep(0.01)
+    assert witness.handled == []
+
+
+async def test_the_monitors_of_an_ended_actor_are_forgotten(system: ActorSystem) -> None:
+    child = await system.spawn(Puppet)
+    watcher = await system.spawn(Puppet, None, lambda puppet: puppet.monitor(child) and None)
+    system.kill(watcher)
+    assert not child.cell.own().monitored_by
+
+
+# -- timers
+async def test_a_timer_tells_its_message_in_time(system: ActorSystem, witness: Witness) -> None:
+    ref = await system.spawn(Puppet, witness, lambda puppet: puppet.send_after(2.0, "ring") and None)
+    await asyncio.sleep(1.9)
+    assert witness.handled == []
+    await asyncio.sleep(0.2)
+    assert witness.handled == ["ring"]
+    assert not ref.cell.own().timers
+
+
+@pytest.mark.req("236")
+async def test_timers_end_with_their_incarnation(system: ActorSystem, witness: Witness) -> None:
+    await system.spawn(Puppet, witness, lambda puppet: puppet.send_after(2.0, "old") and None, path="/child")
+    system.kill(system.address("/child"))
+    await system.spawn(Puppet, witness, path="/child")
+    await asyncio.sleep(5)
+    assert witness.handled == []
+
+
+@pytest.mark.req("203")
+async def test_a_cancelled_timer_is_not_handled_though_it_fired_already(
+    system: ActorSystem, witness: Witness
+) -> None:
+    ref = await system.spawn(AsyncPuppet, witness)
+    timers: list[Any] = []
+    ref.tell(lambda puppet: timers.append(puppet.send_after(1.0, "stale")))
+    ref.tell(slow := sleeps(2.0))
+    await asyncio.sleep(1.5)
+    assert ref.cell.queue
+    timers[0].cancel()
+    await asyncio.sleep(5)
+    assert witness.handled[1:] == [slow]
+
+
+# -- deferred replies
+@BOTH
+async def test_an_answer_can_come_later(system: ActorSystem, kind: type[Any]) -> None:
+    ref = await system.spawn(kind)
+    replies: list[Any] = []
+    first = asyncio.create_task(ref.call(lambda puppet: replies.append(puppet.defer())))
+    await asyncio.sleep(1)
+    assert await ref.call("meanwhile") == "meanwhile"
+    replies[0].set("late")
+    replies[0].set("again")
+    assert await first == "late"
+    second = asyncio.create_task(ref.call(lambda puppet: replies.append(puppet.defer())))
+    await asyncio.sleep(1)
+    replies[1].fail(ValueError("no"))
+    with pytest.raises(ValueError, match="no"):
+        await second
+    assert ref.is_alive()
+
+
+async def test_a_deferred_answer_dies_with_the_actor(system: ActorSystem) -> None:
+    ref = await system.spawn(Puppet)
+    waiting = asyncio.create_task(ref.call(lambda puppet: puppet.defer() and None, timeout_s=1000))
+    await asyncio.sleep(1)
+    system.kill(ref)
+    with pytest.raises(ActorDead):
+        await waiting
+
+
+async def test_an_answer_that_is_deferred_and_given_at_once_arrives(system: ActorSystem) -> None:
+    ref = await system.spawn(Puppet)
+    assert await ref.call(lambda puppet: puppet.defer().set("now")) == "now"
+
+
+async def test_nobody_can_defer_the_answer_to_a_told_message(system: ActorSystem, witness: Witness) -> None:
+    ref = await system.spawn(Puppet, witness)
+    ref.tell(lambda puppet: puppet.defer())
+    await asyncio.sleep(0)
+    assert isinstance(witness.failures[0], RuntimeError)
+
+
+# -- owned tasks
+async def test_an_exception_in_an_owned_task_crashes_the_actor(system: ActorSystem, witness: Witness) -> None:
+    async def pump() -> None:
+        await asyncio.sleep(1)
+        raise ValueError("socket")
+
+    ref = await system.spawn(Puppet, witness, lambda puppet: puppet.start_task(pump(), "pump") and None)
+    await asyncio.sleep(2)
+    assert ref.last_exit is not None
+    assert isinstance(ref.last_exit.error, ValueError)
+
+
+async def test_a_foreign_cancellation_of_an_owned_task_crashes_the_actor(system: ActorSystem) -> None:
+    async def pump() -> None:
+        raise asyncio.CancelledError
+
+    ref = await system.spawn(Puppet, None, lambda puppet: puppet.start_task(pump(), "pump") and None)
+    await asyncio.sleep(1)
+    assert ref.last_exit is not None
+    assert isinstance(ref.last_exit.error, asyncio.CancelledError)
+
+
+async def test_an_owned_task_that_its_actor_cancels_is_no_failure(system: ActorSystem) -> None:
+    ref = await system.spawn(
+        Puppet, None, lambda puppet: puppet.start_task(asyncio.sleep(9), "pump").cancel() and None
+    )
+    await asyncio.sleep(1)
+    assert ref.is_alive()
+
+
+@pytest.mark.parametrize("end", ["stop", "kill", "crash"])
+async def test_owned_tasks_have_ended_when_the_end_is_told(system: ActorSystem, end: str) -> None:
+    log: list[str] = []
+
+    async def pump() -> None:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            if end != "kill":
+                await asyncio.sleep(1)
+            log.append("pump ended")
+
+    class Logs(Puppet):
+        def on_receive(self, message: Any) -> Any:
+            log.append(str(message.exit.kind) if isinstance(message, Down) else "?")
+
+    ref = await system.spawn(Puppet, None, lambda puppet: puppet.start_task(pump(), "pump") and None)
+    await system.spawn(Logs, None, lambda puppet: puppet.monitor(ref) and None)
+    await asyncio.sleep(1)
+    if end == "stop":
+        await system.stop(ref)
+    elif end == "kill":
+        system.kill(ref)
+    else:
+        ref.tell(fails(ValueError()))
+    await asyncio.sleep(2)
+    assert sorted(log) == sorted(
+        ["pump ended", {"stop": "shutdown", "kill": "killed", "crash": "crashed"}[end]]
+    )
+    assert end == "kill" or log[0] == "pump ended"
+    assert system.leaked == []
+
+
+async def test_an_ended_actor_can_start_nothing_more(system: ActorSystem) -> None:
+    ref = await system.spawn(Puppet)
+    actor = ref.cell.actor
+    system.kill(ref)
+    with pytest.raises(Fenced):
+        actor.send_after(1, "x")
+    with pytest.raises(Fenced):
+        actor.start_task(asyncio.sleep(1), "x")
+    with pytest.raises(Fenced):
+        actor.check_fence()
+
+
+# -- while down
+@pytest.mark.req("233")
+async def test_a_stash_keeps_tells_for_the_next_incarnation_in_order(
+    system: ActorSystem, witness: Witness
+) -> None:
+    parent = await system.spawn(Puppet)
+    child = await system.spawn(Puppet, path="/child", parent=parent, while_down=Stash(2))
+    system.kill(child)
+    for number in range(3):
+        child.tell(number)
+    with pytest.raises(ActorDead):
+        await child.call("calls never wait")
+    with pytest.raises(StartError):  # the stash survives a failed start
+        await system.spawn(Puppet, None, fails(ValueError()), path="/child", parent=parent)
+    child.tell("too many")
+    await system.spawn(Puppet, witness, path="/child", parent=parent)
+    child.tell("fresh")
+    await asyncio.sleep(0.01)
+    assert witness.handled == [0, 1, "fresh"]
+    assert [letter.message for letter in system.dead_letters.recent()] == [2, "too many"]
+
+
+async def test_what_a_retired_address_had_stashed_becomes_dead_letters(system: ActorSystem) -> None:
+    parent = await system.spawn(Puppet)
+    child = await system.spawn(Puppet, path="/child", parent=parent, while_down=Stash(5))
+    system.kill(child)
+    child.tell("kept")
+    system.retire(child)
+    child.tell("too late")
+    assert [letter.message for letter in system.dead_letters.recent()] == ["kept", "too late"]
+
+
+# -- names
+async def test_a_name_belongs_to_one_address_until_it_is_retired(system: ActorSystem) -> None:
+    first = await system.spawn(Puppet)
+    second = await system.spawn(Puppet)
+    system.register("name", first)
+    system.register("name", first)
+    with pytest.raises(NameTaken):
+        system.register("name", second)
+    await system.stop(first)
+    assert system.whereis("name") is None
+    system.register("name", second)
+    system.unregister("name")
+    assert system.whereis("name") is None
+
+
+# -- threads
+async def test_a_thread_actor_handles_everything_on_its_own_thread(
+    system: ActorSystem, witness: Witness
+) -> None:
+    ref = await system.spawn(ThreadPuppet, witness, path="/thread")
+    name = await ref.call(lambda _puppet: threading.current_thread().name)
+    await system.stop(ref)
+    assert name == "/thread"
+    assert witness.hooks == ["on_stop on /thread"]
+
+
+async def test_a_thread_actor_can_set_timers_and_monitor(system: ActorSystem, witness: Witness) -> None:
+    other = await system.spawn(Puppet)
+    ref = await system.spawn(ThreadPuppet, witness)
+    await ref.call(lambda puppet: puppet.send_after(5.0, "ring"))
+    await ref.call(lambda puppet: puppet.monitor(other))
+    system.kill(other)
+    await asyncio.sleep(6)
+    await ref.call("sync")
+    assert [type(message) for message in witness.handled[2:4]] == [Down, str]
+
+
+async def test_a_thread_actor_refuses_coroutines(system: ActorSystem, witness: Witness) -> None:
+    ref = await system.spawn(ThreadPuppet, witness)
+    ref.tell(sleeps(1))
+    while ref.is_alive():
+        await asyncio.sleep(0.01)
+    assert isinstance(witness.failures[0], TypeError)
+
+
+# -- reports
+@pytest.mark.req("177", "205")
+async def test_a_crash_report_says_who_on_what_and_why_and_hides_the_state(
+    system: ActorSystem, witness: Witness
+) -> None:
+    class Keeper(Puppet):
+        key = "secret"
+
+        def format_status(self) -> Any:
+            raise KeyError(self.key)
+
+    parent = await system.spawn(Puppet, path="/parent")
+    ref = await system.spawn(Keeper, witness, path="/parent/child", parent=parent)
+    ref.tell(act := fails(ValueError("bad")))
+    ref.tell("waiting")
+    await asyncio.sleep(0)
+    report = witness.crashes[0]
+    assert (report.path, report.incarnation, report.ancestors) == ("/parent/child", 1, ("/parent",))
+    assert (report.last_message, report.mailbox_len) == (act, 1)
+    assert report.status == "hidden: format_status raised KeyError"
+    assert "ValueError: bad" in report.text()
+    assert "secret" not in report.text()
+
+
+@pytest.mark.req("200")
+async def test_clean_ends_make_no_report(system: ActorSystem, witness: Witness) -> None:
+    await system.stop(await system.spawn(Puppet, witness))
+    system.kill(await system.spawn(Puppet, witness))
+    assert witness.events == []
+
+
+async def test_an_observer_that_raises_is_dropped_and_hurts_nobody(
+    system: ActorSystem, witness: Witness
+) -> None:
+    def broken(_event: Any) -> None:
+        raise ValueError("observer")
+
+    system.subscribe(broken)
+    for _ in range(2):
+        (await system.spawn(Puppet, witness)).tell(fails(KeyError()))
+        await asyncio.sleep(0)
+    assert len(witness.crashes) == 2
+    assert [type(letter.cause) for letter in system.dead_letters.recent()] == [ValueError]
+
+
+async def test_actors_are_listed_with_state_and_mailbox(system: ActorSystem) -> None:
+    ref = await system.spawn(AsyncPuppet, path="/child")
+    ref.tell(sleeps(10))
+    await asyncio.sleep(1)
+    ref.tell("waiting")
+    info = system.actors()[0]
+    assert (info.path, info.incarnation, info.state, info.mailbox_len) == ("/child", 1, "running", 1)
+    assert CONTROL not in ref.cell.queue

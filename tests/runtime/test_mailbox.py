@@ -1,0 +1,207 @@
+# pyright: reportUnknownLambdaType=false
+import asyncio
+import threading
+import time
+from typing import Any
+
+import pytest
+from tests.runtime.puppet import AsyncPuppet, Puppet, ThreadPuppet, Witness, sleeps
+
+from allstop.actors.runtime import ActorDead, ActorSystem, Mailbox, MailboxFull, Overflow
+from allstop.actors.runtime import cell as cell_module
+
+pytestmark = pytest.mark.virtual
+
+
+def boxed(kind: type[Any], overflow: Overflow, capacity: int = 3, **more: Any) -> type[Any]:
+    key = (
+        (lambda message: message[0] if isinstance(message, tuple) else None)
+        if overflow is Overflow.CONFLATE
+        else None
+    )
+    return type("Boxed", (kind,), {"mailbox": Mailbox(capacity, overflow, key, **more)})
+
+
+async def busy(system: ActorSystem, witness: Witness, overflow: Overflow, **more: Any) -> Any:
+    """An actor that is suspended in a handler for 10 s, so that mail piles up."""
+    ref = await system.spawn(boxed(AsyncPuppet, overflow, **more), witness)
+    ref.tell(sleeps(10))
+    await asyncio.sleep(0.1)
+    witness.handled.clear()
+    return ref
+
+
+async def test_refuse_raises_at_the_bound_and_keeps_what_waits(system: ActorSystem, witness: Witness) -> None:
+    ref = await busy(system, witness, Overflow.REFUSE)
+    for number in range(3):
+        ref.tell(number)
+    with pytest.raises(MailboxFull):
+        ref.tell(3)
+    with pytest.raises(MailboxFull):
+        await ref.call(4)
+    with pytest.raises(MailboxFull):
+        await ref.ask(5, block=False)
+    await asyncio.sleep(20)
+    assert witness.handled == [0, 1, 2]
+
+
+async def test_drop_oldest_keeps_the_newest(system: ActorSystem, witness: Witness) -> None:
+    ref = await busy(system, witness, Overflow.DROP_OLDEST)
+    for number in range(5):
+        ref.tell(number)
+    await asyncio.sleep(20)
+    assert witness.handled == [2, 3, 4]
+    assert [letter.message for letter in system.dead_letters.recent()] == [0, 1]
+
+
+async def test_drop_oldest_answers_a_call_that_it_drops(system: ActorSystem, witness: Witness) -> None:
+    ref = await busy(system, witness, Overflow.DROP_OLDEST)
+    waiting = asyncio.create_task(ref.call("asked"))
+    await asyncio.sleep(0.1)
+    for number in range(3):
+        ref.tell(number)
+    with pytest.raises(MailboxFull):
+        await waiting
+
+
+async def test_drop_oldest_never_drops_a_stop(system: ActorSystem, witness: Witness) -> None:
+    ref = await system.spawn(boxed(Puppet, Overflow.DROP_OLDEST), witness)
+    ref.tell("first")
+    ref.stop(block=False)
+    for number in range(10):
+        ref.tell(number)
+    await asyncio.sleep(0.1)
+    assert not ref.is_alive()
+
+
+async def test_drop_newest_keeps_the_oldest(system: ActorSystem, witness: Witness) -> None:
+    ref = await busy(system, witness, Overflow.DROP_NEWEST)
+    for number in range(5):
+        ref.tell(number)
+    await asyncio.sleep(20)
+    assert witness.handled == [0, 1, 2]
+    assert [letter.message for letter in system.dead_letters.recent()] == [3, 4]
+
+
+async def test_conflate_keeps_the_newest_of_each_key_in_the_place_of_the_first(
+    system: ActorSystem, witness: Witness
+) -> None:
+    ref = await busy(system, witness, Overflow.CONFLATE)
+    for message in [("btc", 1), ("eth", 1), ("btc", 2), "no key", ("btc", 3)]:
+        ref.tell(message)
+    with pytest.raises(MailboxFull):
+        ref.tell(("sol", 1))
+    await asyncio.sleep(20)
+    assert witness.handled == [("btc", 3), ("eth", 1), "no key"]
+    ref.tell(("btc", 4))
+    ref.tell(("btc", 5))
+    await asyncio.sleep(1)
+    assert witness.handled[-1] == ("btc", 5)
+
+
+async def test_what_conflate_holds_at_the_end_becomes_dead_letters(
+    system: ActorSystem, witness: Witness
+) -> None:
+    ref = await busy(system, witness, Overflow.CONFLATE)
+    ref.tell(("btc", 1))
+    ref.tell(("btc", 2))
+    system.kill(ref)
+    assert [letter.message for letter in system.dead_letters.recent()] == [("btc", 2)]
+
+
+async def test_block_refuses_a_tell_on_the_loop_and_names_put(system: ActorSystem, witness: Witness) -> None:
+    ref = await busy(system, witness, Overflow.BLOCK)
+    for number in range(3):
+        ref.tell(number)
+    with pytest.raises(MailboxFull, match=r"await ref\.put"):
+        ref.tell(3)
+
+
+async def test_put_waits_until_the_message_is_taken(system: ActorSystem, witness: Witness) -> None:
+    ref = await busy(system, witness, Overflow.BLOCK, put_timeout_s=60.0)
+    before_s = system.clock.now_s()
+    for number in range(4):
+        await ref.put(number)
+    assert system.clock.now_s() - before_s == pytest.approx(9.9)
+    await asyncio.sleep(1)
+    assert witness.handled == [0, 1, 2, 3]
+
+
+async def test_put_gives_up_in_time_and_the_message_is_not_handled(
+    system: ActorSystem, witness: Witness
+) -> None:
+    ref = await busy(system, witness, Overflow.BLOCK, put_timeout_s=2.0)
+    for number in range(3):
+        await ref.put(number)
+    with pytest.raises(MailboxFull):
+        await ref.put("given up")
+    await asyncio.sleep(20)
+    assert witness.handled == [0, 1, 2]
+
+
+async def test_put_ends_when_the_actor_does(system: ActorSystem, witness: Witness) -> None:
+    ref = await busy(system, witness, Overflow.BLOCK, put_timeout_s=60.0)
+    for number in range(3):
+        await ref.put(number)
+    waiting = asyncio.create_task(ref.put("late"))
+    await asyncio.sleep(1)
+    system.kill(ref)
+    with pytest.raises(ActorDead):
+        await waiting
+    assert [letter.message for letter in system.dead_letters.recent()] == [0, 1, 2, "late"]
+
+
+@pytest.mark.parametrize("kind", [Puppet, ThreadPuppet])
+async def test_block_parks_a_thread_until_its_message_is_taken(
+    system: ActorSystem, witness: Witness, kind: type[Any]
+) -> None:
+    ref = await system.spawn(boxed(kind, Overflow.BLOCK, capacity=2, put_timeout_s=30.0), witness)
+
+    def send() -> None:
+        for number in range(200):
+            ref.tell(number)
+
+    await asyncio.to_thread(send)
+    await ref.call("end")
+    assert witness.handled == [*range(200), "end"]
+
+
+async def test_a_full_thread_mailbox_refuses(system: ActorSystem, witness: Witness) -> None:
+    ref = await system.spawn(boxed(ThreadPuppet, Overflow.REFUSE), witness)
+    entered, release = threading.Event(), threading.Event()
+    ref.tell(lambda _puppet: entered.set() or release.wait(10))
+    await asyncio.to_thread(entered.wait, 10)
+    for number in range(3):
+        ref.tell(number)
+    with pytest.raises(MailboxFull):
+        ref.tell(3)
+    release.set()
+    while len(witness.handled) < 4:
+        await asyncio.to_thread(time.sleep, 0.001)
+    assert witness.handled[1:] == [0, 1, 2]
+
+
+async def test_a_full_control_lane_crashes_the_actor(
+    system: ActorSystem, witness: Witness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cell_module, "CONTROL_LANE_MAX", 3)
+    ref = await busy(system, witness, Overflow.REFUSE)
+    children = [await system.spawn(Puppet) for _ in range(5)]
+    for child in children:
+        system.observe(_monitor(child, ref))
+        system.kill(child)
+    assert "ControlLaneFull" in str(ref.last_exit)
+
+
+def _monitor(child: Any, watcher: Any) -> Any:
+    from allstop.actors.runtime.messages import MonitorRef
+
+    return MonitorRef(child, watcher.cell, final=False)
+
+
+@pytest.mark.parametrize("overflow", [Overflow.REFUSE, Overflow.CONFLATE])
+def test_a_mailbox_that_makes_no_sense_is_refused(overflow: Overflow) -> None:
+    with pytest.raises(ValueError, match="mailbox"):
+        Mailbox(capacity=0)
+    with pytest.raises(ValueError, match="CONFLATE"):
+        Mailbox(overflow=overflow, key=None if overflow is Overflow.CONFLATE else hash)
