@@ -1,0 +1,127 @@
+"""The venue's own account of how long a position stood without its stop."""
+
+from decimal import Decimal
+
+from tests.simulated.client import Client
+
+from allstop.actors.simulated.kraken.cover import CoverMeter
+
+BIDS = [("100.0", "10"), ("99.0", "20")]
+ASKS = [("101.0", "10"), ("102.0", "20")]
+CLOSE = {"close[ordertype]": "stop-loss", "close[price]": "95.0"}
+
+
+def client_with(**settings: object) -> Client:
+    client = Client(counting=False, **settings)
+    client.book(BIDS, ASKS)
+    client.print("100.5")
+    return client
+
+
+def test_a_position_with_its_conditional_stop_was_never_uncovered() -> None:
+    client = client_with()
+    client.order("buy", "5", **CLOSE)
+    client.wait(10)
+    assert client.cover()["intervals"] == []
+
+
+def test_a_bare_position_is_uncovered_until_its_stop_stands() -> None:
+    client = client_with()
+    client.order("buy", "5")
+    client.wait(1.5)
+    client.stop("sell", "5", "95.0")
+    client.wait(3)
+    (interval,) = client.cover()["intervals"]
+    assert (interval["uncovered_ms"], interval["qty_max"]) == (1500.0, "5")
+
+
+def test_half_a_stop_is_no_cover() -> None:
+    client = client_with()
+    client.order("buy", "5")
+    client.stop("sell", "2", "95.0")
+    client.wait(1)
+    (interval,) = client.cover()["intervals"]
+    assert (interval["end_ns"], interval["uncovered_ms"]) == (None, 1000.0)
+
+
+def test_a_flattened_position_needs_no_stop() -> None:
+    client = client_with()
+    client.order("buy", "5")
+    client.wait(0.25)
+    client.order("sell", "5")
+    client.wait(5)
+    assert client.cover()["uncovered_ms_max"] == 250.0
+    assert client.position() == 0
+
+
+def test_a_resting_limit_is_no_cover_unless_the_venue_is_set_to_count_it() -> None:
+    for counted, intervals in ((False, 1), (True, 0)):
+        client = client_with(limits_cover=counted)
+        client.order("buy", "5", **CLOSE)
+        (stop,) = [order for order in client.orders().values() if order["order_type"] == "stop-loss"]
+        client.ok("CancelOrder", txid=stop["order_id"])
+        client.order("sell", "5", "110.0")
+        client.wait(1)
+        told = client.cover()["intervals"]
+        assert sum(interval["uncovered_ms"] > 0 for interval in told) == intervals
+
+
+def test_a_stop_on_the_wrong_side_covers_nothing() -> None:
+    client = client_with()
+    client.order("buy", "5")
+    client.stop("buy", "5", "150.0")
+    client.wait(1)
+    assert client.cover()["uncovered_ms_max"] == 1000.0
+
+
+def test_time_in_which_the_venue_could_not_be_reached_is_told_apart() -> None:
+    client = client_with()
+    client.order("buy", "5")
+    client.wait(1)
+    client.venue.fault({"kind": "maintenance", "s": 3}, client.at)
+    client.wait(3)
+    client.wait(0.5)
+    client.stop("sell", "5", "95.0")
+    (interval,) = client.cover()["intervals"]
+    assert (interval["uncovered_ms"], interval["uncovered_unreachable_ms"]) == (1500.0, 3000.0)
+
+
+def test_an_interval_that_begins_while_the_venue_is_unreachable_counts_only_what_follows() -> None:
+    meter = CoverMeter()
+    meter.reachable(False, 0)
+    meter.measured(Decimal(1), Decimal(0), 1_000_000)
+    meter.reachable(True, 5_000_000)
+    meter.measured(Decimal(1), Decimal(1), 7_000_000)
+    (interval,) = meter.told(9_000_000)["intervals"]
+    assert (interval["uncovered_ms"], interval["uncovered_unreachable_ms"]) == (2.0, 4.0)
+
+
+def test_a_stop_that_triggers_and_fills_ends_the_position_and_its_cover_at_once() -> None:
+    client = client_with()
+    client.order("buy", "5", **CLOSE)
+    client.print("95.0")
+    client.wait(2)
+    assert client.position() == 0
+    assert client.cover()["intervals"] == []
+
+
+def test_a_stop_moved_in_place_leaves_no_gap() -> None:
+    client = client_with()
+    entry = client.order("buy", "5", **CLOSE)
+    (stop,) = [order for order in client.orders().values() if order["parent_id"] == entry]
+    client.wait(1)
+    client.ok("AmendOrder", txid=stop["order_id"], trigger_price="97.0")
+    client.wait(1)
+    assert client.cover()["intervals"] == []
+
+
+def test_a_note_that_a_proxy_keeps_the_client_away_counts_as_unreachable() -> None:
+    client = client_with()
+    client.order("buy", "5")
+    client.venue.fault({"kind": "unreachable", "s": 2}, client.at)
+    client.wait(2)
+    client.stop("sell", "5", "95.0")
+    (interval,) = client.cover()["intervals"]
+    assert (interval["uncovered_ms"], interval["uncovered_unreachable_ms"]) == (0.0, 2000.0)
+    (outage,) = client.truth()["unreachable"]
+    assert outage["end_ns"] - outage["start_ns"] == 2_000_000_000
