@@ -50,6 +50,7 @@ class Connection(Actor):
         self._host = urlsplit(url).netloc
         self._hosts = hosts
         self._connect_lane = connect_lane
+        self._opening = False
         self._heard_s = 0.0
 
     # What a subclass says
@@ -75,12 +76,12 @@ class Connection(Actor):
         return Continue(Open())
 
     async def on_continue(self, argument: object) -> None:
-        await self._open()
+        self._begin()
 
     async def on_receive(self, message: object) -> object:
         match message:
             case Open():
-                return await self._open()
+                return self._begin()
             case Probe():
                 return self._probe()
             case _:
@@ -96,8 +97,20 @@ class Connection(Actor):
             raise LinkClosed("not connected")
         await self.link.send(frame)
 
+    def _begin(self) -> None:
+        """Opens in a task of its own, so that whoever asks for something meanwhile is refused at once."""
+        if self.link is None and not self._opening:
+            self._opening = True
+            self.start_task(self._open(), "open")
+
     async def _open(self) -> None:
-        if self.link is not None or not await self.before_open():
+        try:
+            await self._open_once()
+        finally:
+            self._opening = False
+
+    async def _open_once(self) -> None:
+        if not await self.before_open():
             return
         wait_s = await self._permit()
         if wait_s > 0:

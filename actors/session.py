@@ -162,7 +162,7 @@ class Session(ChannelConnection):
             case _Next(job=job):
                 return await self._write(job)
             case _Reauth():
-                return await self._reauth()
+                return self._begin_reauth()
             case SubscribeAccepted(path=path):
                 self._watchers[path] = self.system.address(path)
                 return True
@@ -309,12 +309,18 @@ class Session(ChannelConnection):
                 case _:
                     pass
 
-    async def _reauth(self) -> None:
-        """Once: a new token for what follows. The listeners subscribe again with it."""
+    def _begin_reauth(self) -> None:
+        """Once: a new token for what follows. Meanwhile commands are refused; the listeners subscribe again with it."""
+        if not self.ready:
+            return
         if self._reauthed:
             raise LinkClosed("the venue refused the session twice")
         self._reauthed = True
+        self.ready = False
         self._prove(holds=False, reason="the venue refused the session")
+        self.start_task(self._reauth(), "reauth")
+
+    async def _reauth(self) -> None:
         if not await self._fetch_token():
             raise LinkClosed("the venue refused the session and gave no new token")
         self.now_ready()

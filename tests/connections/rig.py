@@ -6,13 +6,10 @@ from contextlib import AsyncExitStack
 from decimal import Decimal
 from typing import Any, Self
 
-import msgspec
-
 from allstop.actors.clock import Clock, SeededDice, SeededIds
 from allstop.actors.commands import Amend, Cancel, GetOrders, Proof, Reports, Submit
 from allstop.actors.connection_settings import ConnectionSettings
 from allstop.actors.egress import Checkpoint, EgressActor
-from allstop.actors.errors import AllstopError
 from allstop.actors.host_ledger import HostLedger
 from allstop.actors.instruments import Instrument
 from allstop.actors.intents import OrderIntent, Side, StopLoss
@@ -121,6 +118,22 @@ class Rig:
         kraken.serve_on(self.network)
         self.stack.push_async_callback(self.network.close)
 
+    def fault(self, **fault: Any) -> None:
+        """Sets a fault at the venue, as its admin port would."""
+        self.venue.fault(fault, self.kraken.at())
+        self.kraken.flush()
+
+    def truth(self) -> dict[str, Any]:
+        return self.venue.truth(self.kraken.at())
+
+    def orders_at_venue(self) -> list[dict[str, Any]]:
+        """All orders that the venue ever took, in their order, without those that a conditional close made."""
+        return [order for order in self.truth()["orders"].values() if order["parent_id"] is None]
+
+    def network_requests(self) -> list[dict[str, Any]]:
+        """Every request that reached the venue."""
+        return self.venue.requests
+
     def key(self, role: str = "trade") -> AccountKey:
         found = next(key for key in self.venue.keys.values() if key.name == role)
         return AccountKey(found.key, found.secret)
@@ -168,6 +181,12 @@ class Rig:
     def proven(self, name: str) -> bool:
         """Whether the gate's last word on this proof is yes."""
         return next((proof.holds for proof in reversed(self.gate_told) if proof.name == name), False)
+
+    def history(self, name: str) -> list[bool]:
+        """What the gate was told of this proof, each change once, from its first yes on."""
+        told = [proof.holds for proof in self.gate_told if proof.name == name]
+        changes = [now for before, now in zip([None, *told], told, strict=False) if now is not before]
+        return changes[changes.index(True) :] if True in changes else []
 
     async def until(self, true: Callable[[], object], within_s: float = 30.0) -> None:
         """Waits until a condition holds; fails the test when it does not in time."""
@@ -223,11 +242,3 @@ def entry(price: str = "25000", stop: str = "24000", qty: str = "0.01") -> Order
         pair="BTC/USD", side=Side.BUY, qty=Decimal(qty), limit_price=Decimal(price),
         stop=StopLoss(trigger_price=Decimal(stop)),
     )  # fmt: skip
-
-
-class Boom(AllstopError):
-    """Thrown by puppets."""
-
-
-class Told(msgspec.Struct):
-    """Anything."""

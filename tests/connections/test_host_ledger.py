@@ -1,0 +1,69 @@
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from allstop.actors.host_ledger import ConnectPermit, GetConnects, HostLedger, NoteBan
+from allstop.actors.journal import JournalActor
+from allstop.actors.limits.connects import ConnectLimits
+from allstop.actors.limits.lanes import Lane
+from allstop.actors.links.memory_journal import MemoryDisk
+from allstop.actors.runtime import ActorSystem, Ref
+
+pytestmark = pytest.mark.virtual
+HOST = "ws.kraken.com"
+SMALL = ConnectLimits(limit=10, window_s=60)
+
+
+@pytest.fixture
+async def system() -> AsyncIterator[ActorSystem]:
+    async with ActorSystem(on_event=lambda _: None) as system:
+        yield system
+
+
+async def opened(system: ActorSystem, **arguments: object) -> Ref:
+    disk = MemoryDisk(system.clock)
+    journal = await system.spawn(JournalActor, disk.open_journal, "runtime", path="/journal")
+    arguments = {"limits": {HOST: SMALL}, **arguments}
+    return await system.spawn(HostLedger, journal=journal, path="/hosts", **arguments)
+
+
+async def again(system: ActorSystem, hosts: Ref) -> Ref:
+    system.kill(hosts)
+    await asyncio.sleep(0.001)
+    journal = system.address("/journal")
+    return await system.spawn(HostLedger, journal=journal, limits={HOST: SMALL}, path="/hosts")
+
+
+async def test_half_of_the_venues_limit_is_given_and_then_the_time_to_wait(system: ActorSystem):
+    hosts = await opened(system)
+    answers = [await hosts.call(ConnectPermit(host=HOST)) for _ in range(6)]
+    assert answers[:5] == [0.0] * 5
+    assert answers[5] == pytest.approx(60.0, abs=0.1)
+
+
+async def test_permits_given_are_remembered_over_a_restart(system: ActorSystem):
+    hosts = await opened(system)
+    for _ in range(5):
+        await hosts.call(ConnectPermit(host=HOST))
+    hosts = await again(system, hosts)
+    assert await hosts.call(ConnectPermit(host=HOST)) > 59
+
+
+async def test_a_ban_holds_over_a_restart(system: ActorSystem):
+    hosts = await opened(system)
+    hosts.tell(NoteBan(host=HOST, reason="HTTP 429"))
+    await asyncio.sleep(0.01)
+    hosts = await again(system, hosts)
+    assert await hosts.call(ConnectPermit(host=HOST, lane=Lane.PROTECT)) == pytest.approx(600, abs=0.1)
+    await asyncio.sleep(600.1)
+    assert await hosts.call(ConnectPermit(host=HOST)) == 0.0
+
+
+async def test_hosts_of_one_venue_share_its_budget(system: ActorSystem):
+    names = {"a.example": "kraken", "b.example": "kraken"}
+    hosts = await opened(system, venue_of=names, limits={"kraken": SMALL})
+    answers = [await hosts.call(ConnectPermit(host=host)) for host in ("a.example", "b.example") * 3]
+    assert answers[:5] == [0.0] * 5
+    assert answers[5] > 0
+    assert set(await hosts.call(GetConnects())) == {"kraken"}

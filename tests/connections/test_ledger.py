@@ -1,0 +1,280 @@
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from tests.connections.rig import Recorder
+
+from allstop.actors.errors import Refused
+from allstop.actors.journal import JournalActor
+from allstop.actors.ledger import (
+    AccountKey,
+    AccountLedger,
+    ChargeOrder,
+    EndTurn,
+    GetLedger,
+    KeyStopped,
+    NextNonce,
+    OrderTouched,
+    RateRefused,
+    SyncOrders,
+    TakeTurn,
+    Turn,
+)
+from allstop.actors.levels import CastVote, Level
+from allstop.actors.limits.kraken import OrderOp, Tier
+from allstop.actors.limits.lanes import Lane
+from allstop.actors.links.memory_journal import MemoryDisk
+from allstop.actors.runtime import ActorSystem, Ref
+
+pytestmark = pytest.mark.virtual
+READ = "/0/private/OpenOrders"
+WRITE = "/0/private/AddOrder"
+
+
+class Bench:
+    """A ledger over a disk that outlives it."""
+
+    def __init__(self, system: ActorSystem, tier: Tier) -> None:
+        self.system = system
+        self.tier = tier
+        self.disk = MemoryDisk(system.clock)
+        self.votes: list[CastVote] = []
+
+    async def open(self) -> Ref:
+        self.journal = await self.system.spawn(
+            JournalActor, self.disk.open_journal, "kraken.main", path="/journal"
+        )
+        self.votes_ref = await self.system.spawn(Recorder, self.votes, path="/votes")
+        return await self.ledger()
+
+    async def ledger(self) -> Ref:
+        return await self.system.spawn(
+            AccountLedger, journal=self.journal, tier=self.tier, votes=self.votes_ref, scope=("kraken", "main"),
+            path="/ledger",
+        )  # fmt: skip
+
+    async def restart(self, ledger: Ref, *, clock_back_s: float = 0.0) -> Ref:
+        self.system.kill(ledger)
+        await asyncio.sleep(0.001)
+        if clock_back_s:
+            self.system.clock._origin_ns -= int(clock_back_s * 1e9)
+        return await self.ledger()
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    async with ActorSystem(on_event=lambda _: None) as system:
+        yield Bench(system, Tier.STARTER)
+
+
+async def turn(
+    ledger: Ref, id_: str, path: str = READ, lane: Lane = Lane.QUERY, wait_s: float = 10.0
+) -> Turn:
+    return await ledger.call(TakeTurn(id=id_, path=path, lane=lane, wait_max_s=wait_s), timeout_s=100)
+
+
+async def test_nonces_rise(bench: Bench):
+    ledger = await bench.open()
+    nonces = [await ledger.call(NextNonce()) for _ in range(100)]
+    assert nonces == sorted(set(nonces))
+
+
+async def test_a_nonce_rises_over_a_restart_in_the_same_instant_with_the_clock_two_seconds_back(bench: Bench):
+    ledger = await bench.open()
+    before = [await ledger.call(NextNonce()) for _ in range(3)]
+    ledger = await bench.restart(ledger, clock_back_s=2.0)
+    assert await ledger.call(NextNonce()) > max(before)
+
+
+async def test_a_nonce_rises_over_a_power_cut(bench: Bench):
+    ledger = await bench.open()
+    before = await ledger.call(NextNonce())
+    bench.disk.power_cut()
+    bench.system.kill(ledger)
+    bench.system.kill(bench.journal)
+    await asyncio.sleep(0.001)
+    bench.system.clock._origin_ns -= 2_000_000_000
+    bench.journal = await bench.system.spawn(
+        JournalActor, bench.disk.open_journal, "kraken.main", path="/journal"
+    )
+    assert await (await bench.ledger()).call(NextNonce()) > before
+
+
+async def test_only_one_holds_the_turn_and_protection_overtakes_queries(bench: Bench):
+    ledger = await bench.open()
+    await turn(ledger, "first")
+    got: list[str] = []
+
+    async def wait(name: str, lane: Lane) -> None:
+        got.append((await turn(ledger, name, lane=lane)).id)
+
+    waiting = [
+        asyncio.create_task(wait("query", Lane.QUERY)),
+        asyncio.create_task(wait("cancel", Lane.CANCEL)),
+        asyncio.create_task(wait("protect", Lane.PROTECT)),
+    ]
+    await asyncio.sleep(0.01)
+    assert got == []
+    for holder in ("first", "protect", "cancel", "query"):
+        ledger.tell(EndTurn(id=holder))
+        await asyncio.sleep(0.01)
+    await asyncio.gather(*waiting)
+    assert got == ["protect", "cancel", "query"]
+
+
+async def test_a_turn_whose_holder_died_runs_out(bench: Bench):
+    ledger = await bench.open()
+    await ledger.call(TakeTurn(id="dead", path=READ, hold_s=2.0))
+    began_s = bench.system.clock.now_s()
+    await turn(ledger, "next")
+    assert bench.system.clock.now_s() - began_s == pytest.approx(2.0, abs=0.05)
+
+
+async def test_whoever_waited_long_enough_is_told_when_to_come_back(bench: Bench):
+    ledger = await bench.open()
+    await ledger.call(TakeTurn(id="long", path=READ, hold_s=60.0))
+    with pytest.raises(RateRefused) as refused:
+        await turn(ledger, "late", wait_s=1.0)
+    assert refused.value.retry_after_s > 0
+    ledger.tell(EndTurn(id="long"))
+    assert (await turn(ledger, "again")).id == "again"
+
+
+async def test_a_waiter_that_gave_up_is_not_given_the_turn(bench: Bench):
+    ledger = await bench.open()
+    await turn(ledger, "holder")
+    gone = asyncio.create_task(turn(ledger, "gone"))
+    await asyncio.sleep(0.01)
+    gone.cancel()
+    ledger.tell(EndTurn(id="gone"))
+    ledger.tell(EndTurn(id="holder"))
+    began_s = bench.system.clock.now_s()
+    await turn(ledger, "next")
+    assert bench.system.clock.now_s() == began_s
+
+
+async def test_queries_leave_the_guardian_its_share_of_the_counter(bench: Bench):
+    ledger = await bench.open()
+    for n in range(11):
+        await turn(ledger, f"q{n}")
+        ledger.tell(EndTurn(id=f"q{n}"))
+    with pytest.raises(RateRefused):
+        await turn(ledger, "q11", wait_s=0.1)
+    began_s = bench.system.clock.now_s()
+    for n in range(3):
+        await turn(ledger, f"p{n}", lane=Lane.PROTECT)
+        ledger.tell(EndTurn(id=f"p{n}"))
+    assert bench.system.clock.now_s() == began_s
+
+
+async def test_a_stop_is_placed_though_the_counter_is_full_and_a_query_waits(bench: Bench):
+    ledger = await bench.open()
+    await turn(ledger, "x")
+    ledger.tell(EndTurn(id="x", over_limit=True))
+    query = asyncio.create_task(turn(ledger, "query"))
+    await asyncio.sleep(0.01)
+    began_s = bench.system.clock.now_s()
+    await turn(ledger, "stop", path=WRITE, lane=Lane.PROTECT)
+    assert bench.system.clock.now_s() == began_s
+    ledger.tell(EndTurn(id="stop"))
+    query.cancel()
+
+
+async def test_a_restarted_ledger_takes_the_counters_at_their_worst(bench: Bench):
+    ledger = await bench.open()
+    for n in range(5):
+        await turn(ledger, f"q{n}")
+        ledger.tell(EndTurn(id=f"q{n}"))
+    for _ in range(20):
+        await ledger.call(ChargeOrder(op=OrderOp.ADD, pair="BTC/USD"))
+    before = await ledger.call(GetLedger())
+    ledger = await bench.restart(ledger)
+    await turn(ledger, "again")
+    with pytest.raises(RateRefused):
+        await ledger.call(ChargeOrder(op=OrderOp.ADD, pair="BTC/USD", count=40))
+    after = await ledger.call(GetLedger())
+    assert after.rest[""] >= before.rest[""]
+    assert before.orders["BTC/USD"] <= after.orders["BTC/USD"] <= before.orders["BTC/USD"] + 15
+
+
+async def test_a_stopped_key_is_never_given_a_turn_again(bench: Bench):
+    ledger = await bench.open()
+    await turn(ledger, "x")
+    waiting = asyncio.create_task(turn(ledger, "waiting"))
+    await asyncio.sleep(0.01)
+    ledger.tell(EndTurn(id="x", stop="EAPI:Invalid key"))
+    with pytest.raises(KeyStopped):
+        await waiting
+    with pytest.raises(KeyStopped):
+        await turn(ledger, "later")
+
+
+async def test_a_lockout_is_waited_out_by_everyone_on_the_key(bench: Bench):
+    ledger = await bench.open()
+    await turn(ledger, "x")
+    ledger.tell(EndTurn(id="x", cool_s=30.0))
+    began_s = bench.system.clock.now_s()
+    await turn(ledger, "protect", lane=Lane.PROTECT, wait_s=60)
+    assert bench.system.clock.now_s() - began_s == pytest.approx(30.0, abs=0.05)
+
+
+async def test_more_than_three_refused_nonces_in_a_minute_are_a_second_writer(bench: Bench):
+    ledger = await bench.open()
+    for n in range(4):
+        assert bench.votes == []
+        await turn(ledger, f"n{n}")
+        ledger.tell(EndTurn(id=f"n{n}", bad_nonce=True))
+        await asyncio.sleep(0.01)
+    (cast,) = bench.votes
+    assert (cast.vote.level, cast.vote.scope) == (Level.READ_ONLY, ("kraken", "main"))
+
+
+async def test_a_refused_nonce_makes_the_next_one_jump(bench: Bench):
+    ledger = await bench.open()
+    first = await turn(ledger, "a")
+    ledger.tell(EndTurn(id="a", bad_nonce=True))
+    assert (await turn(ledger, "b")).nonce - first.nonce > 1_000_000_000
+
+
+async def test_a_cancel_costs_what_the_orders_age_says(bench: Bench):
+    ledger = await bench.open()
+    ledger.tell(OrderTouched(order_id="OLD", pair="BTC/USD", age_s=400))
+    ledger.tell(OrderTouched(order_id="NEW", pair="BTC/USD"))
+    cost = await ledger.call(ChargeOrder(op=OrderOp.BATCH_CANCEL, orders=("OLD", "NEW"), lane=Lane.CANCEL))
+    assert cost == 8
+
+
+async def test_an_order_charge_that_does_not_fit_takes_nothing_unless_it_must_go_out(bench: Bench):
+    ledger = await bench.open()
+    ledger.tell(SyncOrders(pair="BTC/USD", level=None))
+    with pytest.raises(RateRefused) as refused:
+        await ledger.call(ChargeOrder(op=OrderOp.ADD, pair="BTC/USD"))
+    assert refused.value.retry_after_s == pytest.approx(16.0, abs=0.1)
+    assert (await ledger.call(GetLedger())).orders["BTC/USD"] == pytest.approx(60, abs=0.1)
+    assert (
+        await ledger.call(ChargeOrder(op=OrderOp.ADD, pair="BTC/USD", lane=Lane.PROTECT, overdraft=True)) == 1
+    )
+
+
+async def test_a_ledger_that_cannot_write_ends_fatally_and_gives_no_nonce(bench: Bench):
+    ledger = await bench.open()
+    bench.disk.fail_next_commit("kraken.main")
+    with pytest.raises(Exception, match=r"JOURNAL_LOST|is not running"):
+        await ledger.call(NextNonce())
+    await asyncio.sleep(0.01)
+    assert not ledger.is_alive()
+    assert ledger.last_exit.fatal
+
+
+def test_a_key_shows_neither_itself_nor_its_secret():
+    key = AccountKey("the-public-part-of-a-key", "c2VjcmV0")
+    assert "public" not in repr(key)
+    assert "c2VjcmV0" not in f"{key!r}{key}"
+
+
+def test_a_refusal_for_the_rate_survives_pickling():
+    import pickle
+
+    error = pickle.loads(pickle.dumps(RateRefused("no room", place="BTC/USD", retry_after_s=3.5)))
+    assert isinstance(error, Refused)
+    assert (error.retry_after_s, error.place) == (3.5, "BTC/USD")
