@@ -7,7 +7,6 @@ asks from the lowest and the ten best bids from the highest, CRC32 as an unsigne
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable
 from decimal import Decimal
 from typing import Final
 from zlib import crc32
@@ -18,35 +17,35 @@ from allstop.actors.protocols.wire import DecodeError, number
 CHECKED_LEVELS: Final = 10
 DEPTHS: Final = (10, 25, 100, 500, 1000)
 
+_Steps = tuple[str, str]  # price and quantity in steps, as digits without leading zeros: "" is nothing
+
 
 class _Side:
     """One side, best first. Keys are prices in steps, negated for bids, so that the best is always the least."""
 
-    __slots__ = ("keys", "quantities", "shown", "sign", "text")
+    __slots__ = ("keys", "quantities", "shown", "text")
 
-    def __init__(self, sign: int) -> None:
-        self.sign = sign
+    def __init__(self) -> None:
         self.keys: list[int] = []
-        self.quantities: dict[int, int] = {}
+        self.quantities: dict[int, str] = {}  # in steps, as digits without leading zeros
         self.shown: dict[int, str] = {}  # what each level adds to the checksum's text
         self.text: bytes | None = None  # the checksum's text of this side, until a level changes
 
-    def put(self, key: int, quantity: int) -> None:
+    def put(self, levels: list[_Steps], sign: int, depth: int) -> None:
+        keys, quantities, shown = self.keys, self.quantities, self.shown
+        for price, quantity in levels:
+            key = sign * int(price)
+            if quantity:
+                if key not in shown:
+                    insort(keys, key)
+                quantities[key] = quantity
+                shown[key] = price + quantity
+            elif key in shown:
+                del keys[bisect_left(keys, key)], quantities[key], shown[key]
+        while len(keys) > depth:
+            key = keys.pop()
+            del quantities[key], shown[key]
         self.text = None
-        if quantity == 0:
-            if self.quantities.pop(key, None) is not None:
-                del self.shown[key]
-                del self.keys[bisect_left(self.keys, key)]
-            return
-        if key not in self.quantities:
-            insort(self.keys, key)
-        self.quantities[key] = quantity
-        self.shown[key] = f"{key * self.sign}{quantity}"
-
-    def cut(self, depth: int) -> None:
-        while len(self.keys) > depth:
-            key = self.keys.pop()
-            del self.quantities[key], self.shown[key]
 
     def checked(self) -> bytes:
         if self.text is None:
@@ -61,25 +60,28 @@ class Book:
         self.depth = depth
         self.price_decimals = price_decimals
         self.qty_decimals = qty_decimals
-        self._bids = _Side(-1)
-        self._asks = _Side(1)
+        self._bids = _Side()
+        self._asks = _Side()
 
     def apply(self, change: BookSnapshot | BookUpdate) -> None:
         """Takes a change over. Raises DecodeError, and leaves the book as it was, for a number that does not fit the
         pair's precision: the pair's decimals changed, or the text is not the pair's."""
-        bids = self._scaled(change.bids, -1)
-        asks = self._scaled(change.asks, 1)
+        bids = self._steps(change.bids) if change.bids else None
+        asks = self._steps(change.asks) if change.asks else None
         if isinstance(change, BookSnapshot):
-            self._bids, self._asks = _Side(-1), _Side(1)
-        for side, levels in ((self._bids, bids), (self._asks, asks)):
-            if levels:
-                for key, quantity in levels:
-                    side.put(key, quantity)
-                side.cut(self.depth)
+            self._bids, self._asks = _Side(), _Side()
+        if bids:
+            self._bids.put(bids, -1, self.depth)
+        if asks:
+            self._asks.put(asks, 1, self.depth)
 
-    def _scaled(self, levels: Iterable[Level], sign: int) -> list[tuple[int, int]]:
+    def _steps(self, levels: list[Level]) -> list[_Steps]:
         price_decimals, qty_decimals = self.price_decimals, self.qty_decimals
-        return [(sign * scaled(price, price_decimals), scaled(qty, qty_decimals)) for price, qty in levels]
+        steps = [(digits(price, price_decimals), digits(qty, qty_decimals)) for price, qty in levels]
+        for price, _ in steps:
+            if not price:
+                raise DecodeError("a level at a price of nothing", str(levels))
+        return steps
 
     def checksum(self) -> int:
         """CRC32 over the ten best levels of each side."""
@@ -100,10 +102,10 @@ class Book:
 
     def bids(self, count: int | None = None) -> list[tuple[Decimal, Decimal]]:
         """Price and quantity of the best `count` bids, best first."""
-        return self._levels(self._bids, count)
+        return self._levels(self._bids, -1, count)
 
     def asks(self, count: int | None = None) -> list[tuple[Decimal, Decimal]]:
-        return self._levels(self._asks, count)
+        return self._levels(self._asks, 1, count)
 
     @property
     def crossed(self) -> bool:
@@ -111,23 +113,25 @@ class Book:
         bids, asks = self._bids.keys, self._asks.keys
         return bool(bids and asks) and -bids[0] >= asks[0]
 
-    def _levels(self, side: _Side, count: int | None) -> list[tuple[Decimal, Decimal]]:
+    def _levels(self, side: _Side, sign: int, count: int | None) -> list[tuple[Decimal, Decimal]]:
         return [
             (
-                Decimal(key * side.sign).scaleb(-self.price_decimals),
+                Decimal(sign * key).scaleb(-self.price_decimals),
                 Decimal(side.quantities[key]).scaleb(-self.qty_decimals),
             )
             for key in side.keys[:count]
         ]
 
 
-def scaled(text: str, decimals: int) -> int:
-    """The number in steps of its last decimal. Raises DecodeError if it has digits beyond them."""
-    if decimals and text[-decimals - 1 : -decimals] == ".":
-        whole = text[: -decimals - 1] + text[-decimals:]
-        if whole.isdigit() and whole.isascii():
-            return int(whole)
+def digits(text: str, decimals: int) -> str:
+    """The number in steps of its last decimal, as digits without leading zeros: "0.0500" in four decimals is "500",
+    and zero is "". Raises DecodeError if it has digits beyond its decimals, or is below zero."""
+    point = len(text) - decimals - 1
+    if decimals and point > 0 and text[point] == ".":
+        whole = text[:point] + text[point + 1 :]
+        if whole.isdigit():
+            return whole.lstrip("0")
     steps = number(text).scaleb(decimals)
     if steps != steps.to_integral_value() or steps < 0:
         raise DecodeError(f"a number with more than {decimals} decimals, or below zero", text)
-    return int(steps)
+    return str(int(steps)).lstrip("0")

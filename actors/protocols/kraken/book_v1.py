@@ -79,7 +79,7 @@ def decimals(text: str) -> int:
 
 
 def decode(text: str) -> tuple[Event, ...]:
-    """The events of one frame, at least one. Never raises: what cannot be read is a MalformedFrame."""
+    """The events of one frame: one, or one for each trade. Never raises: what cannot be read is a MalformedFrame."""
     try:
         return _data_events(text) if text.lstrip()[:1] == "[" else (_control_event(text),)
     except (*UNREADABLE, DecodeError) as error:

@@ -98,6 +98,7 @@ class BookSnapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ts_ns(self) -> int:
+        """Read when asked for, as a book of deep pairs has no use for it. Raises DecodeError for a bad time."""
         return 0 if self.timestamp is None else rfc3339_ns(self.timestamp)
 
 
@@ -112,6 +113,7 @@ class BookUpdate(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ts_ns(self) -> int:
+        """Read when asked for, as a book of deep pairs has no use for it. Raises DecodeError for a bad time."""
         return 0 if self.timestamp is None else rfc3339_ns(self.timestamp)
 
 

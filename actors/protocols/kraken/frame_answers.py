@@ -3,12 +3,12 @@ price, because the checksum wants the digits."""
 
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from allstop.actors.instruments import Instrument
-from allstop.actors.intents import Side
+from allstop.actors.protocols.kraken import frame_shapes as shapes
 from allstop.actors.protocols.kraken import names
 from allstop.actors.protocols.kraken.events import (
     TEXT_MAX,
@@ -37,161 +37,20 @@ READS: Final = frozenset({"ping", "pong", "subscribe", "unsubscribe"})
 _BOOK: Final = '{"channel":"book"'
 
 
-class _Head(msgspec.Struct):
-    channel: str | None = None
-    method: str | None = None
-
-
-class _Level(msgspec.Struct, gc=False):
-    price: msgspec.Raw
-    qty: msgspec.Raw
-
-
-class _BookData(msgspec.Struct):
-    symbol: str
-    bids: list[_Level]
-    asks: list[_Level]
-    checksum: int
-    timestamp: str | None = None
-
-
-class _BookFrame(msgspec.Struct):
-    type: str
-    data: list[_BookData]
-
-
-class _Kind(msgspec.Struct):
-    type: str
-    sequence: int | None = None
-
-
-class _StatusData(msgspec.Struct):
-    system: str
-    connection_id: int = 0
-    version: str = ""
-
-
-class _StatusFrame(msgspec.Struct):
-    data: list[_StatusData]
-
-
-class _TickerData(msgspec.Struct):
-    symbol: str
-    bid: Decimal
-    bid_qty: Decimal
-    ask: Decimal
-    ask_qty: Decimal
-    last: Decimal
-    timestamp: str | None = None
-
-
-class _TickerFrame(_Kind, kw_only=True):
-    data: list[_TickerData]
-
-
-class _TradeData(msgspec.Struct):
-    symbol: str
-    side: Side
-    price: Decimal
-    qty: Decimal
-    timestamp: str
-    trade_id: int | None = None
-    ord_type: str = ""
-
-
-class _TradeFrame(_Kind, kw_only=True):
-    data: list[_TradeData]
-
-
-class _Fee(msgspec.Struct):
-    qty: Decimal
-
-
-class _Triggers(msgspec.Struct):
-    price: Decimal | None = None
-    price_type: str = "static"
-    actual_price: Decimal | None = None
-    status: str | None = None
-
-
-class _Execution(msgspec.Struct):
-    order_id: str
-    exec_type: str | None = None
-    order_status: str | None = None
-    symbol: str | None = None
-    side: Side | None = None
-    order_type: str | None = None
-    order_qty: Decimal | None = None
-    cum_qty: Decimal | None = None
-    avg_price: Decimal | None = None
-    limit_price: Decimal | None = None
-    stop_price: Decimal | None = None
-    triggers: _Triggers | None = None
-    cl_ord_id: str | None = None
-    ord_ref_id: str | None = None
-    reduce_only: bool | None = None
-    exec_id: str | None = None
-    last_qty: Decimal | None = None
-    last_price: Decimal | None = None
-    fees: list[_Fee] = []
-    reason: str | None = None
-    cancel_reason: str | None = None
-    timestamp: str | None = None
-
-
-class _ExecutionsFrame(_Kind, kw_only=True):
-    data: list[_Execution]
-
-
-class _Balance(msgspec.Struct):
-    asset: str
-    balance: Decimal
-
-
-class _BalancesFrame(_Kind, kw_only=True):
-    data: list[_Balance]
-
-
-class _InstrumentPair(msgspec.Struct):
-    symbol: str
-    status: str
-    price_increment: Decimal
-    qty_increment: Decimal
-    qty_min: Decimal
-    cost_min: Decimal = Decimal(0)
-
-
-class _InstrumentData(msgspec.Struct):
-    pairs: list[_InstrumentPair] = []
-
-
-class _InstrumentFrame(_Kind, kw_only=True):
-    data: _InstrumentData
-
-
-class _Reply(msgspec.Struct):
-    method: str
-    success: bool | None = None
-    req_id: int | None = None
-    error: str | None = None
-    result: Any = None
-    orders_cancelled: int | None = None  # batch_cancel says it here and not in `result`
-
-
-_head: Final = msgspec.json.Decoder(_Head)
-_book: Final = msgspec.json.Decoder(_BookFrame)
-_status: Final = msgspec.json.Decoder(_StatusFrame)
-_ticker: Final = msgspec.json.Decoder(_TickerFrame)
-_trade: Final = msgspec.json.Decoder(_TradeFrame)
-_executions: Final = msgspec.json.Decoder(_ExecutionsFrame)
-_balances: Final = msgspec.json.Decoder(_BalancesFrame)
-_instrument: Final = msgspec.json.Decoder(_InstrumentFrame)
-_reply: Final = msgspec.json.Decoder(_Reply, float_hook=Decimal)
+_head: Final = msgspec.json.Decoder(shapes.Head)
+_book: Final = msgspec.json.Decoder(shapes.BookFrame)
+_status: Final = msgspec.json.Decoder(shapes.StatusFrame)
+_ticker: Final = msgspec.json.Decoder(shapes.TickerFrame)
+_trade: Final = msgspec.json.Decoder(shapes.TradeFrame)
+_executions: Final = msgspec.json.Decoder(shapes.ExecutionsFrame)
+_balances: Final = msgspec.json.Decoder(shapes.BalancesFrame)
+_instrument: Final = msgspec.json.Decoder(shapes.InstrumentFrame)
+_reply: Final = msgspec.json.Decoder(shapes.Reply, float_hook=Decimal)
 
 
 def decode(text: str) -> tuple[Event, ...]:
-    """The events of one frame, at least one. Never raises: what cannot be read is a MalformedFrame, and what is
-    not known an UnknownFrame."""
+    """The events of one frame: one, or one for each item of market data, of which there may be none. Never raises:
+    what cannot be read is a MalformedFrame, and what is not known an UnknownFrame."""
     channel = None
     try:
         if text.startswith(_BOOK):
@@ -212,7 +71,7 @@ def decode(text: str) -> tuple[Event, ...]:
 def _digits(raw: msgspec.Raw) -> str:
     """The digits of a number, or of a text that is one, on the wire. Raises DecodeError."""
     text = str(raw, "ascii")
-    if text.replace(".", "", 1).isdigit() and text[0] != "." != text[-1]:
+    if text.replace(".", "", 1).isdigit():  # JSON has no number that begins or ends with the point
         return text
     value = number(text[1:-1] if text[0] == '"' else text)
     if value < 0:
@@ -220,7 +79,7 @@ def _digits(raw: msgspec.Raw) -> str:
     return plain(value)
 
 
-def _levels(levels: list[_Level]) -> list[Level]:
+def _levels(levels: list[shapes.Level]) -> list[Level]:
     return [(_digits(level.price), _digits(level.qty)) for level in levels]
 
 
@@ -312,8 +171,8 @@ def _positive(value: Decimal | None) -> Decimal | None:
     return checked if checked is not None and checked > 0 else None
 
 
-def _report(data: _Execution) -> OrderReport:
-    triggers = data.triggers or _Triggers()
+def _report(data: shapes.Execution) -> OrderReport:
+    triggers = data.triggers or shapes.Triggers()
     relative = triggers.price_type != "static"
     trigger = _positive(triggers.actual_price) or (None if relative else _positive(triggers.price))
     return OrderReport(
@@ -337,7 +196,7 @@ def _report(data: _Execution) -> OrderReport:
     )
 
 
-def _fill(data: _Execution) -> Fill | None:
+def _fill(data: shapes.Execution) -> Fill | None:
     if data.exec_type != "trade":
         return None
     if (
@@ -379,7 +238,7 @@ def _instrument_events(text: str) -> tuple[Event, ...]:
     )
 
 
-def _pair(pair: _InstrumentPair) -> Instrument:
+def _pair(pair: shapes.InstrumentPair) -> Instrument:
     tick, lot = number(pair.price_increment), number(pair.qty_increment)
     if tick <= 0 or lot <= 0:
         raise DecodeError("a pair with a step of nothing", pair.symbol)

@@ -1,6 +1,7 @@
 """The book and its checksum, against recorded runs and the worked examples of Kraken's documentation."""
 
 import random
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from zlib import crc32
@@ -10,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from allstop.actors.protocols.kraken import book_v1, frames
-from allstop.actors.protocols.kraken.book import Book, scaled
-from allstop.actors.protocols.kraken.events import BookSnapshot, BookUpdate, Level
+from allstop.actors.protocols.kraken.book import Book, digits
+from allstop.actors.protocols.kraken.events import BookSnapshot, BookUpdate, Event, Level
 from allstop.actors.protocols.wire import DecodeError
 
 CAPTURES = Path(__file__).parents[2] / "captures/kraken/ws"
@@ -109,7 +110,9 @@ def test_the_documented_books_have_the_documented_checksums(
         ("v1_book10_xbtusd_2023-08-30.ndjson", book_v1.decode, 1, 979),
     ],
 )
-def test_each_message_of_a_recorded_run_checks(file: str, decode, books: int, updates: int):
+def test_each_message_of_a_recorded_run_checks(
+    file: str, decode: Callable[[str], tuple[Event, ...]], books: int, updates: int
+):
     found: dict[str, Book] = {}
     checked = 0
     for line in (CAPTURES / file).read_text().splitlines():
@@ -192,7 +195,8 @@ def test_a_snapshot_replaces_everything():
 
 
 @pytest.mark.parametrize(
-    "level", [("10.55", "1"), ("10.5", "0.000000001"), ("NaN", "1"), ("10.5", "-1"), ("1_0.5", "1")]
+    "level",
+    [("10.55", "1"), ("0.0", "1"), ("10.5", "0.000000001"), ("NaN", "1"), ("10.5", "-1"), ("1_0.5", "1")],
 )
 def test_a_number_beyond_the_precision_is_refused_and_changes_nothing(level: Level):
     book = Book(10, 1, 8)
@@ -208,17 +212,19 @@ def test_a_number_beyond_the_precision_is_refused_and_changes_nothing(level: Lev
 @pytest.mark.parametrize(
     ("text", "decimals", "steps"),
     [
-        ("10.5", 1, 105),
-        ("10", 1, 100),
-        ("0.00000001", 8, 1),
-        ("1.50", 1, 15),
-        ("7", 0, 7),
-        ("0", 8, 0),
-        ("1e-8", 8, 1),
+        ("10.5", 1, "105"),
+        ("10", 1, "100"),
+        ("0.00000001", 8, "1"),
+        ("1.50", 1, "15"),
+        ("7", 0, "7"),
+        ("0", 8, ""),
+        ("0.0", 1, ""),
+        ("1e-8", 8, "1"),
+        ("0.0500", 4, "500"),
     ],
 )
-def test_a_number_is_counted_in_steps(text: str, decimals: int, steps: int):
-    assert scaled(text, decimals) == steps
+def test_a_number_is_counted_in_steps(text: str, decimals: int, steps: str):
+    assert digits(text, decimals) == steps
 
 
 def naive_checksum(bids: dict[Decimal, Decimal], asks: dict[Decimal, Decimal]) -> int:

@@ -232,4 +232,6 @@ def test_a_frame_with_a_broken_place_never_raises(source: str, data: st.DataObje
     at = data.draw(st.integers(0, len(text)))
     middle = data.draw(st.text(max_size=3) | st.sampled_from(['"', "]", ",", "null", "1e99999", "[" * 2000]))
 
-    assert book_v1.decode(text[:at] + middle + text[at + data.draw(st.integers(0, 8)) :])
+    events = book_v1.decode(text[:at] + middle + text[at + data.draw(st.integers(0, 8)) :])
+
+    assert all(isinstance(event, Event) for event in events)

@@ -244,6 +244,7 @@ def test_a_book_keeps_the_digits_of_the_wire():
         checksum=902440905,
         timestamp="2024-05-19T16:45:24.204654Z",
     )
+    assert isinstance(update, frames.BookUpdate)
     assert update.ts_ns == 1_716_137_124_204_654_000
 
 
@@ -522,6 +523,10 @@ LEVEL = '{"channel":"book","type":"update","data":[{"symbol":"BTC/USD","bids":[{
         '{"channel":"book","type":"update"}',
         '{"channel":"book","type":"of a new kind","data":[]}',
         LEVEL % '"NaN"',
+        LEVEL % ".5",
+        LEVEL % "5.",
+        LEVEL % "05",
+        LEVEL % "+5",
         LEVEL % "null",
         LEVEL % "-1",
         LEVEL % "1e400",
@@ -555,7 +560,9 @@ def test_a_frame_with_a_broken_place_never_raises(text: str, data: st.DataObject
     )
     cut = data.draw(st.integers(0, 8))
 
-    assert frames.decode(text[:at] + middle + text[at + cut :])
+    events = frames.decode(text[:at] + middle + text[at + cut :])
+
+    assert all(isinstance(event, frames.Event) for event in events)
 
 
 @given(st.sampled_from(TEXTS), st.data())
@@ -575,12 +582,16 @@ def test_a_frame_with_another_value_somewhere_never_raises(text: str, data: st.D
         | st.just({})
     )
 
-    assert frames.decode(json.dumps(frame))
+    assert all(isinstance(event, frames.Event) for event in frames.decode(json.dumps(frame)))
 
 
 @given(st.text())
 def test_any_text_at_all_is_some_event(text: str):
     assert frames.decode(text)
+
+
+def test_market_data_of_nothing_is_no_event():
+    assert frames.decode('{"channel":"trade","type":"snapshot","data":[]}') == ()
 
 
 DIGITS = st.decimals(Decimal("1e-10"), Decimal("1e10"), allow_nan=False, allow_infinity=False)

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allstop.actors.errors import Outcome
@@ -328,6 +328,7 @@ def mutated(draw: st.DrawFn) -> object:
 
 
 @pytest.mark.parametrize("decode", DECODERS)
+@settings(max_examples=30)
 @given(value=mutated())
 def test_a_mutated_result_is_read_or_refused_by_name(decode: Any, value: object):
     with contextlib.suppress(DecodeError):
