@@ -24,7 +24,7 @@ def load_tree(target: str) -> Tree:
     if len(parts) > 2 or not parts[0]:
         raise BadInput(Problem(f"{target!r} is neither file.py:attribute nor module:attribute"))
     source, attribute = parts[0], parts[1] if len(parts) == 2 else "tree"
-    module = _load_file(Path(source)) if source.endswith(".py") else _load_module(source)
+    module = load_file(Path(source)) if source.endswith(".py") else _load_module(source)
     value: object = module
     for name in attribute.split("."):
         try:
@@ -44,7 +44,8 @@ def load_tree(target: str) -> Tree:
     return value
 
 
-def _load_file(path: Path) -> ModuleType:
+def load_file(path: Path) -> ModuleType:
+    """A Python file of the user's, executed as a module. Raises BadInput naming the line that is wrong."""
     if not path.is_file():
         raise BadInput(Problem(f"no such file: {path}"))
     resolved = path.resolve()

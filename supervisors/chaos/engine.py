@@ -23,8 +23,8 @@ class SystemEngine:
         return True
 
     def crash(self, path: str, error: Exception) -> bool:
-        """By a task of the victim's own that fails: to its supervisor it is a crash like any other, and a handler that
-        waits for something is no shelter from it."""
+        """By a task of the victim's own that fails: to its supervisor it is a crash like any other. A handler that is
+        under way ends first; to end one that waits, kill."""
         ref = self._system.address(path)
         if not ref.is_alive():
             return False

@@ -1,12 +1,12 @@
 """Chaos scripts: plain Python files with one coroutine function `chaos(chaos)`."""
 
-import importlib.util
 import inspect
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from allstop.actors.errors import BadInput, Problem
 from allstop.supervisors.chaos.chaos import Chaos
+from allstop.supervisors.loading import load_file
 
 Script = Callable[[Chaos], Awaitable[None]]
 
@@ -14,18 +14,7 @@ Script = Callable[[Chaos], Awaitable[None]]
 def load_script(path: str | Path) -> Script:
     """The script in a file. Importing it starts nothing. Raises BadInput, naming the file and what is wrong."""
     file = Path(path)
-    if not file.is_file():
-        raise BadInput(Problem("no such chaos script", str(file)))
-    spec = importlib.util.spec_from_file_location(f"allstop_chaos_{file.stem}", file)
-    if spec is None or spec.loader is None:
-        raise BadInput(Problem("not a Python file", str(file)))
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except SyntaxError as error:
-        raise BadInput(Problem(f"{error.msg}", f"{file}:{error.lineno}")) from error
-    except Exception as error:  # noqa: BLE001 -- whatever a user's file raises is the user's to mend
-        raise BadInput(Problem(f"{type(error).__name__}: {error}", str(file))) from error
+    module = load_file(file)
     script = getattr(module, "chaos", None)
     if script is None:
         raise BadInput(Problem("it has no function `async def chaos(chaos)`", str(file)))
