@@ -153,8 +153,10 @@ class Shell:
             self.flush()
 
     async def _feed(self) -> None:
-        """Plays the tape for every pair, for ever; each round, and each reset, begins with its snapshot."""
-        due_s, rounds, n = self.clock.now_s(), self.venue.rounds, 0
+        """Plays the tape for every pair, for ever; each round begins with its snapshot. The venue itself has played the
+        first one."""
+        due_s, rounds = self.clock.now_s(), self.venue.rounds
+        n = 1 % len(next(iter(self.venue.tapes.values())))
         while True:
             tapes = self.venue.tapes
             tape = next(iter(tapes.values()))
@@ -165,7 +167,7 @@ class Shell:
                 await asyncio.sleep(TICK_S)
                 due_s = self.clock.now_s()
             if self.venue.rounds != rounds:
-                rounds, n = self.venue.rounds, 0
+                rounds, n = self.venue.rounds, 1 % len(tape)
             for symbol, frames in tapes.items():
                 self.venue.play(symbol, frames[n], self.at())
             self.flush()
