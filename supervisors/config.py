@@ -135,6 +135,8 @@ class KrakenPublic:
     budget: Budget
     backoff: Backoff
     url: str
+    rest_url: str
+    timing: str
     where: str
 
     @property
@@ -292,10 +294,19 @@ def kraken_public(
     max_seconds: float = DATA.max_seconds,
     backoff: Backoff = CONNECTION_BACKOFF,
     url: str = KRAKEN_PUBLIC_URL,
+    rest_url: str = KRAKEN_REST_URL,
+    timing: str = "kraken",
 ) -> KrakenPublic:
     """Kraken's book (checked by its CRC32), ticker and trades for these pairs."""
     return KrakenPublic(
-        tuple(pairs), depth, Budget(max_restarts, max_seconds, OnExceeded.PAUSE), backoff, url, _where()
+        tuple(pairs),
+        depth,
+        Budget(max_restarts, max_seconds, OnExceeded.PAUSE),
+        backoff,
+        url,
+        rest_url,
+        timing,
+        _where(),
     )
 
 

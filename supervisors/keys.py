@@ -1,19 +1,29 @@
 """API keys of a tree: read from the environment or from files, never shown."""
 
+from collections.abc import Mapping
+
 from allstop.actors.errors import BadInput, Problem
 from allstop.actors.links.secrets import Secret, read_secret
+from allstop.actors.protocols.kraken.signing import check_key
 from allstop.supervisors.config import KrakenAccount
 
 
 def secret_problem(name: str) -> Problem | None:
-    """What is wrong with the source of a key, or None."""
-    found = read_secret(name)
+    """What is wrong with the source of a key in this process's environment, or None."""
+    return secret_problem_in(name, None)
+
+
+def secret_problem_in(name: str, environ: Mapping[str, str] | None) -> Problem | None:
+    """The same in any environment."""
+    found = read_secret(name, environ)
     return found if isinstance(found, Problem) else None
 
 
-def read_pair(node: KrakenAccount, key_env: str, secret_env: str) -> tuple[Secret, Secret]:
+def read_pair(
+    node: KrakenAccount, key_env: str, secret_env: str, environ: Mapping[str, str] | None = None
+) -> tuple[Secret, Secret]:
     """The key and secret that two environment names lead to. Raises BadInput naming the account's line."""
-    found = [read_secret(name) for name in (key_env, secret_env)]
+    found = [read_secret(name, environ) for name in (key_env, secret_env)]
     problems = [
         Problem(f"account {node.account!r}: {p.what}", node.where) for p in found if isinstance(p, Problem)
     ]
@@ -22,4 +32,6 @@ def read_pair(node: KrakenAccount, key_env: str, secret_env: str) -> tuple[Secre
     key, secret = found
     assert isinstance(key, Secret)
     assert isinstance(secret, Secret)
+    if (problem := check_key(key.reveal(), secret.reveal())) is not None:
+        raise BadInput(Problem(f"account {node.account!r}: {problem.what}", node.where))
     return key, secret

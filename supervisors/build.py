@@ -1,0 +1,397 @@
+"""Wiring: from a declared tree to a running one. This module alone sees everything.
+
+`Runtime` is what an engine embeds:
+
+```python
+async with Runtime(tree) as runtime:
+    order = await runtime.submit(OrderIntent(...))
+```
+"""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from allstop.actors.alerts.log_channel import LogChannel
+from allstop.actors.clock import SystemClock, SystemDice, SystemIds
+from allstop.actors.clock_offset import ClockOffset
+from allstop.actors.commands import CancelIntent, GetCover, GetOrder, GetOrders, OrderView, Place
+from allstop.actors.errors import BadInput, Problem
+from allstop.actors.events import Event, GaveUp
+from allstop.actors.host_ledger import HostLedger
+from allstop.actors.instruments import Instrument
+from allstop.actors.intents import OrderIntent
+from allstop.actors.journal import JournalActor
+from allstop.actors.ledger import AccountKey
+from allstop.actors.levels import ROOT, CastVote, Level, LevelBoard, Origin, Vote
+from allstop.actors.links.control import ControlServer
+from allstop.actors.links.http import open_http
+from allstop.actors.links.journal_sqlite import journal_opener
+from allstop.actors.links.latch import FileLatch
+from allstop.actors.links.lock import KeyLock
+from allstop.actors.links.secrets import Redactor
+from allstop.actors.links.websocket import connect_websocket
+from allstop.actors.market_data import Freshness, PairData, PublicConnection
+from allstop.actors.observer import Observer
+from allstop.actors.order_gate import GateBoard
+from allstop.actors.ports import World
+from allstop.actors.reports import WriteOutcome
+from allstop.actors.runtime import ActorSystem, Ref
+from allstop.actors.spec import ChildSpec, ChildType, OnExceeded, Restart, Start, Strategy, SupervisorFlags
+from allstop.supervisors.checking import check_tree
+from allstop.supervisors.config import Budget, ChildNode, KrakenAccount, KrakenPublic, SupervisorNode, Tree
+from allstop.supervisors.control import Control
+from allstop.supervisors.halt import HaltRoot
+from allstop.supervisors.keys import read_pair, secret_problem_in
+from allstop.supervisors.kraken_account import (
+    SETTINGS,
+    AccountParts,
+    account_path,
+    account_spec,
+    make_checkpoint,
+)
+from allstop.supervisors.preflight import Keys, learn_instruments, probe_keys, wanted_pairs
+from allstop.supervisors.supervisor import Supervisor
+from allstop.supervisors.votes import Votes
+
+ROOT_PATH = "/"
+SUBMIT_TIMEOUT_S = 5.0  # until the intent is durable; the order goes on when the caller gives up
+STOP_TIMEOUT_S = 30.0  # the sum of a tree's shutdown timeouts, one after the other
+
+
+def real_world(state_dir: str | Path) -> World:
+    """Sockets, a disk and the machine's own clocks and dice."""
+    clock = SystemClock()
+    return World(
+        clock=clock, dice=SystemDice(), ids=SystemIds(), connect_websocket=connect_websocket, open_http=open_http,
+        open_journal=journal_opener(state_dir, clock),
+    )  # fmt: skip
+
+
+class Order:
+    """A submitted order: a handle on what its tracker knows. Dropping it changes nothing."""
+
+    def __init__(self, orders: Ref, view: OrderView) -> None:
+        self._orders = orders
+        self.intent = view.intent
+        self.view = view
+
+    @property
+    def id(self) -> str:
+        return self.intent.id
+
+    async def refresh(self, timeout_s: float = 5.0) -> OrderView:
+        """What is known now. Raises ActorDead while `orders` is restarting."""
+        view: OrderView | None = await self._orders.call(GetOrder(intent_id=self.id), timeout_s=timeout_s)
+        if view is not None:
+            self.view = view
+        return self.view
+
+    async def cancel(self, timeout_s: float = 15.0) -> WriteOutcome:
+        """Asks the venue to cancel it. Accepted means that the venue took the cancel, not that the order is over."""
+        return await self._orders.call(CancelIntent(intent_id=self.id), timeout_s=timeout_s)
+
+
+class Runtime:
+    """A running tree. Entering starts it, or raises BadInput (nothing started, nothing sent) or VenueUnreachable.
+
+    `world` and `environ` are the real ones unless given. After leaving, `leaked` names what could not be stopped.
+    """
+
+    def __init__(
+        self, tree: Tree, *, world: World | None = None, environ: Mapping[str, str] | None = None
+    ) -> None:
+        self.tree = tree
+        self.levels = LevelBoard()
+        self.fresh = Freshness()
+        self.gates: dict[str, GateBoard] = {}
+        self.instruments: dict[str, Instrument] = {}
+        self.redactor = Redactor()
+        self._environ = os.environ if environ is None else environ
+        self._given_world = world
+        self._system: ActorSystem | None = None
+        self._stack = AsyncExitStack()
+        self.leaked: list[str] = []
+
+    @property
+    def system(self) -> ActorSystem:
+        assert self._system is not None, "the runtime is not started: `async with Runtime(tree) as runtime`"
+        return self._system
+
+    @property
+    def root(self) -> Ref:
+        return self.system.address(ROOT_PATH)
+
+    def address(self, path: str) -> Ref:
+        """The address of any actor of the tree."""
+        return self.system.address(path)
+
+    def orders(self, account: str | None = None) -> Ref:
+        """The `orders` of an account ("kraken.main"), or of the only one. Raises BadInput when that is not clear."""
+        names = {node.id: node for node in self.tree.accounts.children}
+        if account is None and len(names) == 1:
+            account = next(iter(names))
+        if account not in names:
+            raise BadInput(
+                Problem(f"which account? {account!r} is none of {', '.join(names) or 'none at all'}")
+            )
+        return self.address(f"{account_path(names[account])}/trading/orders")
+
+    # -- life ------------------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        problems = check_tree(self.tree, secret_problem=lambda name: secret_problem_in(name, self._environ))
+        if problems:
+            raise BadInput(*problems)
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def _start(self) -> None:
+        state_dir = Path(self.tree.state_dir)
+        world = self._given_world or real_world(state_dir)
+        keys = {node.id: self._locked_keys(node, state_dir, world) for node in self.tree.accounts.children}
+        self.instruments = await self._instruments(world)
+        for node in self.tree.accounts.children:
+            await probe_keys(world, node, keys[node.id], SETTINGS[node.timing])
+        system = ActorSystem(clock=world.clock, dice=world.dice, ids=world.ids)
+        await self._stack.enter_async_context(system)
+        self._system = system
+        self._stack.push_async_callback(self._stop)
+        self._stack.callback(system.subscribe(self._watch))
+        parts = [self._parts(node, world, keys[node.id]) for node in self.tree.accounts.children]
+        await system.spawn(
+            HaltRoot, self.levels, FileLatch(state_dir), tuple(self._children(world, parts)),
+            path=ROOT_PATH, halters={p.node.id: p.at("guardian") for p in parts}, ready_to_resume=self._missing,
+            start_timeout_s=120.0,
+        )  # fmt: skip
+        control = ControlServer(state_dir, Control(self).answer)
+        await control.start()
+        self._stack.push_async_callback(control.close)
+
+    async def _stop(self) -> None:
+        """Stops the tree in reverse order of its start. Orders and stops at the venue stay as they are."""
+        await self.system.stop(self.root, timeout_s=STOP_TIMEOUT_S)
+        await self.system.close()
+        self.leaked = list(self.system.leaked)
+
+    def _locked_keys(self, node: KrakenAccount, state_dir: Path, world: World) -> Keys:
+        key, secret = read_pair(node, node.api_key_env, node.api_secret_env, self._environ)
+        found = [(key, secret)]
+        if node.protect_key_env is not None and node.protect_secret_env is not None:
+            found.append(read_pair(node, node.protect_key_env, node.protect_secret_env, self._environ))
+        keys: list[AccountKey] = []
+        for key, secret in found:
+            self.redactor.add(key)
+            self.redactor.add(secret)
+            lock = KeyLock.acquire(state_dir, node.venue, node.account, key.reveal(), world.clock.wall_ns())
+            self._stack.callback(lock.release)
+            keys.append(AccountKey(key.reveal(), secret.reveal()))
+        return Keys(trade=keys[0], protect=keys[-1])
+
+    async def _instruments(self, world: World) -> dict[str, Instrument]:
+        pairs = wanted_pairs(self.tree.accounts.children, self.tree.data.children)
+        return await learn_instruments(world, self._rest_url(), pairs) if pairs else {}
+
+    def _rest_url(self) -> str:
+        accounts, public = self.tree.accounts.children, self.tree.data.children
+        return accounts[0].rest_url if accounts else public[0].rest_url
+
+    def _parts(self, node: KrakenAccount, world: World, keys: Keys) -> AccountParts:
+        gate_board = self.gates[node.id] = GateBoard()
+        checkpoint = make_checkpoint(node, world, self.levels, self.fresh, self.root)
+        instruments = {pair: self.instruments[pair] for pair in node.pairs}
+        return AccountParts(
+            node, self.system, world, keys, instruments, self.levels, self.fresh, gate_board, checkpoint
+        )
+
+    # -- the tree --------------------------------------------------------------------------------------------------
+
+    def _children(self, world: World, parts: list[AccountParts]) -> list[ChildSpec]:
+        tree = self.tree
+        return [
+            self._infrastructure(world, parts),
+            self._alerting(),
+            _supervisor("accounts", tree.accounts.budget.flags(Strategy.ONE_FOR_ONE), tuple(map(account_spec, parts))),
+            _supervisor("data", SupervisorFlags(), tuple(self._public(node, world) for node in tree.data.children)),
+            _supervisor("strategies", tree.strategies.budget.flags(Strategy.ONE_FOR_ONE), tuple(map(_node, tree.strategies.children))),
+            ChildSpec("observation", Start(Observer), restart=Restart.TEMPORARY),
+        ]  # fmt: skip
+
+    def _infrastructure(self, world: World, parts: list[AccountParts]) -> ChildSpec:
+        journal = self.address("/infrastructure/journal")
+        venue_of = {urlsplit(p.node.private_url).netloc: "kraken" for p in parts}
+        venue_of |= {urlsplit(node.url).netloc: "kraken" for node in self.tree.data.children}
+        children = [
+            ChildSpec("journal", Start(JournalActor, (world.open_journal, "runtime"))),
+            ChildSpec("host_ledgers", Start(HostLedger, (), {"journal": journal, "venue_of": venue_of})),
+        ]
+        if parts:
+            gates = tuple(p.at("trading/gate") for p in parts)
+            kwargs = {
+                "world": world,
+                "base_url": self._rest_url(),
+                "gates": gates,
+                "votes": self.root,
+                "scope": ROOT,
+            }
+            children.append(ChildSpec("clock_offset", Start(ClockOffset, (), kwargs)))
+        return _supervisor(
+            "infrastructure", self.tree.infrastructure.flags(Strategy.REST_FOR_ONE), tuple(children)
+        )
+
+    def _alerting(self) -> ChildSpec:
+        # A channel that stays down for three trips (about a minute and a half) is nobody watching: READ_ONLY.
+        votes = Votes(self.root, ROOT, Level.NONE, Level.READ_ONLY)
+        return _supervisor(
+            "alerting",
+            _unprobed(self.tree.alerting).flags(Strategy.ONE_FOR_ONE),
+            (ChildSpec("log", Start(LogChannel)),),
+            votes,
+        )
+
+    def _public(self, node: KrakenPublic, world: World) -> ChildSpec:
+        timing = SETTINGS[node.timing]
+        path = f"/data/{node.id}"
+        connection = self.address(f"{path}/connection")
+        hosts = self.address("/infrastructure/host_ledgers")
+        kwargs = {"url": node.url, "world": world, "hosts": hosts, "settings": timing}
+        children = [
+            ChildSpec(
+                "connection",
+                Start(PublicConnection, (), kwargs),
+                backoff=node.backoff,
+                shutdown=timing.close_timeout_s + 1.0,
+            )
+        ]
+        for pair in node.pairs:
+            scopes = tuple((a.venue, a.account, pair) for a in self.tree.accounts.children if pair in a.pairs)
+            pair_kwargs = {
+                "connection": connection, "instrument": self.instruments[pair], "freshness": self.fresh, "vote": self.root.tell,
+                "scopes": scopes, "depth": node.depth, "settings": timing,
+            }  # fmt: skip
+            children.append(ChildSpec(f"book.{pair.replace('/', '-')}", Start(PairData, (), pair_kwargs)))
+        votes = Votes(self.root, ("kraken",), Level.CACHED_DATA, Level.CACHED_DATA)
+        return _supervisor(
+            node.id, _unprobed(node.budget).flags(Strategy.ONE_FOR_ONE), tuple(children), votes
+        )
+
+    def _watch(self, event: Event) -> None:
+        """A guardian or a store that gave up is a halt, whatever may be restarted above it: an account gives up only
+        when one of these did."""
+        if isinstance(event, GaveUp) and event.action == "escalate":
+            for node in self.tree.accounts.children:
+                if event.path in (account_path(node), f"{account_path(node)}/store"):
+                    reason = (
+                        f"{event.offender} gave up: {event.causes[-1] if event.causes else 'no cause told'}"
+                    )
+                    self.root.tell(CastVote(Vote(event.path, ROOT, Level.HALTED, reason)))
+
+    async def _missing(self) -> list[str]:
+        """What stands between a halt and a resume: each account's gate, with the conditions that are not proven."""
+        return [
+            f"{name}: not proven: {', '.join(gate.missing)}"
+            for name, gate in self.gates.items()
+            if gate.missing
+        ]
+
+    # -- use -------------------------------------------------------------------------------------------------------
+
+    async def submit(
+        self, intent: OrderIntent, *, account: str | None = None, timeout_s: float = SUBMIT_TIMEOUT_S
+    ) -> Order:
+        """An Order once the intent is durable, or Refused with nothing sent. The same id and content gives the same
+        order, also after a restart. Giving up the wait never cancels the order: `order.cancel()` does."""
+        orders = self.orders(account)
+        view: OrderView = await orders.call(Place(intent=intent, origin=Origin.STRATEGY), timeout_s=timeout_s)
+        return Order(orders, view)
+
+    async def order(self, intent_id: str, *, account: str | None = None) -> Order | None:
+        """The order of an intent, also of an earlier run; None for an id that was never committed."""
+        orders = self.orders(account)
+        view: OrderView | None = await orders.call(GetOrder(intent_id=intent_id), timeout_s=5.0)
+        return None if view is None else Order(orders, view)
+
+    async def open_orders(self, *, account: str | None = None) -> list[OrderView]:
+        return await self.orders(account).call(GetOrders(open_only=True), timeout_s=5.0)
+
+    async def cover(self, account: str) -> Any:
+        """The guardian's view of an account's positions and their stops: a CoverView."""
+        return await self.address(f"/accounts/{account}/guardian").call(GetCover(), timeout_s=5.0)
+
+    @property
+    def sync(self) -> "SyncRuntime":
+        """The same for other threads: each call blocks the calling thread until it is answered."""
+        return SyncRuntime(self, self.system.scheduler.loop)
+
+
+class SyncRuntime:
+    """`submit` and `order` for threads beside the loop. On the loop's own thread a call is refused: await there."""
+
+    def __init__(self, runtime: Runtime, loop: asyncio.AbstractEventLoop) -> None:
+        self._runtime = runtime
+        self._loop = loop
+
+    def submit(
+        self, intent: OrderIntent, *, account: str | None = None, timeout_s: float = SUBMIT_TIMEOUT_S
+    ) -> Order:
+        return self._run(self._runtime.submit(intent, account=account, timeout_s=timeout_s), timeout_s + 1.0)
+
+    def order(self, intent_id: str, *, account: str | None = None, timeout_s: float = 5.0) -> Order | None:
+        return self._run(self._runtime.order(intent_id, account=account), timeout_s + 1.0)
+
+    def _run(self, coroutine: Any, timeout_s: float) -> Any:
+        try:
+            on_loop = asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            on_loop = False
+        if on_loop:
+            coroutine.close()
+            raise RuntimeError(
+                "runtime.sync blocks and this is the loop's thread: await runtime.submit(...) instead"
+            )
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout_s)
+
+
+def _supervisor(
+    child_id: str, flags: SupervisorFlags, children: tuple[ChildSpec, ...], votes: Votes | None = None
+) -> ChildSpec:
+    return ChildSpec(
+        child_id, Start(Supervisor, (flags, children), {"votes": votes}), type=ChildType.SUPERVISOR
+    )
+
+
+def _unprobed(budget: Budget) -> Budget:
+    """Where nobody probes, staying up for the cooldown closes the breaker."""
+    return (
+        replace(budget, pause=replace(budget.pause, probes=0))
+        if budget.on_exceeded is OnExceeded.PAUSE
+        else budget
+    )
+
+
+def _node(node: ChildNode | SupervisorNode) -> ChildSpec:
+    match node:
+        case ChildNode():
+            return ChildSpec(
+                node.id, Start(node.actor_class, node.args, dict(node.kwargs)), restart=node.restart, shutdown=node.shutdown,
+                backoff=node.backoff, while_down=node.while_down,
+            )  # fmt: skip
+        case SupervisorNode():
+            return _supervisor(
+                node.id, _unprobed(node.budget).flags(node.strategy), tuple(map(_node, node.children))
+            )

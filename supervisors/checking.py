@@ -1,0 +1,187 @@
+"""Proving a tree without starting or connecting anything: every mistake, each with its file and line."""
+
+import inspect
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from allstop.actors.errors import Problem
+from allstop.actors.runtime import Actor
+from allstop.actors.spec import Backoff, ChildSpec, Start, Strategy
+from allstop.supervisors.budget import check_budget
+from allstop.supervisors.config import Budget, ChildNode, KrakenAccount, KrakenPublic, SupervisorNode, Tree
+
+ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+PAIR = re.compile(r"^[A-Z0-9]{2,12}/[A-Z0-9]{2,12}$")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+TIMINGS = ("kraken", "loopback")
+TIERS = ("starter", "intermediate", "pro")
+
+# Kraken: about 150 WebSocket connections in a rolling 10 minutes per IP, then a ban of 10 minutes. Half of it is
+# ours to plan with, so that an operator's own tools still get through.
+CONNECTS_MAX, CONNECTS_WINDOW_S, CONNECTS_SHARE = 150, 600.0, 0.5
+
+
+def check_tree(
+    tree: Tree, *, secret_problem: Callable[[str], Problem | None] | None = None
+) -> tuple[Problem, ...]:
+    """Everything wrong with a tree, or (). `secret_problem(env_name)` says what is wrong with a key's source; without
+    it keys are not looked at."""
+    return tuple(_problems(tree, secret_problem))
+
+
+def _problems(tree: Tree, secret_problem: Callable[[str], Problem | None] | None) -> Iterator[Problem]:
+    yield from _state_dir(tree)
+    yield from _budget("infrastructure", tree.infrastructure, tree.where)
+    yield from _budget("alerting", tree.alerting, tree.where)
+    yield from _budget("accounts", tree.accounts.budget, tree.accounts.where)
+    yield from _budget("strategies", tree.strategies.budget, tree.strategies.where)
+    yield from _duplicates((node.id, node.where) for node in tree.accounts.children)
+    yield from _duplicates((node.id, node.where) for node in tree.data.children)
+    for account in tree.accounts.children:
+        yield from _account(account, secret_problem)
+    for public in tree.data.children:
+        yield from _public(public)
+    yield from _connects(tree)
+    yield from _children(tree.strategies.children)
+
+
+def _state_dir(tree: Tree) -> Iterator[Problem]:
+    path = Path(tree.state_dir)
+    if not tree.state_dir or (path.exists() and not path.is_dir()):
+        yield Problem(f"state_dir {tree.state_dir!r} is not a directory", tree.where)
+
+
+def _budget(name: str, budget: Budget, where: str, backoff: Backoff = Backoff()) -> Iterator[Problem]:
+    restarts, seconds = budget.max_restarts, budget.max_seconds
+    if isinstance(restarts, bool) or not isinstance(restarts, int) or restarts < 0:
+        yield Problem(f"{name}: max_restarts is a whole number of at least 0, not {restarts!r}", where)
+    elif not isinstance(seconds, (int, float)) or not math.isfinite(seconds) or seconds <= 0:
+        yield Problem(f"{name}: max_seconds is a number of seconds above 0, not {seconds!r}", where)
+    else:
+        probe = ChildSpec(name, Start(Actor), backoff=backoff)
+        for problem in check_budget(budget.flags(Strategy.ONE_FOR_ONE), (probe,)):
+            yield Problem(f"{name}: {problem.what}", where)
+
+
+def _account(
+    node: KrakenAccount, secret_problem: Callable[[str], Problem | None] | None
+) -> Iterator[Problem]:
+    yield from _ids((node.account, node.where))
+    yield from _pairs(node.pairs, node.where)
+    yield from _budget(f"account {node.account!r}", node.budget, node.where)
+    yield from _budget(f"account {node.account!r}: trading", node.trading, node.where, node.backoff)
+    yield from _budget(f"account {node.account!r}: tracker", node.tracker, node.where)
+    yield from _choice("timing", node.timing, TIMINGS, node.where)
+    yield from _choice("tier", node.tier, TIERS, node.where)
+    yield from _url("rest_url", node.rest_url, "https", node.where)
+    yield from _url("private_url", node.private_url, "wss", node.where)
+    if not isinstance(node.cover_s, (int, float)) or not math.isfinite(node.cover_s) or node.cover_s <= 0:
+        yield Problem(f"cover_s is a number of seconds above 0, not {node.cover_s!r}", node.where)
+    if (node.protect_key_env is None) != (node.protect_secret_env is None):
+        yield Problem("protect_key_env and protect_secret_env go together", node.where)
+    if secret_problem is not None:
+        for name in (node.api_key_env, node.api_secret_env, node.protect_key_env, node.protect_secret_env):
+            if name is not None and (problem := secret_problem(name)) is not None:
+                yield Problem(f"account {node.account!r}: {problem.what}", node.where)
+
+
+def _public(node: KrakenPublic) -> Iterator[Problem]:
+    yield from _pairs(node.pairs, node.where)
+    yield from _budget(node.id, node.budget, node.where, node.backoff)
+    yield from _url("url", node.url, "wss", node.where)
+    yield from _url("rest_url", node.rest_url, "https", node.where)
+    yield from _choice("timing", node.timing, TIMINGS, node.where)
+    yield from _choice("depth", node.depth, (10, 25, 100, 500, 1000), node.where)
+
+
+def _connects(tree: Tree) -> Iterator[Problem]:
+    """Whether all restarts that the budgets allow could exceed what the venue lets one address connect."""
+    allowed = CONNECTS_MAX * CONNECTS_SHARE
+    planned = 0.0
+    connecting = [(node.where, node.trading, node.private_url) for node in tree.accounts.children]
+    connecting += [(node.where, node.budget, node.url) for node in tree.data.children]
+    for where, budget, url in connecting:
+        if budget.max_seconds <= 0 or budget.max_restarts < 0:
+            return
+        if urlsplit(url).hostname in LOOPBACK:
+            continue  # a simulated venue: its limits are a setting
+        windows = max(1.0, CONNECTS_WINDOW_S / budget.max_seconds)
+        planned += 1 + budget.max_restarts * windows
+        if planned > allowed:
+            yield Problem(
+                f"{budget.max_restarts} restarts in {budget.max_seconds:g} s allow {planned:.0f} connections in "
+                f"{CONNECTS_WINDOW_S:.0f} s with what stands before; the venue's share for one engine is {allowed:.0f}",
+                where,
+            )
+            return
+
+
+def _children(nodes: Iterable[ChildNode | SupervisorNode]) -> Iterator[Problem]:
+    nodes = tuple(nodes)
+    yield from _duplicates(
+        (node.id, node.where) for node in nodes if isinstance(node, (ChildNode, SupervisorNode))
+    )
+    for node in nodes:
+        match node:
+            case SupervisorNode():
+                yield from _ids((node.id, node.where))
+                yield from _budget(f"supervisor {node.id!r}", node.budget, node.where)
+                yield from _children(node.children)
+            case ChildNode():
+                yield from _ids((node.id, node.where))
+                yield from _child(node)
+            case _:  # pyright: ignore[reportUnnecessaryComparison]
+                yield Problem(f"a child is made with child(...) or supervisor(...), not {node!r}")
+
+
+def _child(node: ChildNode) -> Iterator[Problem]:
+    if not (inspect.isclass(node.actor_class) and issubclass(node.actor_class, Actor)):
+        yield Problem(f"{node.id!r}: {node.actor_class!r} is not an Actor class", node.where)
+        return
+    try:
+        inspect.signature(node.actor_class).bind(*node.args, **node.kwargs)
+    except TypeError as error:
+        yield Problem(f"{node.id!r}: {node.actor_class.__name__}(...): {error}", node.where)
+
+
+def _pairs(pairs: tuple[str, ...], where: str) -> Iterator[Problem]:
+    if not pairs:
+        yield Problem("pairs is empty: name at least one, as in BTC/USD", where)
+    for pair in pairs:
+        if not isinstance(pair, str) or not PAIR.match(pair):
+            yield Problem(f"{pair!r} is not a pair: write BASE/QUOTE, as in BTC/USD", where)
+    yield from _duplicates((pair, where) for pair in pairs)
+
+
+def _ids(*named: tuple[str, str]) -> Iterator[Problem]:
+    for name, where in named:
+        if not isinstance(name, str) or not ID.match(name):
+            yield Problem(
+                f"{name!r} is not an id: letters, digits, '.', '_' and '-', at most 64, no '/'", where
+            )
+
+
+def _duplicates(named: Iterable[tuple[str, str]]) -> Iterator[Problem]:
+    first: dict[str, str] = {}
+    for name, where in named:
+        if name in first:
+            yield Problem(f"duplicate id {name!r}, first at {first[name]}", where)
+        first.setdefault(name, where)
+
+
+def _choice(name: str, value: object, choices: tuple[object, ...], where: str) -> Iterator[Problem]:
+    if value not in choices:
+        yield Problem(f"{name} is one of {', '.join(map(repr, choices))}, not {value!r}", where)
+
+
+def _url(name: str, url: str, secure: str, where: str) -> Iterator[Problem]:
+    parts = urlsplit(url)
+    local = parts.hostname in LOOPBACK
+    plain = secure[:-1]
+    if not parts.hostname or parts.scheme not in (secure, plain):
+        yield Problem(f"{name} {url!r} is not a {secure}:// address", where)
+    elif parts.scheme == plain and not local:
+        yield Problem(f"{name} {url!r} would send keys in the clear: {plain}:// is for loopback only", where)

@@ -1,0 +1,73 @@
+"""What a running engine answers on its control socket."""
+
+from typing import TYPE_CHECKING, Any
+
+from allstop.actors.errors import BadInput, Problem
+from allstop.actors.runtime import ActorDead, CallTimeout
+from allstop.supervisors.halt import halt, halt_status, resume
+from allstop.supervisors.halting import HaltStatus
+
+if TYPE_CHECKING:
+    from allstop.supervisors.build import Runtime
+
+Message = dict[str, Any]
+
+
+class Control:
+    """Answers {"command": "status" | "halt" | "proofs" | "resume", ...} with one JSON object."""
+
+    def __init__(self, runtime: "Runtime") -> None:
+        self._runtime = runtime
+
+    async def answer(self, request: Message) -> Message:
+        root = self._runtime.root
+        match request:
+            case {"command": "status"}:
+                return await self._status()
+            case {"command": "proofs"}:
+                return _proofs(await halt_status(root))
+            case {"command": "halt", "by": str(by), "reason": str(reason)}:
+                return _proofs(await halt(root, by, reason))
+            case {"command": "resume", "by": str(by), "reason": str(reason)}:
+                status = await resume(root, by, reason)
+                return {"halted": status.halted, "message": "trading may go on"}
+            case _:
+                raise BadInput(Problem(f"not a command: {sorted(request)}"))
+
+    async def _status(self) -> Message:
+        runtime = self._runtime
+        status = await halt_status(runtime.root)
+        return {
+            **_proofs(status),
+            "by": status.by,
+            "reason": status.reason,
+            "level": status.level.name,
+            "votes": [
+                f"{v.level.name} on {'/'.join(v.scope) or 'everything'} by {v.by}: {v.reason}"
+                for v in status.votes
+            ],
+            "gates": {
+                name: "open" if gate.open else f"closed: {', '.join(gate.missing)}"
+                for name, gate in runtime.gates.items()
+            },
+            "counts": await self._counts(),
+            "actors": len(runtime.system.actors()),
+            "down": list(status.children_down),
+        }
+
+    async def _counts(self) -> dict[str, int]:
+        try:
+            return await self._runtime.address("/observation").call("counts", timeout_s=1.0)
+        except (ActorDead, CallTimeout):  # temporary by design: nobody depends on it
+            return {}
+
+
+def _proofs(status: HaltStatus) -> Message:
+    unproven = [account.account for account in status.proofs if account.proof is None]
+    return {
+        "halted": status.halted,
+        "proven": status.proven,
+        "on_disk": status.on_disk,
+        "unproven": ", ".join(unproven),
+        "proofs": {account.account: account.in_words for account in status.proofs},
+    }

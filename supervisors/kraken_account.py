@@ -1,0 +1,197 @@
+"""The subtree of one Kraken account: store, guardian, trading. What stands here is who is started with what."""
+
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from allstop.actors.connection_settings import LOOPBACK, ConnectionSettings
+from allstop.actors.cover_journal import RefJournal
+from allstop.actors.egress import Checkpoint, EgressActor
+from allstop.actors.guardian import Guardian, guardian_settings
+from allstop.actors.instruments import Instrument
+from allstop.actors.journal import JournalActor
+from allstop.actors.kraken_desk import KrakenDesk, Role
+from allstop.actors.ledger import AccountLedger
+from allstop.actors.levels import CastVote, Level, LevelBoard, Vote
+from allstop.actors.limits.kraken import Tier
+from allstop.actors.limits.lanes import Lane
+from allstop.actors.market_data import Freshness
+from allstop.actors.order_gate import GateBoard, OrderGate
+from allstop.actors.order_talk import TrackerLinks
+from allstop.actors.orders import Orders
+from allstop.actors.ports import World
+from allstop.actors.protocols.lookup import PROFILES
+from allstop.actors.reconciler import Reconciler
+from allstop.actors.runtime import ActorSystem, Ref
+from allstop.actors.session import Session
+from allstop.actors.spec import ChildSpec, ChildType, Start, Strategy, SupervisorFlags
+from allstop.actors.subscription import PrivateStream
+from allstop.supervisors.config import KrakenAccount
+from allstop.supervisors.nursery import TRACKER_BUDGET, TrackerNursery, trackers_spec
+from allstop.supervisors.preflight import Keys
+from allstop.supervisors.prober import Prober
+from allstop.supervisors.supervisor import Supervisor
+from allstop.supervisors.votes import Votes
+
+SETTINGS = {"kraken": ConnectionSettings(), "loopback": LOOPBACK}
+
+
+@dataclass(frozen=True)
+class AccountParts:
+    """What an account's actors share. The boards and the checkpoint are read in passing; each has one writer."""
+
+    node: KrakenAccount
+    system: ActorSystem
+    world: World
+    keys: Keys
+    instruments: dict[str, Instrument]
+    levels: LevelBoard
+    fresh: Freshness
+    gate_board: GateBoard
+    checkpoint: Checkpoint
+
+    def at(self, path: str) -> Ref:
+        """The address of one of the account's actors, by its path within the account."""
+        return self.system.address(f"{account_path(self.node)}/{path}")
+
+    @property
+    def root(self) -> Ref:
+        return self.system.address("/")
+
+    @property
+    def scope(self) -> tuple[str, str]:
+        return (self.node.venue, self.node.account)
+
+    @property
+    def settings(self) -> ConnectionSettings:
+        return replace_protect_wait(SETTINGS[self.node.timing], self.node.cover_s)
+
+    def desk(self, holder: Ref, role: Role, lane: Lane) -> KrakenDesk:
+        """A desk of its own for one incarnation of `holder`; the guard in it is that incarnation's."""
+        return KrakenDesk(
+            http=self.world.open_http(self.node.rest_url, max_connections=2),
+            key=self.keys.protect if role == "protect" else self.keys.trade,
+            ledger=self.at("store/ledgers"),
+            guard=self.checkpoint.guard(holder),
+            instruments=self.instruments,
+            clock=self.world.clock,
+            ids=self.world.ids,
+            scope_head=self.scope,
+            settings=self.settings,
+            lane=lane,
+            role=role,
+        )
+
+
+def account_path(node: KrakenAccount) -> str:
+    return f"/accounts/{node.id}"
+
+
+def replace_protect_wait(settings: ConnectionSettings, cover_s: float) -> ConnectionSettings:
+    """With a single key, no other call may hold up the guardian for longer than half of `cover_s`."""
+    return msgspec.structs.replace(settings, protect_wait_max_s=min(settings.protect_wait_max_s, cover_s / 2))
+
+
+def make_checkpoint(
+    node: KrakenAccount, world: World, levels: LevelBoard, fresh: Freshness, root: Ref
+) -> Checkpoint:
+    def vote(cast: Vote) -> None:
+        root.tell(CastVote(cast))
+
+    return Checkpoint(
+        path=f"{account_path(node)}/store/egress", clock=world.clock, levels=levels, vote=vote,
+        skew_s=PROFILES[node.timing].skew_s, fresh=fresh,
+    )  # fmt: skip
+
+
+def account_spec(parts: AccountParts) -> ChildSpec:
+    """`kraken.<account>`: rest_for_one over store, guardian and trading."""
+    return _supervisor(
+        parts.node.id,
+        parts.node.budget.flags(Strategy.REST_FOR_ONE),
+        (_store(parts), _guardian(parts), _trading(parts)),
+    )
+
+
+def _store(parts: AccountParts) -> ChildSpec:
+    node = parts.node
+    journal = parts.at("store/journal")
+    children = (
+        ChildSpec("journal", Start(JournalActor, (parts.world.open_journal, node.id))),
+        ChildSpec(
+            "ledgers",
+            Start(
+                AccountLedger,
+                (),
+                {"journal": journal, "tier": Tier(node.tier), "votes": parts.root, "scope": parts.scope},
+            ),
+        ),
+        ChildSpec("egress", Start(EgressActor, (parts.checkpoint, journal))),
+    )
+    return _supervisor("store", node.budget.flags(Strategy.REST_FOR_ONE), children)
+
+
+def _guardian(parts: AccountParts) -> ChildSpec:
+    node = parts.node
+    holder = parts.at("guardian")
+    kwargs = {
+        "open_desk": lambda: parts.desk(holder, "protect", Lane.PROTECT),
+        "journal": RefJournal(parts.at("store/journal")),
+        "instruments": parts.instruments,
+        "board": parts.levels,
+        "root": parts.root,
+        "gate": parts.at("trading/gate"),
+    }
+    settings = guardian_settings(node.venue, node.account, cover_s=node.cover_s, timing=PROFILES[node.timing])
+    return ChildSpec("guardian", Start(Guardian, (settings,), kwargs))
+
+
+def _trading(parts: AccountParts) -> ChildSpec:
+    node = parts.node
+    gate, session, stream, orders = (
+        parts.at(f"trading/{name}") for name in ("gate", "session", "stream", "orders")
+    )
+    ledger, settings = parts.at("store/ledgers"), parts.settings
+    told = (orders.path, parts.at("guardian").path)
+    links = TrackerLinks(
+        journal=parts.at("store/journal"), session=session, orders=orders, root=parts.root,
+        open_desk=lambda: parts.desk(orders, "protect", Lane.QUERY), gate=parts.gate_board, timing=PROFILES[node.timing],
+    )  # fmt: skip
+    budget = replace(
+        TRACKER_BUDGET, max_restarts=node.tracker.max_restarts, max_seconds=node.tracker.max_seconds
+    )
+
+    def session_desk(holder: Ref) -> KrakenDesk:
+        return parts.desk(holder, "trade", Lane.QUERY)
+
+    def reconciler_desk(holder: Ref) -> KrakenDesk:
+        return parts.desk(holder, "protect", Lane.QUERY)
+
+    children = (
+        ChildSpec("gate", Start(OrderGate, (parts.gate_board,))),
+        trackers_spec(),
+        ChildSpec("orders", Start(Orders, (), {
+            "scope": parts.scope, "links": links, "nursery": TrackerNursery(parts.at("trading/trackers"), budget),
+            "instruments": parts.instruments.get, "levels": parts.levels, "fresh": parts.fresh,
+        })),
+        ChildSpec("session", Start(Session, (), {
+            "make_desk": session_desk, "ledger": ledger, "checkpoint": parts.checkpoint, "gate": gate, "scope_head": parts.scope,
+            "url": node.private_url, "world": parts.world, "hosts": parts.system.address("/infrastructure/host_ledgers"),
+            "settings": settings, "connect_lane": Lane.QUERY,
+        }), backoff=node.backoff, shutdown=settings.close_timeout_s + 1.0),
+        ChildSpec("stream", Start(PrivateStream, (), {"session": session, "gate": gate, "ledger": ledger, "subscribers": told, "settings": settings})),
+        ChildSpec("reconciler", Start(Reconciler, (), {
+            "make_desk": reconciler_desk, "stream": stream, "orders": orders, "gate": gate, "listeners": told, "settings": settings,
+        })),
+        ChildSpec("prober", Start(Prober, (), {"trading": parts.at("trading"), "reconciler": parts.at("trading/reconciler"), "ledger": ledger, "gate": gate})),
+    )  # fmt: skip
+    votes = Votes(parts.root, parts.scope, Level.READ_ONLY, Level.READ_ONLY)
+    return _supervisor("trading", node.trading.flags(Strategy.REST_FOR_ONE), children, votes)
+
+
+def _supervisor(
+    child_id: str, flags: SupervisorFlags, children: tuple[ChildSpec, ...], votes: Votes | None = None
+) -> ChildSpec:
+    return ChildSpec(
+        child_id, Start(Supervisor, (flags, children), {"votes": votes}), type=ChildType.SUPERVISOR
+    )

@@ -1,0 +1,132 @@
+"""What is learnt before a tree is built: the instruments, and whether each key may do its work and no more.
+
+It runs the account's own journal and ledger, so that its nonces are above every earlier one, and ends them again.
+Nothing is traded here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from allstop.actors.connection_settings import ConnectionSettings
+from allstop.actors.errors import AllstopError, BadInput, Category, Problem
+from allstop.actors.instruments import Instrument
+from allstop.actors.journal import JournalActor
+from allstop.actors.kraken_desk import KrakenDesk, Role
+from allstop.actors.ledger import AccountKey, AccountLedger, KeyStopped
+from allstop.actors.limits.kraken import Tier
+from allstop.actors.limits.lanes import Lane
+from allstop.actors.ports import HttpNoReply, HttpNotSent, HttpRequest, QueryFailed, World
+from allstop.actors.protocols.kraken import rest
+from allstop.actors.protocols.kraken.instruments import decode_asset_pairs
+from allstop.actors.protocols.wire import DecodeError
+from allstop.actors.runtime import ActorSystem
+from allstop.supervisors.config import KrakenAccount, KrakenPublic
+
+TRIES = 3  # a restarted engine may meet a venue that is just coming back; a longer wait is the operator's decision
+TIMEOUT_S = 10.0
+
+
+class VenueUnreachable(AllstopError):
+    """The venue did not answer at start. Nothing was started; try again when it is back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """An account's keys by role. Without a protect key the guardian shares the trade key."""
+
+    trade: AccountKey
+    protect: AccountKey
+
+
+async def learn_instruments(world: World, base_url: str, pairs: Mapping[str, str]) -> dict[str, Instrument]:
+    """The instruments of `pairs` (pair -> file:line that named it) from the venue's public list.
+
+    Raises BadInput for a pair that the venue does not list, VenueUnreachable when it does not answer.
+    """
+    http = world.open_http(base_url, max_connections=1)
+    call = rest.asset_pairs()
+    trouble = ""
+    try:
+        for _ in range(TRIES):
+            try:
+                request = HttpRequest(method="GET", path=call.path)
+                response = await http.request(request, timeout_s=TIMEOUT_S, pool_timeout_s=TIMEOUT_S)
+                result, faults = rest.decode_envelope(response.status, response.body)
+                if result is not None and not faults:
+                    return _wanted(decode_asset_pairs(result), pairs)
+                trouble = "; ".join(map(str, faults))
+            except (HttpNotSent, HttpNoReply, DecodeError) as error:
+                trouble = f"{type(error).__name__}: {error}"
+    finally:
+        await http.close()
+    raise VenueUnreachable(f"{base_url} did not list its pairs: {trouble}")
+
+
+def _wanted(listed: Mapping[str, Instrument], pairs: Mapping[str, str]) -> dict[str, Instrument]:
+    problems = [
+        Problem(f"the venue does not list {pair!r}", where)
+        for pair, where in pairs.items()
+        if pair not in listed
+    ]
+    if problems:
+        raise BadInput(*problems)
+    return {pair: listed[pair] for pair in pairs}
+
+
+async def probe_keys(world: World, node: KrakenAccount, keys: Keys, settings: ConnectionSettings) -> None:
+    """Asks the venue what each key may do. Raises BadInput, naming the account's line, for a key that is refused,
+    can withdraw, or lacks a permission; VenueUnreachable when the venue does not say."""
+    async with ActorSystem(clock=world.clock, dice=world.dice, ids=world.ids) as system:
+        journal = await system.spawn(JournalActor, world.open_journal, node.id, path="/journal")
+        ledger = await system.spawn(AccountLedger, journal=journal, tier=Tier(node.tier), path="/ledger")
+        roles: list[tuple[Role, AccountKey]] = [("trade", keys.trade)]
+        if keys.protect is not keys.trade:
+            roles.append(("protect", keys.protect))
+        for role, key in roles:
+            desk = KrakenDesk(
+                http=world.open_http(node.rest_url, max_connections=1), key=key, ledger=ledger, guard=None, instruments={},
+                clock=world.clock, ids=world.ids, scope_head=(node.venue, node.account), settings=settings, lane=Lane.PROTECT, role=role,
+            )  # fmt: skip
+            try:
+                await _probe(desk, node, role)
+            finally:
+                await desk.close()
+
+
+async def _probe(desk: KrakenDesk, node: KrakenAccount, role: str) -> None:
+    for left in reversed(range(TRIES)):
+        try:
+            await desk.probe()
+        except BadInput as error:
+            raise BadInput(
+                *(Problem(f"account {node.account!r}: {p.what}", node.where) for p in error.problems)
+            ) from error
+        except KeyStopped as error:
+            raise BadInput(
+                Problem(
+                    f"account {node.account!r}: the venue refuses the {role} key: {error.reason}", node.where
+                )
+            ) from error
+        except QueryFailed as error:
+            if error.fault is not None and error.fault.category in (Category.AUTH, Category.PERM):
+                raise BadInput(
+                    Problem(
+                        f"account {node.account!r}: the venue refuses the {role} key: {error.fault}",
+                        node.where,
+                    )
+                ) from error
+            if not left:
+                raise VenueUnreachable(
+                    f"{node.rest_url} did not say what the {role} key may do: {error}"
+                ) from error
+        else:
+            return
+
+
+def wanted_pairs(accounts: tuple[KrakenAccount, ...], public: tuple[KrakenPublic, ...]) -> dict[str, str]:
+    """Every pair that a tree names, with the first line that names it."""
+    found: dict[str, str] = {}
+    for node in (*accounts, *public):
+        for pair in node.pairs:
+            found.setdefault(pair, node.where)
+    return found
