@@ -5,6 +5,7 @@ import importlib.util
 import os
 import resource
 import sqlite3
+import ssl
 import stat
 from collections.abc import Sequence
 from enum import StrEnum
@@ -64,6 +65,7 @@ def examine(state_dir: str | Path, clock: Clock) -> list[Finding]:
     stepped_ms = ((clock.wall_ns() - wall_ns) / 1e9 - (clock.now_s() - now_s)) * 1e3
     findings.append(judge_clock(clock.wall_ns(), _newest_ns(directory), stepped_ms, probe_clock_error_ms()))
     findings.append(judge_open_files(resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
+    findings.append(judge_certificates(probe_certificates()))
     findings.extend(judge_extra(name, importlib.util.find_spec(name) is not None) for name in EXTRAS)
     return findings
 
@@ -156,6 +158,22 @@ def judge_open_files(limit: int) -> Finding:
     if limit < OPEN_FILES_WARN:
         return _warn("open_files", what, why, f"raise it: ulimit -n {OPEN_FILES_WARN}")
     return _ok("open_files", what, why)
+
+
+def probe_certificates() -> int:
+    """How many certificates, or files of them, this machine's TLS finds for authorities that it trusts."""
+    paths = ssl.get_default_verify_paths()
+    in_directory = len(os.listdir(paths.capath)) if paths.capath else 0
+    return in_directory + len(ssl.create_default_context().get_ca_certs())
+
+
+def judge_certificates(count: int) -> Finding:
+    why = "without them no venue can prove who it is, and wss:// connections fail"
+    if count:
+        return _ok("certificates", f"{count} trusted certificates", why)
+    return _bad(
+        "certificates", "this machine trusts no certificate authority", why, "apt install ca-certificates"
+    )
 
 
 def judge_extra(name: str, installed: bool) -> Finding:

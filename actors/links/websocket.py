@@ -1,6 +1,8 @@
 """WebSocket connections over TCP or TLS. Each is single-shot: supervisors reconnect, sockets do not."""
 
 import asyncio
+import functools
+import ssl
 from collections.abc import Callable
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -98,6 +100,7 @@ async def connect_websocket(
     try:
         connection = await _Connect(
             url,
+            ssl=_certificates() if url.startswith("wss:") else None,
             proxy=None,
             compression=None,  # frames are small, and inflating them costs more than it saves
             open_timeout=open_timeout_s,
@@ -121,3 +124,9 @@ def _link_closed(closed: ConnectionClosed) -> LinkClosed:
 
 def _said(error: Exception) -> str:
     return str(error) or type(error).__name__
+
+
+@functools.cache
+def _certificates() -> ssl.SSLContext:
+    # Loading the certificates takes tens of milliseconds of the loop: once per process, not once per reconnect.
+    return ssl.create_default_context()

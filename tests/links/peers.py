@@ -2,8 +2,11 @@
 
 import asyncio
 import contextlib
+import ssl as tls
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from pathlib import Path
 
+CERTIFICATE = Path(__file__).parent / "certificates" / "localhost-test-only.pem"
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -31,8 +34,8 @@ class Server:
             writer.close()
 
     @contextlib.asynccontextmanager
-    async def listening(self) -> AsyncGenerator[str, None]:
-        server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
+    async def listening(self, ssl: tls.SSLContext | None = None) -> AsyncGenerator[str, None]:
+        server = await asyncio.start_server(self.serve, "127.0.0.1", 0, ssl=ssl)
         yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
         server.close()
         for task in list(self._tasks):
@@ -54,3 +57,15 @@ class _Counted:
         found = await self._reader.read(count)
         self._server.received += found
         return found
+
+
+def tls_server() -> tls.SSLContext:
+    """A server with a certificate for localhost that signed itself."""
+    context = tls.SSLContext(tls.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+    return context
+
+
+def tls_client() -> tls.SSLContext:
+    """A client that trusts that certificate and no other."""
+    return tls.create_default_context(cafile=str(CERTIFICATE))

@@ -11,6 +11,7 @@ from allstop.actors.links.doctor import (
     FindingLevel,
     examine,
     has_wal_reset_bug,
+    judge_certificates,
     judge_clock,
     judge_extra,
     judge_fsync,
@@ -105,6 +106,11 @@ def test_the_state_directory_is_judged_by_who_may_do_what(
     assert "/var/x" in finding.what
 
 
+@pytest.mark.parametrize(("count", "level"), [(0, "warn"), (140, "ok")])
+def test_a_machine_that_trusts_nobody_is_warned_of(count: int, level: str):
+    assert judge_certificates(count).level == level
+
+
 def test_a_missing_extra_says_what_is_lost_and_how_to_get_it():
     finding = judge_extra("rich", installed=False)
     assert (finding.level, finding.advice) == (FindingLevel.WARN, "pip install 'allstop[all]'")
@@ -126,6 +132,7 @@ def test_a_machine_is_examined_whole_and_what_is_not_ok_comes_with_advice(tmp_pa
         "fsync",
         "clock",
         "open_files",
+        "certificates",
         "uvloop",
         "click",
         "rich",

@@ -1,11 +1,8 @@
 import asyncio
-import ssl
-import subprocess
-from pathlib import Path
 
 import httpx
 import pytest
-from tests.links.peers import Serve, Server
+from tests.links.peers import Serve, Server, tls_client, tls_server
 
 from allstop.actors.links import http
 from allstop.actors.links.fault_proxy import FaultProxy
@@ -296,25 +293,21 @@ async def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.Monke
     assert response.status == 200
 
 
-async def test_a_certificate_that_nobody_signed_is_not_sent(tmp_path: Path):
-    context = self_signed(tmp_path)
-    server = await asyncio.start_server(Server(ok).serve, "127.0.0.1", 0, ssl=context)
-    link = open_http(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-    with pytest.raises(HttpNotSent):
-        await link.request(GET, timeout_s=2)
-    await link.close()
-    server.close()
+async def test_a_certificate_that_nobody_we_trust_has_signed_is_not_sent():
+    server = Server(ok)
+    async with server.listening(ssl=tls_server()) as address:
+        link = open_http(f"https://{address}")
+        with pytest.raises(HttpNotSent, match="CERTIFICATE_VERIFY_FAILED"):
+            await link.request(GET, timeout_s=2)
+        await link.close()
+    assert server.received == b""
 
 
-def self_signed(directory: Path) -> ssl.SSLContext:
-    key, certificate = directory / "key.pem", directory / "certificate.pem"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
-    subprocess.run(
-        [*command.split(), "-keyout", str(key), "-out", str(certificate)],
-        check=True,
-        capture_output=True,
-        timeout=30,
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    return context
+async def test_a_trusted_certificate_lets_a_request_through(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(http, "_certificates", tls_client)
+    calls: list[str] = []
+    async with Server(ok).listening(ssl=tls_server()) as address:
+        link = open_http(f"https://{address}")
+        response = await link.request(GET, timeout_s=2, before_send=lambda: calls.append("sent"))
+        await link.close()
+    assert (response.status, calls) == (200, ["sent"])

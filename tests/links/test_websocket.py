@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from http import HTTPStatus
 
 import pytest
-from tests.links.peers import Server
+from tests.links.peers import Server, tls_client, tls_server
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
@@ -33,6 +33,22 @@ async def echo(connection: ServerConnection) -> None:
 
 async def idle(connection: ServerConnection) -> None:
     await connection.wait_closed()
+
+
+async def test_frames_pass_over_tls(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(websocket, "_certificates", tls_client)
+    async with serving(echo, ssl=tls_server()) as url:
+        link = await connect_websocket(url.replace("ws:", "wss:"))
+        await link.send("over TLS")
+        received = await link.receive()
+        await link.close()
+    assert received == "over TLS"
+
+
+async def test_a_certificate_that_nobody_we_trust_has_signed_fails_to_connect():
+    async with serving(echo, ssl=tls_server()) as url:
+        with pytest.raises(ConnectFailed, match="CERTIFICATE_VERIFY_FAILED"):
+            await connect_websocket(url.replace("ws:", "wss:"))
 
 
 async def test_frames_go_out_and_come_back():
