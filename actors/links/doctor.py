@@ -171,7 +171,7 @@ def judge_certificates(count: int) -> Finding:
     why = "without them no venue can prove who it is, and wss:// connections fail"
     if count:
         return _ok("certificates", f"{count} trusted certificates", why)
-    return _bad(
+    return _warn(
         "certificates", "this machine trusts no certificate authority", why, "apt install ca-certificates"
     )
 
