@@ -1,0 +1,46 @@
+"""`allstop run`: a tree until it is stopped."""
+
+import asyncio
+import signal
+from typing import Any
+
+import click
+
+from allstop.supervisors.build import Runtime
+from allstop.supervisors.cli.logs import log_to_stderr
+from allstop.supervisors.config import Tree
+from allstop.supervisors.loading import load_tree
+from allstop.supervisors.preflight import VenueUnreachable
+
+
+@click.command()
+@click.argument("tree", default="tree.py")
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
+)
+def command(tree: str, log_level: str) -> int:
+    """Run TREE (file.py:attribute or module:attribute) until SIGINT or SIGTERM. Logs go to stderr, as JSON lines.
+
+    Exit 0 after a clean stop, 1 when something of it could not be stopped or the venue did not answer at the start,
+    2 when the tree, a key or the state directory is wrong; then nothing was started and nothing was sent.
+    """
+    try:
+        leaked = asyncio.run(_run(load_tree(tree), log_level))
+    except VenueUnreachable as error:
+        click.echo(f"error: {error}", err=True)
+        return 1
+    for name in leaked:
+        click.echo(f"error: could not be stopped: {name}", err=True)
+    return 1 if leaked else 0
+
+
+async def _run(tree: Tree, log_level: str) -> list[str]:
+    stop = asyncio.Event()
+    for signal_ in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(signal_, stop.set)
+    runtime: Any = Runtime(tree)
+    log_to_stderr(log_level, runtime.redactor)
+    async with runtime:
+        click.echo(f"running; state in {tree.state_dir}; stop with Ctrl-C", err=True)
+        await stop.wait()
+    return runtime.leaked
