@@ -373,6 +373,7 @@ class Orders(Actor):
             self._shout(f"{intent_id} is at the venue twice: {life.order_id} and {report.order_id}")
             self._report_external(report)
             return
+        self._by_order[report.order_id] = intent_id  # at once: its stop may stand in the same batch of reports
         if life is not None and not order_life.is_news(life, report):
             return
         told = Told(report=report, source=source)
