@@ -52,64 +52,46 @@ class State(StrEnum):
 class Cell:
     """One incarnation. Everything but `enqueue`, `wake` and `accept` belongs to the loop's thread."""
 
-    __slots__ = (
-        "actor",
-        "actor_class",
-        "belongings",
-        "calling",
-        "control",
-        "detour",
-        "exit",
-        "handling",
-        "idle",
-        "incarnation",
-        "interrupted",
-        "limit",
-        "mailbox",
-        "newest",
-        "parent",
-        "queue",
-        "receive",
-        "ref",
-        "scheduler",
-        "started",
-        "state",
-        "system",
-        "task",
-        "waiter",
-    )
+    # Set for every cell: what the run loop and senders read.
+    idle: bool  # True: nothing waits, and the next message rides in the run queue
+    queue: Any  # a deque when it is first needed
+    limit: int  # where the fast way in ends: 0 sends every message the slow way, through `accept`
+    detour: Callable[[Any], None] | None  # where the run loop leaves a message for the task, or after the end
+    calling: m.Call | None  # the call that is being handled
+    actor: Any
+    # Set by those that need them: a small cell starts faster, and costs the garbage collector less.
+    belongings: Belongings | None = None
+    control: "deque[Any] | None" = None
+    newest: dict[Any, Any] | None = None  # CONFLATE: the newest message of each key
+    task: "asyncio.Task[None] | None" = None
+    waiter: "asyncio.Future[None] | None" = None  # what the task waits on when there is no mail
+    started: "asyncio.Future[None] | None" = None
+    handling = False  # a coroutine of the actor is suspended
+    interrupted = False  # we cancelled it, in order to stop
+    exit: Exit | None = None
+    threaded = False
 
-    def __init__(
-        self, system: "ActorSystem", ref: "Ref", actor_class: "type[Actor]", parent: "Ref | None"
-    ) -> None:
-        self.system = system
+    def __init__(self, system: "ActorSystem", ref: "Ref", actor_class: "type[Actor]") -> None:
+        self.idle = False  # until started, mail waits in the queue
+        self.queue = ()
+        self.limit = 0
+        self.detour = None
+        self.calling = None
+        self.actor = None
         self.scheduler = system.scheduler
+        self.system = system
         self.ref = ref
         self.actor_class = actor_class
-        self.parent = parent
         self.incarnation = ref.incarnation
-        self.mailbox: Mailbox = actor_class.mailbox
         self.state = State.STARTING
-        self.idle = False  # until started, mail waits in the queue
-        self.queue: Any = ()  # a deque when it is first needed
-        self.limit = 0  # where the fast way in ends: 0 sends every message the slow way, through `accept`
-        self.newest: dict[Any, Any] | None = None  # CONFLATE: the newest message of each key
-        self.control: deque[Any] | None = None
-        self.actor: Any = None
-        self.receive: Callable[[Any], Any] = _not_ready
-        self.detour: Callable[[Any], None] | None = (
-            None  # where the run loop leaves a message for the task, or the end
-        )
-        self.calling: m.Call | None = None
-        self.belongings: Belongings | None = None
-        self.task: asyncio.Task[None] | None = None
-        self.waiter: asyncio.Future[None] | None = None
-        self.handling = False  # a coroutine of the actor is suspended
-        self.interrupted = False  # we cancelled it, in order to stop
-        self.exit: Exit | None = None
-        self.started: asyncio.Future[None] | None = None
 
-    threaded = False
+    @property
+    def mailbox(self) -> Mailbox:
+        return self.actor_class.mailbox
+
+    @property
+    def parent(self) -> "Ref | None":
+        return self.ref.parent
 
     @property
     def ended(self) -> bool:
@@ -220,7 +202,7 @@ class Cell:
             finally:
                 self.calling = None
         if kind not in m.SPECIAL:
-            return self.receive(message), None
+            return self.actor.on_receive(message), None
         return self._begin_runtime_message(kind, message), None
 
     def _begin_runtime_message(self, kind: type[Any], message: Any) -> Any:
@@ -229,16 +211,16 @@ class Cell:
         if kind is m.MoreToken:
             return None
         if kind is m.Fired:
-            return None if message.timer.cancelled else self.receive(message.timer.message)
+            return None if message.timer.cancelled else self.actor.on_receive(message.timer.message)
         if kind is m.Parked:
             if not message.claim():
                 return None
             message.future.set(True)
-            return self.receive(message.message)
+            return self.actor.on_receive(message.message)
         if kind is m.Conflated:
             with self.system.lock:
                 newest = (self.newest or {}).pop(message.key, _NOTHING)
-            return None if newest is _NOTHING else self.receive(newest)
+            return None if newest is _NOTHING else self.actor.on_receive(newest)
         if kind is m.Continue:
             return self.actor.on_continue(message.argument)
         if (
@@ -260,7 +242,7 @@ class Cell:
         message.monitor.active = False
         if self.belongings is not None:
             self.belongings.monitoring.pop(message.monitor, None)
-        return self.receive(message)
+        return self.actor.on_receive(message)
 
     def finish_call(self, call: m.Call, result: Any) -> None:
         if not call.deferred:
@@ -300,6 +282,9 @@ class Cell:
             return
         self.started = self.scheduler.loop.create_future()
         self._take_task(start_and_serve(self, result))
+        # A kill may come before the task's first step: then nobody awaits on_start, and it must be closed.
+        assert self.task is not None
+        self.task.add_done_callback(lambda _task: result.close())
 
     def begin_life(self, result: Any) -> None:
         """on_start is over, and this is what it returned."""
@@ -313,7 +298,6 @@ class Cell:
                 self.crash(TypeError(f"on_start may return None, Continue or Ignore, not {result!r}"))
                 return
         self.state = State.RUNNING
-        self.receive = self.actor.on_receive
         stashed = self.ref.empty_stash()
         if stashed:
             self.open_queue().extendleft(reversed(stashed))
@@ -466,7 +450,6 @@ class Cell:
         self.exit = exit_
         self.detour = self.discard
         self.limit = 0
-        self.receive = _not_ready
         self.system.vacate(self, exit_)
         self.drain(back_to_stash=starting)
         if starting and self.started is not None:
@@ -546,10 +529,6 @@ class _Nothing:
 
 
 _NOTHING: Final = _Nothing()
-
-
-def _not_ready(_message: Any) -> Any:
-    raise RuntimeError("this incarnation handles no messages")
 
 
 def _current_task() -> "asyncio.Task[Any] | None":
