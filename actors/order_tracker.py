@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from allstop.actors.commands import Amend, Cancel
-from allstop.actors.errors import Outcome, RefusalCode, Refused, Retry
+from allstop.actors.errors import Outcome, RefusalCode, Refused, Remedy
 from allstop.actors.exits import NORMAL, Exit
 from allstop.actors.journal import JournalDown, append, read
 from allstop.actors.levels import ROOT, CastVote, IntentKind, Level, Vote, WithdrawVote
@@ -467,6 +467,6 @@ def _in_doubt(outcome: WriteOutcome) -> bool:
         case Unknown():
             return True
         case Rejected(fault=fault):
-            return fault.outcome is not Outcome.NO or fault.writes is Retry.AFTER_LOOKUP
+            return fault.outcome is not Outcome.NO or fault.remedy in (Remedy.LOOK, Remedy.RESYNC)
         case _:
             return False

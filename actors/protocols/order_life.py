@@ -139,7 +139,7 @@ def answer_event(outcome: WriteOutcome) -> Event:
 def _no_event(fault: Fault) -> Event:
     if fault.outcome is not Outcome.NO:
         return Event.LOST  # it took effect, in part or perhaps: ask
-    if fault.remedy is Remedy.RENONCE or fault.writes is Retry.AFTER_LOOKUP:
+    if fault.remedy in (Remedy.RENONCE, Remedy.LOOK) or fault.writes is Retry.AFTER_LOOKUP:
         return Event.NO_CHECK
     if fault.writes is Retry.NEVER or fault.remedy in (Remedy.FIX, Remedy.GATE):
         return Event.NO_FINAL
