@@ -133,7 +133,7 @@ class KrakenDesk:
         frame = submit_frame(self._guard, intent, self._scope_head, attempt, deadline_s)
         charge = ChargeOrder(op=OrderOp.ADD, pair=intent.pair, lane=lane_of(intent.kind),
                              overdraft=intent.kind is IntentKind.PROTECT)  # fmt: skip
-        outcome = await self._write(call, frame, charge, deadline_s, rest.decode_add_order)
+        outcome = await self._write(call, frame, charge, deadline_s, order_ids_of)
         if isinstance(outcome, Accepted):
             for order_id in outcome.order_ids:
                 self._ledger.tell(OrderTouched(order_id=order_id, pair=intent.pair))
@@ -283,6 +283,14 @@ def ended(end: EndTurn, faults: Sequence[Fault]) -> EndTurn:
         over_limit=any(f.code.startswith(("EAPI:Rate limit", "EGeneral:Too many")) for f in faults),
         bad_nonce=any(f.remedy is Remedy.RENONCE for f in faults),
     )
+
+
+def order_ids_of(result: Any) -> tuple[str, ...]:
+    """The ids of the orders that were made. An acceptance that names none is no acceptance: DecodeError."""
+    ids = rest.decode_add_order(result)
+    if not ids:
+        raise DecodeError("AddOrder: no order id", repr(result))
+    return ids
 
 
 def write_outcome(result: Any, faults: Sequence[Fault], decode: Callable[[Any], Any]) -> WriteOutcome:
