@@ -38,8 +38,10 @@ def restarts_at_most(flags: SupervisorFlags, within_s: float) -> int:
     windows = math.floor(within_s / flags.max_seconds) + 1
     if flags.on_exceeded is not OnExceeded.PAUSE:
         return flags.max_restarts * windows
-    openings = min(math.floor(within_s / flags.pause.cooldown_s), flags.pause.max_trips * windows)
-    return flags.max_restarts * windows + openings * (flags.max_restarts + 1)
+    half_openings = min(
+        math.floor(within_s / flags.pause.cooldown_s) + 1, (flags.pause.max_trips - 1) * windows
+    )
+    return flags.max_restarts * windows + half_openings * (flags.max_restarts + 1)
 
 
 def starts_at_most(nested: Sequence[SupervisorFlags], within_s: float) -> int:
