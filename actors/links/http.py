@@ -56,6 +56,9 @@ class HttpxLink:
         self._slots = asyncio.Semaphore(max_connections)
         self._in_flight: dict[asyncio.Task[HttpResponse], _Attempt] = {}
         self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = (
+            None  # of the first request: before it there is no socket
+        )
 
     async def request(
         self,
@@ -74,6 +77,7 @@ class HttpxLink:
         if self._closed:
             self._slots.release()
             raise HttpNotSent("the client is closed")
+        self._loop = asyncio.get_running_loop()
         attempt = _Attempt()
         child = asyncio.create_task(self._send(request, timeout_s, before_send, attempt))
         self._in_flight[child] = attempt
@@ -108,6 +112,12 @@ class HttpxLink:
                 await self._client.aclose()
         except TimeoutError:
             pass  # a TLS peer that does not say goodbye; the sockets are closed when the client is dropped
+
+    def __del__(self) -> None:
+        # A killed actor closes nothing, and the loop alone would keep idle connections. From any thread.
+        loop = self._loop
+        if loop is not None and not self._closed and not loop.is_closed():
+            loop.call_soon_threadsafe(_close_later, loop, self._client)
 
     def _finished(self, child: asyncio.Task[HttpResponse]) -> None:
         del self._in_flight[child]
@@ -158,6 +168,15 @@ class HttpxLink:
 def open_http(base_url: str, *, max_connections: int = 4) -> HttpxLink:
     """A client for one http:// or https:// address. It connects when it is first used."""
     return HttpxLink(base_url, max_connections=max_connections)
+
+
+_closing: set[asyncio.Task[None]] = set()  # the loop itself holds tasks only weakly
+
+
+def _close_later(loop: asyncio.AbstractEventLoop, client: httpx.AsyncClient) -> None:
+    task = loop.create_task(client.aclose())
+    _closing.add(task)
+    task.add_done_callback(_closing.discard)
 
 
 async def _body(response: httpx.Response, deadline: float) -> bytes:

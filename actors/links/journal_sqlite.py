@@ -30,10 +30,12 @@ from allstop.actors.links.durable_file import ensure_directory, fsync_directory
 from allstop.actors.links.journal_file import insert_statement, prepare, read_rows, read_tip
 from allstop.actors.ports import JournalEntry, JournalOpener, JournalRow, JournalStore
 
-# Callers wait beyond this. At 200,000 rows a second it is 40 ms of work; more would only hide a slow disk.
-QUEUED_ENTRIES_MAX = 8192
-BATCH_ENTRIES_MAX = 4096  # one transaction: bounds how long an urgent append waits behind others
+# An entry weighs 1, and 1 more for each KiB of its body: so both the number and the bytes are bounded.
+# Callers wait beyond this. At 100,000 rows a second it is 80 ms of work; more would only hide a slow disk.
+QUEUED_WEIGHT_MAX = 8192
+BATCH_WEIGHT_MAX = 4096  # one transaction: bounds how long an urgent append waits behind others
 APPEND_ENTRIES_MAX = 1024  # one call; the largest are reconciliations of a whole account
+APPEND_WEIGHT_MAX = 4096  # 4 MiB
 BODY_BYTES_MAX = 1024 * 1024  # records are near 1 KiB; a captured answer of a venue may be a few hundred KiB
 ROWS_PER_STATEMENT = 64  # 8 parameters each, under the 999 of old SQLite builds
 # The WAL is copied into the file when nothing is to do; under load without a pause, at the latest at this size.
@@ -44,7 +46,7 @@ CLOSE_S = 10.0  # what is queued is one or two transactions
 
 
 class _Append:
-    __slots__ = ("durable", "entries", "future", "last_seq", "ts_ns")
+    __slots__ = ("durable", "entries", "future", "last_seq", "ts_ns", "weight")
 
     def __init__(
         self,
@@ -58,6 +60,7 @@ class _Append:
         self.ts_ns = ts_ns
         self.future = future
         self.last_seq = 0
+        self.weight = _weight(entries)
 
 
 class SqliteJournal:
@@ -77,9 +80,8 @@ class SqliteJournal:
         self._closing = False
         self._queued = 0
         self._room: deque[asyncio.Future[None]] = deque()
-        self._inbox: queue.SimpleQueue[_Append | None] = (
-            queue.SimpleQueue()
-        )  # None: commit what is here and end
+        # None: commit what is here and end.
+        self._inbox: queue.SimpleQueue[_Append | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=f"journal {chain}", daemon=True)
         # Only the writer thread touches these.
         self._tip = Tip(0, b"")
@@ -115,17 +117,18 @@ class SqliteJournal:
         A caller that is cancelled while it waits does not know whether the entries were stored.
         """
         batch = _storable(entries)
-        while self._queued >= QUEUED_ENTRIES_MAX and self._over is None:
+        while self._queued >= QUEUED_WEIGHT_MAX and self._over is None:
             room: asyncio.Future[None] = self._loop.create_future()
             self._room.append(room)
             await room
         if self._over is not None:
-            raise self._over
+            raise _again(self._over)
         if self._closing:
             raise self._closed()
         future: asyncio.Future[int] = self._loop.create_future()
-        self._queued += len(batch)
-        self._inbox.put(_Append(batch, durable, self._clock.wall_ns(), future))
+        waiting = _Append(batch, durable, self._clock.wall_ns(), future)
+        self._queued += waiting.weight
+        self._inbox.put(waiting)
         return await future
 
     async def read(
@@ -153,10 +156,10 @@ class SqliteJournal:
 
     def _committed(self, batch: list[_Append]) -> None:
         for append in batch:
-            self._queued -= len(append.entries)
+            self._queued -= append.weight
             if not append.future.done():  # else its caller went away
                 append.future.set_result(append.last_seq)
-        while self._room and self._queued < QUEUED_ENTRIES_MAX:
+        while self._room and self._queued < QUEUED_WEIGHT_MAX:
             self._let_in(self._room.popleft())
 
     def _finished(self, batch: list[_Append], over: Fatal) -> None:
@@ -167,7 +170,7 @@ class SqliteJournal:
                 batch.append(left)
         for append in batch:
             if not append.future.done():
-                append.future.set_exception(over)
+                append.future.set_exception(_again(over))
         while self._room:
             self._let_in(self._room.popleft())
         if not self._opened.done():
@@ -218,11 +221,11 @@ class SqliteJournal:
         """Fills the batch with all that waits, after waiting for the first. False: commit it and end."""
         try:
             append = self._inbox.get(timeout=IDLE_S if self._wal_bytes else None)
-            entries = 0
+            weight = 0
             while append is not None:
                 batch.append(append)
-                entries += len(append.entries)
-                if entries >= BATCH_ENTRIES_MAX:
+                weight += append.weight
+                if weight >= BATCH_WEIGHT_MAX:
                     return True
                 append = self._inbox.get_nowait()
         except queue.Empty:
@@ -299,7 +302,13 @@ def _storable(entries: Sequence[JournalEntry]) -> tuple[JournalEntry, ...]:
             raise ValueError(f"the body of a {entry.kind} is longer than {BODY_BYTES_MAX} bytes")
         if not (_is_utf8(entry.kind) and _is_utf8(entry.key)):
             raise ValueError(f"not storable as UTF-8: {entry.kind!r}, {entry.key!r}")
+    if _weight(entries) > APPEND_WEIGHT_MAX:
+        raise ValueError(f"{len(entries)} entries are together too large for one append")
     return tuple(entries)
+
+
+def _weight(entries: Sequence[JournalEntry]) -> int:
+    return sum(1 + len(entry.body) // 1024 for entry in entries)
 
 
 def _is_utf8(text: str) -> bool:
@@ -308,6 +317,12 @@ def _is_utf8(text: str) -> bool:
     except UnicodeEncodeError:  # a lone surrogate
         return False
     return True
+
+
+def _again(fatal: Fatal) -> Fatal:
+    return Fatal(
+        fatal.code, fatal.message
+    )  # raised for ever, one value would collect the traces of all its callers
 
 
 def _insert(connection: sqlite3.Connection, rows: Sequence[JournalRow]) -> None:

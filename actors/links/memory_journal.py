@@ -93,7 +93,7 @@ class MemoryJournal:
         async with self._turn:
             await asyncio.sleep(self._disk.commit_s if durable else 0)
             if self._over is not None:
-                raise self._over
+                raise Fatal(self._over.code, self._over.message)
             tip, rows = linked(self._tip, entries, ts_ns, self.epoch)
             try:
                 self._disk.store(self.chain, rows, durable=durable)

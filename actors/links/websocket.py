@@ -41,11 +41,12 @@ class _Connect(connect):
 class TcpWebSocket:
     """A WebSocketLink over one TCP connection. Build it with `connect_websocket`."""
 
-    __slots__ = ("_close_timeout_s", "_connection", "url")
+    __slots__ = ("_close_timeout_s", "_connection", "_loop", "url")
 
     def __init__(self, connection: ClientConnection, url: str, close_timeout_s: float) -> None:
         self._connection = connection
         self._close_timeout_s = close_timeout_s
+        self._loop = asyncio.get_running_loop()
         self.url = url
 
     async def send(self, frame: str) -> None:
@@ -75,6 +76,12 @@ class TcpWebSocket:
 
     def abort(self) -> None:
         self._connection.transport.abort()
+
+    def __del__(self) -> None:
+        # A killed actor closes nothing, and the loop alone would keep the connection alive and answer its pings.
+        # The collector may run in any thread.
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._connection.transport.abort)
 
 
 async def connect_websocket(

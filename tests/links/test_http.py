@@ -1,4 +1,5 @@
 import asyncio
+import gc
 
 import httpx
 import pytest
@@ -257,6 +258,24 @@ async def test_a_caller_that_goes_away_is_cancelled_at_once_while_the_server_is_
         await asyncio.wait([request], timeout=1)
         assert request.cancelled()
         await link.close()
+
+
+async def test_a_client_that_nobody_holds_any_more_drops_its_connections():
+    ended = asyncio.Event()
+
+    async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        await reader.read(1)
+        ended.set()
+
+    async with Server(once).listening() as address:
+        link = open_http(f"http://{address}")
+        await link.request(GET, timeout_s=2)
+        assert not ended.is_set()
+        del link
+        gc.collect()
+        await asyncio.wait_for(ended.wait(), 5)
 
 
 async def test_after_a_churn_of_cancellations_a_request_still_gets_through():

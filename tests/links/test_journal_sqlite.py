@@ -120,7 +120,7 @@ async def test_appends_that_wait_share_one_commit(tmp_path: Path):
 
 
 async def test_a_caller_waits_when_the_queue_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(journal_sqlite, "QUEUED_ENTRIES_MAX", 4)
+    monkeypatch.setattr(journal_sqlite, "QUEUED_WEIGHT_MAX", 4)
     gate = Gate()
     journal = await opened(tmp_path / "j.db", gate)
     gate.open.clear()
@@ -194,7 +194,7 @@ async def test_a_failed_commit_is_fatal_for_all_who_wait_and_all_who_come(tmp_pa
 async def test_callers_that_wait_for_room_get_the_failure_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(journal_sqlite, "QUEUED_ENTRIES_MAX", 1)
+    monkeypatch.setattr(journal_sqlite, "QUEUED_WEIGHT_MAX", 1)
     commits = 0
 
     def before_commit() -> None:
@@ -219,8 +219,14 @@ async def test_an_append_after_close_is_refused(tmp_path: Path):
 
 @pytest.mark.parametrize(
     "entries",
-    [[], [entry("a", b"x" * (1024 * 1024 + 1))], [entry("\ud800")], [entry("a")] * 1025],
-    ids=["none", "large", "not-utf8", "many"],
+    [
+        [],
+        [entry("a", b"x" * (1024 * 1024 + 1))],
+        [entry("\ud800")],
+        [entry("a")] * 1025,
+        [entry("a", b"x" * 2**20)] * 5,
+    ],
+    ids=["none", "large", "not-utf8", "many", "large-together"],
 )
 async def test_what_can_never_be_stored_is_the_callers_error(tmp_path: Path, entries: list[JournalEntry]):
     journal = await opened(tmp_path / "j.db")

@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import gc
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from http import HTTPStatus
 
@@ -210,6 +211,27 @@ async def test_close_is_bounded_when_the_peer_is_silent():
         with pytest.raises(LinkClosed):
             await link.receive()
         await proxy.close()
+
+
+async def test_a_link_that_nobody_holds_any_more_is_dropped():
+    gone = asyncio.Event()
+
+    async def note(connection: ServerConnection) -> None:
+        await connection.wait_closed()
+        gone.set()
+
+    async with serving(note) as url:
+        link = await connect_websocket(url, ping_interval_s=0.05)
+        receiving = asyncio.ensure_future(link.receive())
+        await asyncio.sleep(0)
+        del link
+        gc.collect()
+        assert not gone.is_set()  # the task still holds it
+        receiving.cancel()
+        await asyncio.wait([receiving])
+        del receiving
+        gc.collect()
+        await asyncio.wait_for(gone.wait(), 5)
 
 
 async def test_close_may_be_called_again_and_after_abort():
