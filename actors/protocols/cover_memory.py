@@ -123,10 +123,12 @@ class CoverMemory:
 
     def open_entries(self) -> bool:
         """Whether any entry is, or may become, an open order."""
-        return any(
-            (intent := self.book.intent(i)) is not None and intent.kind is IntentKind.ENTRY
-            for i in self._live
-        )
+        for intent_id in self._live:
+            intent, order = self.book.intent(intent_id), self.book.order_of(intent_id)
+            over = order is not None and order.status.terminal
+            if intent is not None and intent.kind is IntentKind.ENTRY and not over:
+                return True
+        return False
 
     def wire_until_ns(self) -> int:
         """Until when an order that was already written can still reach the venue; 0 when none is on its way."""
