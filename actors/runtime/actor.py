@@ -33,8 +33,13 @@ class Actor(pykka.Actor):
 
     mailbox: ClassVar[Mailbox] = Mailbox()
     cell_class: ClassVar[type[Cell]] = Cell
+    has_on_start: ClassVar[bool] = False  # spared where there is none: starting is a hot path, too
     _cell: Cell
     _log: Any = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.has_on_start = cls.on_start is not Actor.on_start
 
     def __init__(self, *_args: Any, **_kwargs: Any) -> None:
         """Nothing to do: the system binds an actor to its incarnation before the constructor runs."""

@@ -34,6 +34,7 @@ from allstop.actors.runtime.serving import serve, start_and_serve
 if TYPE_CHECKING:
     from allstop.actors.runtime.actor import Actor
     from allstop.actors.runtime.ref import Ref
+    from allstop.actors.runtime.scheduler import Scheduler
     from allstop.actors.runtime.system import ActorSystem
 
 WIND_DOWN_S: Final = (
@@ -47,6 +48,14 @@ class State(StrEnum):
     STOPPING = "stopping"
     FAILING = "failing"
     ENDED = "ended"
+
+
+# An enum's attribute costs a lookup through its metaclass; these are read on hot paths.
+_STARTING: Final = State.STARTING
+_RUNNING: Final = State.RUNNING
+_STOPPING: Final = State.STOPPING
+_FAILING: Final = State.FAILING
+_ENDED: Final = State.ENDED
 
 
 class Cell:
@@ -71,19 +80,26 @@ class Cell:
     exit: Exit | None = None
     threaded = False
 
-    def __init__(self, system: "ActorSystem", ref: "Ref", actor_class: "type[Actor]") -> None:
+    def __init__(
+        self,
+        system: "ActorSystem",
+        scheduler: "Scheduler",
+        ref: "Ref",
+        incarnation: int,
+        actor_class: "type[Actor]",
+    ) -> None:
         self.idle = False  # until started, mail waits in the queue
         self.queue = ()
         self.limit = 0
         self.detour = None
         self.calling = None
         self.actor = None
-        self.scheduler = system.scheduler
+        self.scheduler = scheduler
         self.system = system
         self.ref = ref
         self.actor_class = actor_class
-        self.incarnation = ref.incarnation
-        self.state = State.STARTING
+        self.incarnation = incarnation
+        self.state = _STARTING
 
     @property
     def mailbox(self) -> Mailbox:
@@ -95,7 +111,7 @@ class Cell:
 
     @property
     def ended(self) -> bool:
-        return self.state is State.ENDED
+        return self.state is _ENDED
 
     @property
     def path(self) -> str:
@@ -150,7 +166,7 @@ class Cell:
 
     def post(self, message: Any) -> None:
         """Into the control lane, which is served before the next user message."""
-        if self.state is State.ENDED:
+        if self.state is _ENDED:
             return
         if self.control is None:
             self.control = deque()
@@ -169,7 +185,7 @@ class Cell:
             self.task is not None
             and self.handling
             and not self.interrupted
-            and self.state in (State.STARTING, State.RUNNING)
+            and self.state in (_STARTING, _RUNNING)
             and _current_task() is not self.task
         ):
             self.interrupted = True
@@ -272,6 +288,9 @@ class Cell:
     # -- starting --------------------------------------------------------------------------------------------------
     def start_up(self) -> None:
         """Runs on_start. If that takes time, `started` is the future that tells when it is over."""
+        if not self.actor_class.has_on_start:
+            self.begin_life(None)
+            return
         try:
             result = self.scheduler.context.run(self.actor.on_start)
         except BaseException as error:  # noqa: BLE001 - a crash
@@ -288,7 +307,7 @@ class Cell:
 
     def begin_life(self, result: Any) -> None:
         """on_start is over, and this is what it returned."""
-        if self.state is not State.STARTING:
+        if self.state is not _STARTING:
             return
         if result is not None:
             if isinstance(result, m.Ignore) or result is m.Ignore:
@@ -297,10 +316,9 @@ class Cell:
             if not isinstance(result, m.Continue):
                 self.crash(TypeError(f"on_start may return None, Continue or Ignore, not {result!r}"))
                 return
-        self.state = State.RUNNING
-        stashed = self.ref.empty_stash()
-        if stashed:
-            self.open_queue().extendleft(reversed(stashed))
+        self.state = _RUNNING
+        if self.ref.stashed:
+            self.open_queue().extendleft(reversed(self.ref.empty_stash()))
         if result is not None:
             self.open_queue().appendleft(result)
         if self.started is not None and not self.started.done():
@@ -349,7 +367,7 @@ class Cell:
             )
         else:
             error = task.exception()
-        if self.state is State.RUNNING or self.state is State.STARTING:
+        if self.state is _RUNNING or self.state is _STARTING:
             if error is not None:
                 self.post(m.TaskFailed(task.get_name(), error))
         elif self.exit is not None and not self.own().tasks:
@@ -358,8 +376,8 @@ class Cell:
     # -- ending ----------------------------------------------------------------------------------------------------
     def stop(self, exit_: Exit) -> Any:
         """Runs on_stop and ends. A coroutine if on_stop is one: whoever called awaits it as a handler."""
-        if self.state is State.STARTING or self.state is State.RUNNING:
-            self.state = State.STOPPING
+        if self.state is _STARTING or self.state is _RUNNING:
+            self.state = _STOPPING
             result = self.actor.on_stop(exit_)
             if result is not None and result.__class__ is CoroutineType:
                 return self._finish_stop(result, exit_)
@@ -376,9 +394,9 @@ class Cell:
 
     def crash(self, error: BaseException, message: Any = None) -> None:
         """The actor failed: its on_failure runs once, while it is still known as failing; then it ends."""
-        if self.state is State.ENDED or self.state is State.FAILING:
+        if self.state is _ENDED or self.state is _FAILING:
             return
-        self.state = State.FAILING
+        self.state = _FAILING
         exit_ = crashed(error)
         self.report(error, message)
         try:
@@ -417,7 +435,7 @@ class Cell:
 
     def wind_down(self, exit_: Exit) -> None:
         """Cancels what is left running; the end is told when that is over, or when it was given long enough."""
-        if self.state is State.ENDED:
+        if self.state is _ENDED:
             return
         tasks = self.belongings.tasks if self.belongings is not None else None
         if not tasks:
@@ -431,7 +449,7 @@ class Cell:
 
     def kill(self, exit_: Exit = KILLED) -> None:
         """The fence: this incarnation counts as ended from now on, whatever it still does."""
-        if self.state is State.ENDED:
+        if self.state is _ENDED:
             return
         tasks = tuple(self.belongings.tasks) if self.belongings is not None else ()
         own = self.task
@@ -443,10 +461,10 @@ class Cell:
 
     def finish(self, exit_: Exit) -> None:
         """The end, once: the mailbox becomes dead letters, timers and replies go, and everyone who asked is told."""
-        if self.state is State.ENDED:
+        if self.state is _ENDED:
             return
         starting = self.started is not None and not self.started.done()
-        self.state = State.ENDED
+        self.state = _ENDED
         self.exit = exit_
         self.detour = self.discard
         self.limit = 0

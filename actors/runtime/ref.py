@@ -27,35 +27,21 @@ class Ref(pykka.ActorRef[Any]):
     made by the system: `system.address(path)`, `await system.spawn(...)`.
     """
 
-    __slots__ = (
-        "_cell",
-        "_had_children",
-        "_incarnation",
-        "_last_exit",
-        "_number",
-        "_parent",
-        "_path",
-        "_retired",
-        "_stash",
-        "_stash_max",
-        "_system",
-        "_watchers",
-        "actor_class",
-    )
+    _last_exit: Exit | None = None
+    _parent: "Ref | None" = None
+    _retired = False  # nothing will run here any more
+    _had_children = False
+    stashed: deque[Any] | None = None
+    _stash_max = 0
+    _watchers: dict[MonitorRef, None] | None = None
+    actor_class: Any
 
     def __init__(self, system: "ActorSystem", path: str | None, number: int = 0) -> None:
+        self._cell: Any = system.vacancy
         self._system = system
         self._path = path
         self._number = number
-        self._cell: Any = system.vacancy
         self._incarnation = 0
-        self._last_exit: Exit | None = None
-        self._parent: Ref | None = None
-        self._retired = False
-        self._had_children = False
-        self._stash: deque[Any] | None = None
-        self._stash_max = 0
-        self._watchers: dict[MonitorRef, None] | None = None
 
     # -- who -------------------------------------------------------------------------------------------------------
     @property
@@ -174,7 +160,7 @@ class Ref(pykka.ActorRef[Any]):
                 cell.idle = False
                 call = cell.calling = Call(message, None)
                 try:
-                    result = scheduler.context.run(cell.receive, message)
+                    result = scheduler.context.run(cell.actor.on_receive, message)
                 except BaseException as error:
                     cell.calling = None
                     if isinstance(error, ReplyError):
@@ -282,20 +268,20 @@ class Ref(pykka.ActorRef[Any]):
     # -- for the runtime -------------------------------------------------------------------------------------------
     def stash(self, message: Any) -> bool:
         """Keeps a message for the next incarnation, if the spec says so and there is room."""
-        if self._stash is None or self._retired or len(self._stash) >= self._stash_max:
+        if self.stashed is None or self._retired or len(self.stashed) >= self._stash_max:
             return False
-        self._stash.append(message)
+        self.stashed.append(message)
         return True
 
     def keep_while_down(self, capacity: int) -> None:
         self._stash_max = capacity
-        if self._stash is None:
-            self._stash = deque()
+        if self.stashed is None:
+            self.stashed = deque()
 
     def empty_stash(self) -> list[Any]:
-        messages = list(self._stash or ())
-        if self._stash is not None:
-            self._stash.clear()
+        messages = list(self.stashed or ())
+        if self.stashed is not None:
+            self.stashed.clear()
         return messages
 
     @property
@@ -313,8 +299,6 @@ class Ref(pykka.ActorRef[Any]):
 
 class PinnedRef(Ref):
     """A ref to one incarnation. It fails loudly after the end of that one, also when another runs at the address."""
-
-    __slots__ = ("_address",)
 
     def __init__(self, ref: Ref) -> None:
         super().__init__(ref.system, ref.path)

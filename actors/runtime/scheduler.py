@@ -95,7 +95,7 @@ class Scheduler:
                         if cell.take_special(message):
                             continue
                     else:
-                        result = cell.receive(message)
+                        result = cell.actor.on_receive(message)
                         if result is not None and result.__class__ is CoroutineType:
                             cell.adopt(result, None, message)
                             continue
@@ -113,7 +113,7 @@ class Scheduler:
                                 if cell.take_special(message):
                                     break
                             else:
-                                result = cell.receive(message)
+                                result = cell.actor.on_receive(message)
                                 if result is not None and result.__class__ is CoroutineType:
                                     cell.adopt(result, None, message)
                                     break

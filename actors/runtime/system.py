@@ -209,19 +209,20 @@ class ActorSystem:
             ref = self.address(path)
             if not ref._cell.ended:
                 raise AlreadyStarted(path, ref)
-        ref._incarnation += 1
-        ref.actor_class = actor_class
-        ref._retired = False
-        if parent is not None:
-            ref._parent = parent
+            ref._retired = False
+            ref._parent = None
         if while_down is not None:
             ref.keep_while_down(while_down.capacity)
-        cell = actor_class.cell_class(self, ref, actor_class, parent)
+        incarnation = ref._incarnation = ref._incarnation + 1
+        ref.actor_class = actor_class
+        cell = actor_class.cell_class(self, self._scheduler or self.scheduler, ref, incarnation, actor_class)
         ref._cell = cell
         self._live[cell] = None
-        if parent is not None and not parent._cell.ended:
-            parent._cell.own().children[cell] = None
+        if parent is not None:
+            ref._parent = parent
             parent._had_children = True
+            if not parent._cell.ended:
+                parent._cell.own().children[cell] = None
         try:
             actor = actor_class.__new__(actor_class)
             actor._cell = cell

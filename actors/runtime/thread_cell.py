@@ -15,19 +15,24 @@ from allstop.actors.runtime.cell import Cell, State
 if TYPE_CHECKING:
     from allstop.actors.runtime.actor import Actor
     from allstop.actors.runtime.ref import Ref
+    from allstop.actors.runtime.scheduler import Scheduler
     from allstop.actors.runtime.system import ActorSystem
 
 
 class ThreadCell(Cell):
     """`idle` stays False and `limit` 0, so that every message comes in through `accept`."""
 
-    __slots__ = ("_mail_came", "thread")
     threaded = True
 
     def __init__(
-        self, system: "ActorSystem", ref: "Ref", actor_class: "type[Actor]", parent: "Ref | None"
+        self,
+        system: "ActorSystem",
+        scheduler: "Scheduler",
+        ref: "Ref",
+        incarnation: int,
+        actor_class: "type[Actor]",
     ) -> None:
-        super().__init__(system, ref, actor_class, parent)
+        super().__init__(system, scheduler, ref, incarnation, actor_class)
         self.queue = deque()
         self._mail_came = threading.Event()
         self.thread: threading.Thread | None = None
