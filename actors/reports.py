@@ -71,7 +71,10 @@ class OrderReport(msgspec.Struct, frozen=True, kw_only=True):
         merged = {**known, **fresh, "fill": newer.fill}
         if self.cum_qty is not None and (newer.cum_qty is None or newer.cum_qty < self.cum_qty):
             merged["cum_qty"], merged["avg_price"] = self.cum_qty, self.avg_price
-            if not newer.status.terminal:
+            # What leaves the quantity out is older than this only if it tells of a time before the first fill.
+            overtaken = newer.cum_qty is not None or newer.status is OrderStatus.PENDING_NEW
+            overtaken |= newer.status is OrderStatus.NEW and self.cum_qty > 0
+            if overtaken and not newer.status.terminal and newer.status is not OrderStatus.UNRECOGNISED:
                 merged["status"] = self.status
         if self.status.terminal:
             merged["status"], merged["reason"] = self.status, self.reason
