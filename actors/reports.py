@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -68,7 +69,7 @@ class OrderReport(msgspec.Struct, frozen=True, kw_only=True):
         cumulative quantity are never taken back: streams and queries overtake each other."""
         known = {f: getattr(self, f) for f in self.__struct_fields__}
         fresh = {f: v for f in newer.__struct_fields__ if (v := getattr(newer, f)) is not None}
-        merged = {**known, **fresh, "fill": newer.fill}
+        merged: dict[str, Any] = {**known, **fresh, "fill": newer.fill}
         if self.cum_qty is not None and (newer.cum_qty is None or newer.cum_qty < self.cum_qty):
             merged["cum_qty"], merged["avg_price"] = self.cum_qty, self.avg_price
             # What leaves the quantity out is older than this only if it tells of a time before the first fill.
