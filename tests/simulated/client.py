@@ -46,12 +46,12 @@ class Client:
 
     # -- REST ----------------------------------------------------------------------------------------------------
 
-    def post(self, name: str, **params: object) -> dict[str, Any]:
+    def post(self, name: str, **params: Any) -> dict[str, Any]:
         """The whole envelope of a private call."""
         self.nonce += 1
         return self.signed(name, self.nonce, **params)
 
-    def signed(self, name: str, nonce: int, *, sign: str | None = None, **params: object) -> dict[str, Any]:
+    def signed(self, name: str, nonce: int, *, sign: str | None = None, **params: Any) -> dict[str, Any]:
         path = f"/0/private/{name}"
         if any(isinstance(value, list) for value in params.values()):
             body, kind = json.dumps({"nonce": str(nonce), **params}).encode(), "application/json"
@@ -70,25 +70,25 @@ class Client:
     def get(self, path: str) -> dict[str, Any]:
         return json.loads(self.venue.http(Request(method="GET", path=path, headers={}), self.at).body)
 
-    def ok(self, name: str, **params: object) -> Any:
+    def ok(self, name: str, **params: Any) -> Any:
         """The result of a call that must succeed."""
         told = self.post(name, **params)
         assert told["error"] == [], told
         return told["result"]
 
-    def refused(self, name: str, **params: object) -> str:
+    def refused(self, name: str, **params: Any) -> str:
         """The error of a call that must be refused."""
         told = self.post(name, **params)
         assert "result" not in told
         return told["error"][0]
 
-    def order(self, side: str, volume: str, price: str | None = None, **more: object) -> str:
+    def order(self, side: str, volume: str, price: str | None = None, **more: str) -> str:
         """Places a market order, or a limit order at this price; its id."""
         priced = {"ordertype": "market"} if price is None else {"ordertype": "limit", "price": price}
         asked = {"pair": "XBTUSD", "type": side, "volume": volume, **priced, **more}
         return self.ok("AddOrder", **asked)["txid"][0]
 
-    def stop(self, side: str, volume: str, trigger: str, **more: object) -> str:
+    def stop(self, side: str, volume: str, trigger: str, **more: str) -> str:
         return self.order(side, volume, trigger, ordertype="stop-loss", **more)
 
     # -- WebSocket -----------------------------------------------------------------------------------------------
@@ -98,7 +98,7 @@ class Client:
         assert connection is not None
         return Socket(self, connection)
 
-    def stream(self, **options: object) -> "Socket":
+    def stream(self, **options: Any) -> "Socket":
         """A private connection that has subscribed to executions; what it was told so far is read."""
         socket = self.connect(private=True)
         token = self.ok("GetWebSocketsToken")["token"]
@@ -133,7 +133,7 @@ class Socket:
         self.connection = connection
         self.token: str | None = None
 
-    def call(self, method: str, *, req_id: int = 7, **params: object) -> list[dict[str, Any]]:
+    def call(self, method: str, *, req_id: int = 7, **params: Any) -> list[dict[str, Any]]:
         """Sends one request; every frame that came since the last look."""
         if self.token is not None:
             params = {"token": self.token, **params}

@@ -11,8 +11,8 @@ ASKS = [("101.0", "10"), ("102.0", "20")]
 CLOSE = {"close[ordertype]": "stop-loss", "close[price]": "95.0"}
 
 
-def client_with(**settings: object) -> Client:
-    client = Client(counting=False, **settings)
+def client_with(**settings: bool) -> Client:
+    client = Client(None, counting=False, **settings)
     client.book(BIDS, ASKS)
     client.print("100.5")
     return client
