@@ -29,10 +29,12 @@ class Audit:
             frozenset()
         )  # open in the book, unknown to the venue: they cover nothing
         self.executed: list[Execution] = []  # of the last reading
+        self.calls = 0  # made so far: each costs the key one
 
     async def read(self, *, full: bool, awaited: Iterable[str] = ()) -> bool:
         """One reading; True if it was a full one. `awaited`: order ids that the venue gave us and no report shows."""
         book = self._memory.book
+        self.calls += 1
         listed = await self._desk.open_orders()
         executed = list(book.take_all(listed))
         ids = {order.order_id for order in listed}
@@ -48,6 +50,7 @@ class Audit:
             executed += await self._closed()
             missing = {*book.vanished(ids), *(i for i in missing if book.order(i) is None)}
             if missing:
+                self.calls += 1
                 told = await self._desk.query_orders(sorted(missing))
                 executed += book.take_all(told)
                 missing -= {order.order_id for order in told}
@@ -61,6 +64,7 @@ class Audit:
         since_ns = self._horizon_ns
         if since_ns is None:
             since_ns = self._memory.horizon_ns(self._overlap_ns)
+        self.calls += 1
         closed = await self._desk.closed_orders(max(since_ns, 0))
         self._horizon_ns = asked_ns - self._overlap_ns
         return self._memory.book.take_all(closed)

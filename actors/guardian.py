@@ -37,6 +37,8 @@ from allstop.actors.exits import Exit
 from allstop.actors.halter import HaltDuty
 from allstop.actors.instruments import Instrument
 from allstop.actors.levels import CastVote, Level, LevelBoard, Scope, Vote, WithdrawVote
+from allstop.actors.limits.kraken import LIMITS, Tier
+from allstop.actors.limits.meter import Meter
 from allstop.actors.ports import Desk, QueryFailed
 from allstop.actors.protocols.cover import (
     Covered,
@@ -57,8 +59,9 @@ from allstop.actors.runtime import Actor, Ref
 
 
 class GuardianSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How the guardian of an account watches. A poll costs one call of the key's counter, a full reading two or more:
-    Kraken gives back one call per 1 to 3 s, which is why a key of its own is worth having.
+    """How the guardian of an account watches. A poll costs one call of the key's counter, a full reading two or more,
+    and Kraken gives back one call in 1 to 3 s by `tier`. Routine polls use half of the counter and then slow down to
+    what is given back; the other half is for confirming and acting.
 
     `poll_s` must leave room within cover_s for the step that follows; `overlap_s` covers the venue's clock and its
     delay in showing what closed.
@@ -71,6 +74,7 @@ class GuardianSettings(msgspec.Struct, frozen=True, kw_only=True):
     idle_poll_s: float = 5.0
     overlap_s: float = 10.0
     timing: Timing = KRAKEN
+    tier: Tier = Tier.STARTER
 
     @property
     def scope(self) -> Scope:
@@ -82,7 +86,13 @@ class GuardianSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def guardian_settings(
-    venue: str, account: str, *, cover_s: float = 2.0, timing: Timing = KRAKEN, idle_poll_s: float = 5.0
+    venue: str,
+    account: str,
+    *,
+    cover_s: float = 2.0,
+    timing: Timing = KRAKEN,
+    idle_poll_s: float = 5.0,
+    tier: Tier = Tier.STARTER,
 ) -> GuardianSettings:
     """The usual settings for a promise of `cover_s`. Raises BadInput when it is no positive time."""
     return GuardianSettings(
@@ -92,6 +102,7 @@ def guardian_settings(
         poll_s=cover_s / 2,
         idle_poll_s=max(idle_poll_s, cover_s / 2),
         timing=timing,
+        tier=tier,
     )
 
 
@@ -135,6 +146,8 @@ class Guardian(Actor):
         self._wake_s: float | None = None
         self._audited_s: float | None = None
         self._reachable = True
+        limits = LIMITS[settings.tier]
+        self._routine = Meter(max=limits.rest_max / 2, decay_per_s=limits.rest_decay_per_s)
         self._voted = True  # an earlier incarnation may have: the first covered audit withdraws it
 
     async def on_start(self) -> None:
@@ -188,7 +201,9 @@ class Guardian(Actor):
     async def _watching(self) -> None:
         while True:
             self._wake_s = None
+            calls = self._audit.calls
             await self._look()
+            self._routine = self._routine.taken(self._audit.calls - calls, self.clock.now_s())
             await self._pause()
 
     async def _pause(self) -> None:
@@ -197,6 +212,7 @@ class Guardian(Actor):
         while True:
             self._changed.clear()
             due_s = began_s + (self._settings.poll_s if self._exposed() else self._settings.idle_poll_s)
+            due_s = max(due_s, began_s + self._routine.wait_s(1, began_s))
             if self._wake_s is not None:
                 due_s = min(due_s, self._wake_s)
             left_s = due_s - self.clock.now_s()
@@ -237,7 +253,7 @@ class Guardian(Actor):
             now_s = self.clock.now_s()
             self._watches = {pair: watch.unreachable(now_s) for pair, watch in self._watches.items()}
             self._vote()
-            self._prove_audit(False, str(error))
+            self._prove_audit(str(error))
             return
         self._reachable = True
         self._audited_s = self.clock.now_s()
@@ -245,7 +261,7 @@ class Guardian(Actor):
             self._begin(pair, step)
         await self._notes.write(self._audit.executed)
         self._vote()
-        self._prove_audit(True)
+        self._prove_audit()
         if self._board.effective(self._settings.scope) is Level.HALTED:
             self._halt.keep(self._audit.listed)
 
@@ -407,12 +423,16 @@ class Guardian(Actor):
             self._root.tell(WithdrawVote(by=self.path, scope=self._settings.scope))
             self._voted = False
 
-    def _prove_audit(self, holds: bool, reason: str = "") -> None:
-        """Told after each look and not once: the gate stands in the trading subtree, and starts after us, and often."""
+    def _prove_audit(self, reason: str = "") -> None:
+        """Told after each look and not once: the gate stands in the trading subtree, and starts after us, and often.
+        One reading that fails is no proof that we are blind; none for twice cover_s is."""
         if self._gate is None:
             return
-        proof = Proof(name="guardian", holds=holds, at_s=self.clock.now_s(), by=self.path, reason=reason)
-        self._gate.tell(proof)
+        now_s = self.clock.now_s()
+        holds = (
+            self._audited_s is not None and now_s - self._audited_s <= 2 * self._settings.times.cover_s
+        ) or self._reachable
+        self._gate.tell(Proof(name="guardian", holds=holds, at_s=now_s, by=self.path, reason=reason))
 
     # -- showing ---------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from allstop.actors.guardian import Guardian, GuardianSettings, guardian_setting
 from allstop.actors.intents import OrderIntent
 from allstop.actors.journal import JournalActor, append, read
 from allstop.actors.levels import CastVote, Level, LevelBoard, Origin, Vote, WithdrawVote
+from allstop.actors.limits.kraken import Tier
 from allstop.actors.links.memory_journal import MemoryDisk
 from allstop.actors.protocols.lookup import LOOPBACK
 from allstop.actors.protocols.records import AttemptStarted, IntentCommitted, Record, from_row
@@ -154,7 +155,7 @@ async def rig(
     *, start: bool = True, cover_s: float = 2.0, stops_hold_balance: bool = False, **changes: object
 ) -> AsyncIterator[Rig]:
     settings = msgspec.structs.replace(
-        guardian_settings("kraken", "main", cover_s=cover_s, timing=LOOPBACK), **changes
+        guardian_settings("kraken", "main", cover_s=cover_s, timing=LOOPBACK, tier=Tier.PRO), **changes
     )
     async with ActorSystem() as system:
         made = Rig(system, settings, stops_hold_balance=stops_hold_balance)
