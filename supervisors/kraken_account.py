@@ -142,7 +142,9 @@ def _guardian(parts: AccountParts) -> ChildSpec:
         "root": parts.root,
         "gate": parts.at("trading/gate"),
     }
-    settings = guardian_settings(node.venue, node.account, cover_s=node.cover_s, timing=PROFILES[node.timing])
+    settings = guardian_settings(
+        node.venue, node.account, cover_s=node.cover_s, timing=PROFILES[node.timing], tier=Tier(node.tier)
+    )
     return ChildSpec("guardian", Start(Guardian, (settings,), kwargs))
 
 
@@ -155,17 +157,16 @@ def _trading(parts: AccountParts) -> ChildSpec:
     told = (orders.path, parts.at("guardian").path)
     links = TrackerLinks(
         journal=parts.at("store/journal"), session=session, orders=orders, root=parts.root,
-        open_desk=lambda: parts.desk(orders, "protect", Lane.QUERY), gate=parts.gate_board, timing=PROFILES[node.timing],
+        open_desk=lambda: parts.desk(orders, "trade", Lane.QUERY), gate=parts.gate_board, timing=PROFILES[node.timing],
     )  # fmt: skip
     budget = replace(
         TRACKER_BUDGET, max_restarts=node.tracker.max_restarts, max_seconds=node.tracker.max_seconds
     )
 
-    def session_desk(holder: Ref) -> KrakenDesk:
+    def trade_desk(holder: Ref) -> KrakenDesk:
+        """Queries of the trading subtree go on the trade key. A guardian with a key of its own has that counter to
+        itself: polling for cover takes about all that a key gives back."""
         return parts.desk(holder, "trade", Lane.QUERY)
-
-    def reconciler_desk(holder: Ref) -> KrakenDesk:
-        return parts.desk(holder, "protect", Lane.QUERY)
 
     children = (
         ChildSpec("gate", Start(OrderGate, (parts.gate_board,))),
@@ -175,13 +176,13 @@ def _trading(parts: AccountParts) -> ChildSpec:
             "instruments": parts.instruments.get, "levels": parts.levels, "fresh": parts.fresh,
         })),
         ChildSpec("session", Start(Session, (), {
-            "make_desk": session_desk, "ledger": ledger, "checkpoint": parts.checkpoint, "gate": gate, "scope_head": parts.scope,
+            "make_desk": trade_desk, "ledger": ledger, "checkpoint": parts.checkpoint, "gate": gate, "scope_head": parts.scope,
             "url": node.private_url, "world": parts.world, "hosts": parts.system.address("/infrastructure/host_ledgers"),
             "settings": settings, "connect_lane": Lane.QUERY,
         }), backoff=node.backoff, shutdown=settings.close_timeout_s + 1.0),
         ChildSpec("stream", Start(PrivateStream, (), {"session": session, "gate": gate, "ledger": ledger, "subscribers": told, "settings": settings})),
         ChildSpec("reconciler", Start(Reconciler, (), {
-            "make_desk": reconciler_desk, "stream": stream, "orders": orders, "gate": gate, "listeners": told, "settings": settings,
+            "make_desk": trade_desk, "stream": stream, "orders": orders, "gate": gate, "listeners": told, "settings": settings,
         })),
         ChildSpec("prober", Start(Prober, (), {"trading": parts.at("trading"), "reconciler": parts.at("trading/reconciler"), "ledger": ledger, "gate": gate})),
     )  # fmt: skip

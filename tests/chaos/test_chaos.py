@@ -1,7 +1,7 @@
 """Chaos scripts: what they can do, that the seed decides, that all of it is written down, and that links heal."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -134,7 +134,7 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(seed: int = 1) -> AsyncIterator[Scene]:
+async def scene(seed: int = 1) -> AsyncGenerator[Scene]:
     async with ActorSystem() as system:
         yield Scene(system.clock, seed)
 

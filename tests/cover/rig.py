@@ -1,7 +1,7 @@
 """A guardian on virtual time: a toy venue behind its desk, a journal in memory, and a root and a gate that listen."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -153,7 +153,7 @@ class Rig:
 @asynccontextmanager
 async def rig(
     *, start: bool = True, cover_s: float = 2.0, stops_hold_balance: bool = False, **changes: object
-) -> AsyncIterator[Rig]:
+) -> AsyncGenerator[Rig]:
     settings = msgspec.structs.replace(
         guardian_settings("kraken", "main", cover_s=cover_s, timing=LOOPBACK, tier=Tier.PRO), **changes
     )

@@ -125,7 +125,7 @@ async def test_t044_a_triggered_stop_limit_that_hangs_is_replaced_by_a_market_or
         order_id = await r.enter(entry(), fill="1")
         await asyncio.sleep(1.5)
         (stop,) = r.venue.stops_open()
-        r.venue._set(stop, order_type=OrderType.STOP_LOSS_LIMIT, triggered=True)
+        r.venue.set(stop, order_type=OrderType.STOP_LOSS_LIMIT, triggered=True)
         await r.until(lambda: r.venue.position() == 0, 4.0)
         assert (r.venue.stops_open(), r.venue.flips) == ([], 0)
         assert order_id in r.venue.closed_ns

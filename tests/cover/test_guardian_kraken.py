@@ -16,6 +16,7 @@ from allstop.actors.limits.kraken import Tier
 from allstop.actors.limits.lanes import Lane
 from allstop.actors.protocols.lookup import LOOPBACK
 from allstop.actors.reports import Accepted, Rejected
+from allstop.actors.simulated.kraken.counters import Tier as VenueTier
 from allstop.actors.simulated.kraken.venue import Settings as VenueSettings
 
 pytestmark = pytest.mark.virtual
@@ -26,7 +27,7 @@ class CoverRig(Rig):
     """A trade desk that enters, and a guardian beside it."""
 
     def __init__(self, *, holds: bool = True, tier: Tier = Tier.PRO) -> None:
-        super().__init__(tier=tier, venue=VenueSettings(stops_hold_balance=holds, tier=tier))
+        super().__init__(tier=tier, venue=VenueSettings(stops_hold_balance=holds, tier=VenueTier(tier.value)))
 
     async def guard(self) -> None:
         guardian = self.system.address("/guardian")

@@ -80,7 +80,7 @@ def order(order_id: str = "S", qty: str = "1", **fields: object) -> OrderReport:
 def test_protection_is_read_from_the_venues_own_fields(
     fields: dict[str, object], protective: bool, counts: bool
 ) -> None:
-    told = order(**fields)
+    told = order(**fields)  # type: ignore[arg-type]
     assert (is_protective(told, Side.SELL), covers(told, Side.SELL)) == (protective, counts)
 
 
