@@ -108,7 +108,13 @@ class _Pending(msgspec.Struct):
 
 
 class ChannelConnection(Connection):
-    """A public connection as it stands; `Session` is the private one."""
+    """A public connection as it stands; `Session` is the private one.
+
+    `every_frame_counts`: a frame so broken that not even its channel can be read is told to every listener, because
+    it may have been theirs. A public book needs no such care: its checksum tells.
+    """
+
+    every_frame_counts = False
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
@@ -232,12 +238,16 @@ class ChannelConnection(Connection):
     def _count_malformed(self, event: MalformedFrame) -> None:
         self.malformed += 1
         self.log.warning("frame.malformed", channel=event.channel, reason=event.reason)
-        if event.channel is None:
+        if event.channel is None and not self.every_frame_counts:
             return
-        for (channel, _), listeners in self._listeners.items():
-            if channel == event.channel:
-                for listener in listeners.values():
-                    listener.tell(event)
+        suspects = {
+            path: listener
+            for (channel, _), listeners in self._listeners.items()
+            if event.channel in (None, channel)
+            for path, listener in listeners.items()
+        }
+        for listener in suspects.values():
+            listener.tell(event)
 
     async def on_stop(self, exit_: Exit) -> None:
         for pending in self._pending.values():

@@ -4,6 +4,9 @@ After each snapshot of the private stream, on demand and every so often it reads
 since the last proof, and by id what is in neither list; tells all of it as Reports; and asks `orders` how it stands
 then. Only a round in which every read was complete and nothing disagrees is a proof. A read that failed proves
 nothing, is tried again later, and is no crash until it has failed for long.
+
+When it was last proven is noted in the journal now and then: after an outage the closed orders are read from there,
+because an order that came and went meanwhile, such as a stop that triggered, stands in no other list.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -16,10 +19,13 @@ import msgspec
 from allstop.actors.commands import GetOrders, OrderView, Proof, Reports, SubscribeReports
 from allstop.actors.connection_settings import ConnectionSettings
 from allstop.actors.exits import Exit
-from allstop.actors.ports import Desk, QueryFailed
+from allstop.actors.journal import Append, Read
+from allstop.actors.ports import Desk, JournalEntry, QueryFailed
 from allstop.actors.reports import OrderReport
 from allstop.actors.runtime import Actor, ActorDead, CallTimeout, Continue, Mailbox, Overflow, Ref, Timer
 
+PROVEN_KIND = "reconciled"
+NOTE_EVERY_S = 300.0  # after an outage at most so much more is read than was missed
 SETTLE_TRIES = 5  # asking `orders` how it stands after it was told: its trackers journal first, then know
 
 
@@ -56,23 +62,27 @@ def _conflated(message: object) -> object:
 
 class Reconciler(Actor):
     """`make_desk` gives a desk of its own to each incarnation; `listeners` are the paths told what was read (orders,
-    guardian)."""
+    guardian); `journal` None: an outage is not looked back over."""
 
     mailbox = Mailbox(capacity=1000, overflow=Overflow.CONFLATE, key=_conflated)
 
     def __init__(self, *, make_desk: Callable[[Ref], Desk], stream: Ref, orders: Ref, gate: Ref,
-                 listeners: Many[str] = (), settings: ConnectionSettings | None = None) -> None:  # fmt: skip
+                 listeners: Many[str] = (), journal: Ref | None = None,
+                 settings: ConnectionSettings | None = None) -> None:  # fmt: skip
         self._make_desk = make_desk
         self._stream = stream
         self._orders = orders
         self._gate = gate
         self._listener_paths = tuple(listeners)
+        self._journal = journal
         self._settings = settings or ConnectionSettings()
         self._listeners: tuple[Ref, ...] = ()
         self._desk: Desk | None = None
         self._timer: Timer | None = None
         self._holds = False
         self._proven_at_ns = 0
+        self._since_ns = 0  # what is closed since then may be unknown here; 0: not looked up yet
+        self._noted_ns = 0
         self._rounds = 0
         self._failures = 0
         self._last: tuple[str, ...] = ()
@@ -125,6 +135,7 @@ class Reconciler(Actor):
         self._rounds += 1
         started_ns = self.clock.wall_ns()
         try:
+            await self._look_back()
             reports = await self._read()
             self._tell(reports)
             self._last = await self._disagreements(reports)
@@ -135,15 +146,40 @@ class Reconciler(Actor):
             self._fail("; ".join(self._last[:5]), None)
             return
         self._failures, self._failure = 0, ""
-        self._proven_at_ns = started_ns
+        self._proven_at_ns = self._since_ns = started_ns
+        await self._note(started_ns)
         self._prove(holds=True)
         self._again(self._settings.reconcile_interval_s)
+
+    async def _look_back(self) -> None:
+        """Once: how far back the first round must read."""
+        if self._since_ns:
+            return
+        rows = []
+        if self._journal is not None:
+            rows = await self._journal.call(
+                Read(kinds=(PROVEN_KIND,)), timeout_s=self._settings.permit_timeout_s
+            )
+        self._since_ns = self._noted_ns = msgspec.json.decode(rows[-1].body)["at_ns"] if rows else 0
+        self._since_ns = self._since_ns or self.clock.wall_ns()
+
+    async def _note(self, at_ns: int) -> None:
+        if self._journal is None or at_ns - self._noted_ns < NOTE_EVERY_S * 1e9:
+            return
+        entry = JournalEntry(kind=PROVEN_KIND, key="", body=msgspec.json.encode({"at_ns": at_ns}))
+        try:
+            message = Append(entries=(entry,), durable=False)
+            await self._journal.call(message, timeout_s=self._settings.permit_timeout_s)
+        except (ActorDead, CallTimeout) as error:
+            self.log.warning("reconcile.not_noted", reason=str(error))  # it is noted with the next proof
+            return
+        self._noted_ns = at_ns
 
     async def _read(self) -> dict[str, OrderReport]:
         """What the venue says of every order that is open, closed lately, or believed open by us; complete."""
         assert self._desk is not None
         overlap_ns = int(self._settings.reconcile_overlap_s * 1e9)
-        since_ns = (self._proven_at_ns or self.clock.wall_ns()) - overlap_ns
+        since_ns = self._since_ns - overlap_ns
         believed = await self._views()
         # Open first, closed second: an order that closes in between is in one of them at least.
         found = {report.order_id: report for report in await self._desk.open_orders()}

@@ -10,6 +10,8 @@ from allstop.actors.clock import Clock, SeededDice, SeededIds
 from allstop.actors.commands import Amend, Cancel, GetOrders, Proof, Reports, Submit
 from allstop.actors.connection_settings import ConnectionSettings
 from allstop.actors.egress import Checkpoint, EgressActor
+from allstop.actors.events import Event
+from allstop.actors.exits import Exit
 from allstop.actors.host_ledger import HostLedger
 from allstop.actors.instruments import Instrument
 from allstop.actors.intents import OrderIntent, Side, StopLoss
@@ -64,7 +66,8 @@ class Rig:
         self.tier = tier
         self.settings = settings
         self.venue_settings = venue or VenueSettings()
-        self.system = ActorSystem(dice=SeededDice(1), on_event=lambda _: None)
+        self.events: list[Event] = []
+        self.system = ActorSystem(dice=SeededDice(1), on_event=self.events.append)
         self.levels = LevelBoard()
         self.gate_told: list[Proof] = []
         self.orders_told: list[Any] = []
@@ -88,7 +91,7 @@ class Rig:
         self.gate = await spawn(Recorder, self.gate_told, path="/trading/gate")
         self.voter = await spawn(Recorder, self.votes, path="/root")
         self.orders = await spawn(
-            Recorder, self.orders_told, {GetOrders: lambda _: list(self.views)}, path="/trading/orders"
+            Recorder, self.orders_told, {GetOrders: self._views}, path="/trading/orders"
         )
         self.ledger = await self.spawn_ledger()
         self.checkpoint = Checkpoint(
@@ -173,7 +176,7 @@ class Rig:
     async def reconciler(self) -> Ref:
         return await self.system.spawn(
             Reconciler, make_desk=self.desk, stream=self.system.address("/trading/stream"), orders=self.orders,
-            gate=self.gate, listeners=("/trading/orders",), settings=self.settings, path="/trading/reconciler",
+            gate=self.gate, listeners=("/trading/orders",), journal=self.journal, settings=self.settings, path="/trading/reconciler",
         )  # fmt: skip
 
     # Evidence
@@ -181,6 +184,9 @@ class Rig:
     def proven(self, name: str) -> bool:
         """Whether the gate's last word on this proof is yes."""
         return next((proof.holds for proof in reversed(self.gate_told) if proof.name == name), False)
+
+    def _views(self, _: object) -> list[Any]:
+        return list(self.views)
 
     def history(self, name: str) -> list[bool]:
         """What the gate was told of this proof, each change once, from its first yes on."""
@@ -234,6 +240,12 @@ class Rig:
             ],
         )  # fmt: skip
         return command_id
+
+
+def exit_of(ref: Ref) -> Exit:
+    """How its last incarnation ended."""
+    assert ref.last_exit is not None
+    return ref.last_exit
 
 
 def entry(price: str = "25000", stop: str = "24000", qty: str = "0.01") -> OrderIntent:

@@ -3,7 +3,7 @@ import dataclasses
 from typing import Any
 
 import pytest
-from tests.connections.rig import Rig
+from tests.connections.rig import Rig, exit_of
 
 from allstop.actors.connection import Connection
 from allstop.actors.host_ledger import GetConnects, HostLedger
@@ -69,7 +69,7 @@ async def test_a_connection_that_ends_is_an_exit_with_the_links_reason():
         await asyncio.sleep(2)
         rig.network.cut_websockets()
         await rig.until(lambda: not puppet.is_alive())
-        assert isinstance(puppet.last_exit.error, LinkClosed)
+        assert isinstance(exit_of(puppet).error, LinkClosed)
 
 
 async def test_a_connection_that_fails_is_an_exit():
@@ -77,7 +77,7 @@ async def test_a_connection_that_fails_is_an_exit():
         rig.network.faults.refuse_connects = True
         puppet = await started(rig, chatter)
         await rig.until(lambda: not puppet.is_alive())
-        assert isinstance(puppet.last_exit.error, ConnectFailed)
+        assert isinstance(exit_of(puppet).error, ConnectFailed)
 
 
 async def test_silence_is_noticed_within_the_deadline_and_traffic_is_none():
@@ -96,7 +96,7 @@ async def test_silence_is_noticed_within_the_deadline_and_traffic_is_none():
         )
         await rig.until(lambda: not silent.is_alive())
         assert 5.0 < rig.clock.now_s() - began_s <= 6.1
-        assert "silent" in str(silent.last_exit.error)
+        assert "silent" in str(exit_of(silent).error)
 
 
 def _serve(rig: Rig, talk: Any) -> str:
@@ -112,7 +112,7 @@ async def test_a_frame_that_cannot_be_taken_is_a_crash_that_closes_the_connectio
     async with Rig() as rig:
         puppet = await started(rig, talk)
         await rig.until(lambda: not puppet.is_alive())
-        assert isinstance(puppet.last_exit.error, ValueError)
+        assert isinstance(exit_of(puppet).error, ValueError)
         assert all(end.closed for end in rig.network._connections)
 
 

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ async def system() -> AsyncIterator[ActorSystem]:
         yield system
 
 
-async def opened(system: ActorSystem, **arguments: object) -> Ref:
+async def opened(system: ActorSystem, **arguments: Any) -> Ref:
     disk = MemoryDisk(system.clock)
     journal = await system.spawn(JournalActor, disk.open_journal, "runtime", path="/journal")
     arguments = {"limits": {HOST: SMALL}, **arguments}

@@ -1,5 +1,6 @@
 import asyncio
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from tests.connections.rig import Rig, entry
@@ -15,7 +16,7 @@ from allstop.actors.protocols.kraken.faults import classify
 from allstop.actors.reports import Accepted, NotSent, Rejected, Unknown
 
 virtual = pytest.mark.virtual
-NOW = {"attempt": 1, "deadline_s": 5.0}
+NOW: Any = {"attempt": 1, "deadline_s": 5.0}
 
 
 # What an answer proves, without a venue
@@ -44,7 +45,7 @@ def test_what_proves_neither_yes_nor_no_is_unknown(result: object, text: str | N
 
 
 @pytest.mark.parametrize("role", ["trade", "protect", "watchdog"])
-def test_a_key_that_can_withdraw_is_refused_in_every_role(role):
+def test_a_key_that_can_withdraw_is_refused_in_every_role(role: Any):
     info = rest.KeyInfo(permissions=(*NEEDED[role], "withdraw-funds"))
     (problem,) = key_problems(info, role)
     assert "withdraw" in problem.what

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from tests.connections.rig import ACCOUNT, BTC, Recorder, Rig
+from tests.connections.rig import ACCOUNT, BTC, Recorder, Rig, exit_of
 
 from allstop.actors.levels import CastVote, Level, WithdrawVote
 from allstop.actors.links.memory_link import MemoryNetwork
@@ -109,7 +109,7 @@ async def test_the_third_bad_checksum_in_a_minute_is_an_exit_of_the_pair_alone(r
         await rig.until(lambda n=n: [type(vote) for vote in rig.votes] == [CastVote, WithdrawVote] * (n + 1))
         rig.fault(kind="corrupt_checksum", channel="book", n=1)
     await rig.until(lambda: not pair.is_alive())
-    assert isinstance(pair.last_exit.error, DataFault)
+    assert isinstance(exit_of(pair).error, DataFault)
     assert connection.is_alive()
     assert isinstance(rig.votes[-1], CastVote)
 

@@ -2,7 +2,7 @@ import asyncio
 from decimal import Decimal
 
 import pytest
-from tests.connections.rig import Rig, entry
+from tests.connections.rig import Rig, entry, exit_of
 
 from allstop.actors.commands import OrderView, Reports
 from allstop.actors.reconciler import Reconcile, disagreements
@@ -75,7 +75,7 @@ async def test_reads_that_go_on_failing_are_an_exit():
         await reconciler.call(Reconcile(), timeout_s=20)
         await rig.until(lambda: not reconciler.is_alive(), within_s=120)
         assert not rig.proven("reconciled")
-        assert not reconciler.last_exit.fatal
+        assert not exit_of(reconciler).fatal
 
 
 @pytest.mark.virtual
@@ -99,3 +99,31 @@ async def test_it_reconciles_again_every_interval():
         again = [told for told in rig.orders_told if isinstance(told, Reports)]
         assert first.rounds == 1
         assert len(again) == 4
+
+
+@pytest.mark.virtual
+async def test_after_an_outage_orders_that_came_and_went_meanwhile_are_read():
+    async with Rig() as rig:
+        session = await rig.session()
+        await rig.stream()
+        reconciler = await rig.reconciler()
+        await rig.until(lambda: rig.proven("reconciled"))
+        rig.system.kill(reconciler)  # and with it the rest of the engine
+        (order_id,) = (await session.call(await rig.committed(entry()), timeout_s=10)).order_ids
+        await session.call(await rig.cancel(order_id), timeout_s=10)
+        await asyncio.sleep(3600)
+        rig.orders_told.clear()
+        again = await rig.reconciler()
+        assert (await again.call(Reconcile(), timeout_s=20)).holds
+        told = [told for told in rig.orders_told if isinstance(told, Reports) and told.source == "query"]
+        assert [report.order_id for report in told[-1].reports] == [order_id]
+
+
+@pytest.mark.virtual
+async def test_its_proof_is_not_noted_more_often_than_every_five_minutes():
+    async with Rig() as rig:
+        await rig.reconciler()
+        rig.system.address("/trading/reconciler").tell(Reports(reports=(), snapshot=True))
+        await asyncio.sleep(900)
+        rows = [row for row in rig.disk.rows("kraken.main") if row.kind == "reconciled"]
+        assert len(rows) == 3

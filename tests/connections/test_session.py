@@ -2,9 +2,10 @@ import asyncio
 from decimal import Decimal
 
 import pytest
-from tests.connections.rig import Rig, entry
+from tests.connections.rig import Rig, entry, exit_of
 
 from allstop.actors.channels import GetConnection
+from allstop.actors.commands import Submit
 from allstop.actors.errors import Category
 from allstop.actors.exits import ExitKind
 from allstop.actors.limits.kraken import Tier
@@ -45,8 +46,7 @@ async def test_an_order_with_its_stop_is_accepted_and_seen_on_the_stream():
 async def test_an_order_whose_intent_was_not_committed_never_leaves():
     async with Rig() as rig:
         session = await up(rig)
-        submit = (await rig.committed(entry())).__class__(intent=entry())
-        outcome = await session.call(submit, timeout_s=10)
+        outcome = await session.call(Submit(intent=entry()), timeout_s=10)
         assert isinstance(outcome, NotSent)
         assert "NOT_COMMITTED" in outcome.reason
         assert client_ids(rig) == []
@@ -147,8 +147,7 @@ async def test_an_invalid_session_gets_one_new_token_and_the_second_time_an_exit
         rig.fault(kind="expire_tokens")
         assert isinstance(await session.call(await rig.committed(entry()), timeout_s=10), Rejected)
         await rig.until(lambda: not session.is_alive())
-        assert session.last_exit is not None
-        assert not session.last_exit.fatal
+        assert not exit_of(session).fatal
 
 
 async def test_a_refused_key_is_fatal_and_the_ledger_never_lets_it_be_used_again():
@@ -156,13 +155,11 @@ async def test_a_refused_key_is_fatal_and_the_ledger_never_lets_it_be_used_again
         rig.fault(kind="revoke_key", role="trade")
         session = await rig.session()
         await rig.until(lambda: not session.is_alive())
-        assert session.last_exit is not None
-        assert session.last_exit.fatal
+        assert exit_of(session).fatal
         tried = len(rig.network_requests())
         again = await rig.session()
         await rig.until(lambda: not again.is_alive())
-        assert again.last_exit is not None
-        assert again.last_exit.fatal
+        assert exit_of(again).fatal
         assert len(rig.network_requests()) == tried
 
 
@@ -175,7 +172,7 @@ async def test_a_venue_that_falls_silent_is_noticed_within_the_deadline():
         rig.fault(kind="silence", channel="", s=60.0)
         await rig.until(lambda: not session.is_alive())
         assert rig.clock.now_s() - began_s < rig.settings.silence_max_s * 1.3
-        assert isinstance(session.last_exit.error, LinkClosed)
+        assert isinstance(exit_of(session).error, LinkClosed)
 
 
 async def test_maintenance_closes_the_proof_and_online_opens_it_with_a_new_snapshot():
@@ -195,7 +192,7 @@ async def test_a_killed_session_loses_its_connection_at_once():
         session = await up(rig)
         rig.system.kill(session)
         await asyncio.sleep(0.05)
-        assert session.last_exit.kind is ExitKind.KILLED
+        assert exit_of(session).kind is ExitKind.KILLED
         assert all(end.closed for end in rig.network._connections)
         with pytest.raises(ActorDead):
             await session.call(GetConnection())

@@ -1,7 +1,7 @@
 import asyncio
 
 import pytest
-from tests.connections.rig import Recorder, Rig, entry
+from tests.connections.rig import Recorder, Rig, entry, exit_of
 
 from allstop.actors.commands import Reports, SubscribeReports
 from allstop.actors.reports import Accepted
@@ -49,6 +49,16 @@ async def test_a_missing_number_drops_the_sequence_until_a_new_snapshot():
         assert stream.is_alive()
 
 
+async def test_a_frame_so_broken_that_it_names_no_channel_is_a_fault_too():
+    async with Rig() as rig:
+        session, stream = await up(rig)
+        rig.fault(kind="corrupt_frame", channel="executions", n=1)
+        intent = entry()
+        await session.call(await rig.committed(intent), timeout_s=10)
+        await rig.until(lambda: any(report.cl_ord_id == intent.id for report in rig.reports()))
+        assert (await stream.call(GetStream())).resubscribes == 1
+
+
 async def test_an_accepted_order_that_the_stream_never_shows_is_a_silent_stream():
     async with Rig() as rig:
         session, stream = await up(rig)
@@ -72,7 +82,7 @@ async def test_the_third_fault_in_a_minute_is_an_exit():
                 await session.call(await rig.committed(entry()), timeout_s=10)
             await asyncio.sleep(0.5)
         await rig.until(lambda: not stream.is_alive())
-        assert isinstance(stream.last_exit.error, StreamFault)
+        assert isinstance(exit_of(stream).error, StreamFault)
         assert not rig.proven("stream")
 
 
