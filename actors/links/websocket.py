@@ -4,6 +4,7 @@ import asyncio
 import functools
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
@@ -80,7 +81,7 @@ class TcpWebSocket:
     def __del__(self) -> None:
         # A killed actor closes nothing, and the loop alone would keep the connection alive and answer its pings.
         # The collector may run in any thread.
-        if not self._loop.is_closed():
+        with suppress(RuntimeError):  # the loop is closed, and its sockets with it
             self._loop.call_soon_threadsafe(self._connection.transport.abort)
 
 
