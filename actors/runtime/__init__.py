@@ -2,7 +2,6 @@
 
 from allstop.actors.runtime.actor import Actor, ThreadActor
 from allstop.actors.runtime.belongings import Reply, Timer
-from allstop.actors.runtime.cell import State
 from allstop.actors.runtime.dead_letters import DeadLetter, DeadLetters
 from allstop.actors.runtime.errors import (
     ActorDead,
@@ -22,6 +21,7 @@ from allstop.actors.runtime.future import Future
 from allstop.actors.runtime.mailbox import Mailbox, Overflow
 from allstop.actors.runtime.messages import Continue, Down, Ignore, MonitorRef, Overrun
 from allstop.actors.runtime.ref import PinnedRef, Ref
+from allstop.actors.runtime.states import State
 from allstop.actors.runtime.system import ActorInfo, ActorSystem, Status
 
 __all__ = [

@@ -16,13 +16,12 @@ a handler returns gives the cell a task for the rest of its life (serving.py).
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from enum import StrEnum
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
 
 from allstop.actors.errors import ReplyError
 from allstop.actors.events import CrashReport
-from allstop.actors.exits import KILLED, NORMAL, SHUTDOWN, Exit, ExitKind, crashed
+from allstop.actors.exits import KILLED, NORMAL, Exit, ExitKind, crashed
 from allstop.actors.runtime import messages as m
 from allstop.actors.runtime.belongings import Belongings, Reply, Timer
 from allstop.actors.runtime.dead_letters import DeadLetter
@@ -30,6 +29,7 @@ from allstop.actors.runtime.entrance import accept
 from allstop.actors.runtime.errors import ActorDead, ControlLaneFull, MailboxFull
 from allstop.actors.runtime.mailbox import CONTROL_LANE_MAX, Mailbox, Overflow
 from allstop.actors.runtime.serving import serve, start_and_serve
+from allstop.actors.runtime.states import ENDED, FAILING, RUNNING, STARTING, STOPPING, State, is_later
 
 if TYPE_CHECKING:
     from allstop.actors.runtime.actor import Actor
@@ -40,22 +40,6 @@ if TYPE_CHECKING:
 WIND_DOWN_S: Final = (
     5.0  # how long the tasks of an ended actor may take to see their cancellation; then they are leaks
 )
-
-
-class State(StrEnum):
-    STARTING = "starting"
-    RUNNING = "running"
-    STOPPING = "stopping"
-    FAILING = "failing"
-    ENDED = "ended"
-
-
-# An enum's attribute costs a lookup through its metaclass; these are read on hot paths.
-_STARTING: Final = State.STARTING
-_RUNNING: Final = State.RUNNING
-_STOPPING: Final = State.STOPPING
-_FAILING: Final = State.FAILING
-_ENDED: Final = State.ENDED
 
 
 class Cell:
@@ -77,6 +61,7 @@ class Cell:
     started: "asyncio.Future[None] | None" = None
     handling = False  # a coroutine of the actor is suspended
     interrupted = False  # we cancelled it, in order to stop
+    asked: Exit | None = None  # the exit that on_stop was called with
     exit: Exit | None = None
     threaded = False
 
@@ -99,7 +84,7 @@ class Cell:
         self.ref = ref
         self.actor_class = actor_class
         self.incarnation = incarnation
-        self.state = _STARTING
+        self.state = STARTING
 
     @property
     def mailbox(self) -> Mailbox:
@@ -111,7 +96,7 @@ class Cell:
 
     @property
     def ended(self) -> bool:
-        return self.state is _ENDED
+        return self.state is ENDED
 
     @property
     def path(self) -> str:
@@ -166,7 +151,7 @@ class Cell:
 
     def post(self, message: Any) -> None:
         """Into the control lane, which is served before the next user message."""
-        if self.state is _ENDED:
+        if self.state is ENDED:
             return
         if self.control is None:
             self.control = deque()
@@ -176,16 +161,17 @@ class Cell:
         self.control.append(message)
         self.open_queue().appendleft(m.CONTROL)
         self.added()
-        if message.__class__ is m.Stop:
+        if message.__class__ is not m.Down:
             self.interrupt()
 
     def interrupt(self) -> None:
-        """A stop does not wait for a suspended handler: it is cancelled, and told from a foreign cancellation by a flag."""
+        """A stop, or the failure of an owned task, does not wait for a suspended handler: that is cancelled. A flag
+        tells this cancellation from a foreign one."""
         if (
             self.task is not None
             and self.handling
             and not self.interrupted
-            and self.state in (_STARTING, _RUNNING)
+            and self.state in (STARTING, RUNNING)
             and _current_task() is not self.task
         ):
             self.interrupted = True
@@ -288,7 +274,7 @@ class Cell:
     # -- starting --------------------------------------------------------------------------------------------------
     def start_up(self) -> None:
         """Runs on_start. If that takes time, `started` is the future that tells when it is over."""
-        if not self.actor_class.has_on_start:
+        if not self.actor_class.has_on_start or self.state is not STARTING:
             self.begin_life(None)
             return
         try:
@@ -300,14 +286,11 @@ class Cell:
             self.begin_life(result)
             return
         self.started = self.scheduler.loop.create_future()
-        self._take_task(start_and_serve(self, result))
-        # A kill may come before the task's first step: then nobody awaits on_start, and it must be closed.
-        assert self.task is not None
-        self.task.add_done_callback(lambda _task: result.close())
+        self._take_task(start_and_serve(self, result), result)
 
     def begin_life(self, result: Any) -> None:
         """on_start is over, and this is what it returned."""
-        if self.state is not _STARTING:
+        if self.state is not STARTING:
             return
         if result is not None:
             if isinstance(result, m.Ignore) or result is m.Ignore:
@@ -316,7 +299,7 @@ class Cell:
             if not isinstance(result, m.Continue):
                 self.crash(TypeError(f"on_start may return None, Continue or Ignore, not {result!r}"))
                 return
-        self.state = _RUNNING
+        self.state = RUNNING
         if self.ref.stashed:
             self.open_queue().extendleft(reversed(self.ref.empty_stash()))
         if result is not None:
@@ -334,13 +317,15 @@ class Cell:
     # -- tasks -----------------------------------------------------------------------------------------------------
     def adopt(self, coroutine: Any, call: m.Call | None, message: Any) -> None:
         """A handler turned out to be asynchronous: from here on this cell has one task, which runs it and all later ones."""
-        self._take_task(serve(self, coroutine, call, message))
+        self.calling = call  # from now on, so that a kill before the task's first step answers it
+        self._take_task(serve(self, coroutine, call, message), coroutine)
 
-    def _take_task(self, serving: Any) -> None:
+    def _take_task(self, serving: Any, first: Any) -> None:
         self.open_queue()
         self.detour = self._mail
         context = self.scheduler.context.copy()
         self.task = self.scheduler.loop.create_task(serving, name=self.path, context=context)
+        self.task.add_done_callback(lambda _task: first.close())  # killed before its first step, it never ran
 
     def _mail(self, message: Any) -> None:
         """Mail for a cell with a task: leaves it in the queue and wakes the task."""
@@ -367,7 +352,7 @@ class Cell:
             )
         else:
             error = task.exception()
-        if self.state is _RUNNING or self.state is _STARTING:
+        if self.state is RUNNING or self.state is STARTING:
             if error is not None:
                 self.post(m.TaskFailed(task.get_name(), error))
         elif self.exit is not None and not self.own().tasks:
@@ -376,27 +361,35 @@ class Cell:
     # -- ending ----------------------------------------------------------------------------------------------------
     def stop(self, exit_: Exit) -> Any:
         """Runs on_stop and ends. A coroutine if on_stop is one: whoever called awaits it as a handler."""
-        if self.state is _STARTING or self.state is _RUNNING:
-            self.state = _STOPPING
-            result = self.actor.on_stop(exit_)
-            if result is not None and result.__class__ is CoroutineType:
-                return self._finish_stop(result, exit_)
-            self.wind_down(exit_)
+        if not self.enter(STOPPING):
+            return None
+        self.asked = exit_
+        result = self.actor.on_stop(exit_)
+        if result is not None and result.__class__ is CoroutineType:
+            return result
+        self.wind_down(exit_)
         return None
 
-    def asked_exit(self) -> Exit:
-        """The exit that a waiting stop asks for."""
-        return next((message.exit for message in self.control or () if message.__class__ is m.Stop), SHUTDOWN)
+    def waiting_end(self) -> Exit | None:
+        """The end that waits in the control lane: of a stop, or of an owned task's failure."""
+        for message in self.control or ():
+            if message.__class__ is m.Stop:
+                return message.exit
+            if message.__class__ is m.TaskFailed:
+                return crashed(message.error)
+        return None
 
-    async def _finish_stop(self, coroutine: Any, exit_: Exit) -> None:
-        await coroutine
-        self.wind_down(exit_)
+    def enter(self, state: State) -> bool:
+        """Moves on to a later state; False if the cell is there or beyond already."""
+        if not is_later(state, self.state):
+            return False
+        self.state = state
+        return True
 
     def crash(self, error: BaseException, message: Any = None) -> None:
         """The actor failed: its on_failure runs once, while it is still known as failing; then it ends."""
-        if self.state is _ENDED or self.state is _FAILING:
+        if not self.enter(FAILING):
             return
-        self.state = _FAILING
         exit_ = crashed(error)
         self.report(error, message)
         try:
@@ -435,7 +428,7 @@ class Cell:
 
     def wind_down(self, exit_: Exit) -> None:
         """Cancels what is left running; the end is told when that is over, or when it was given long enough."""
-        if self.state is _ENDED:
+        if self.state is ENDED:
             return
         tasks = self.belongings.tasks if self.belongings is not None else None
         if not tasks:
@@ -449,22 +442,15 @@ class Cell:
 
     def kill(self, exit_: Exit = KILLED) -> None:
         """The fence: this incarnation counts as ended from now on, whatever it still does."""
-        if self.state is _ENDED:
+        if self.state is ENDED:
             return
-        tasks = tuple(self.belongings.tasks) if self.belongings is not None else ()
-        own = self.task
         self.finish(exit_)
-        for task in (*tasks, *((own,) if own is not None and own is not _current_task() else ())):
-            if not task.done():
-                task.cancel()
-                self.system.abandon(self, task)
 
     def finish(self, exit_: Exit) -> None:
         """The end, once: the mailbox becomes dead letters, timers and replies go, and everyone who asked is told."""
-        if self.state is _ENDED:
+        if not self.enter(ENDED):
             return
         starting = self.started is not None and not self.started.done()
-        self.state = _ENDED
         self.exit = exit_
         self.detour = self.discard
         self.limit = 0
@@ -474,8 +460,7 @@ class Cell:
             self.started.set_result(None)
         if self.calling is not None:
             self.calling.fail(ActorDead(self.path, self.incarnation, exit_))
-        if self.waiter is not None and not self.waiter.done():
-            self.waiter.set_result(None)
+        self._abandon_tasks()
         if self.belongings is not None:
             self._let_go(self.belongings, exit_)
         if self.parent is not None:
@@ -483,6 +468,18 @@ class Cell:
             if parent.belongings is not None:
                 parent.belongings.children.pop(self, None)
         self.system.ended(self, exit_)
+
+    def _abandon_tasks(self) -> None:
+        """Cancels what still runs, and remembers it until it has ended: it may swallow the cancellation."""
+        tasks = list(self.belongings.tasks) if self.belongings is not None else []
+        if self.waiter is not None and not self.waiter.done():
+            self.waiter.set_result(None)  # it waits for mail, and will return
+        elif self.task is not None:
+            tasks.append(self.task)
+        for task in tasks:
+            if not task.done() and task is not _current_task():
+                task.cancel()
+                self.system.abandon(self, task)
 
     def _let_go(self, belongings: Belongings, exit_: Exit) -> None:
         for timer in tuple(belongings.timers):

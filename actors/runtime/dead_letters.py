@@ -30,7 +30,11 @@ class DeadLetters:
         self.count += 1
         self._ring.append(letter)
         for subscriber in tuple(self._subscribers):
-            subscriber(letter)
+            try:
+                subscriber(letter)
+            except Exception as error:  # noqa: BLE001 - an observer never hurts: it is dropped, and that is noted
+                self._subscribers.remove(subscriber)
+                self._ring.append(DeadLetter(letter, repr(subscriber), 0, error))
 
     def recent(self) -> list[DeadLetter]:
         """The latest, oldest first."""

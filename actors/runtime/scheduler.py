@@ -75,6 +75,15 @@ class Scheduler:
             self.loop.call_soon_threadsafe(function, *args)
 
     def run(self) -> None:
+        """One turn. Whatever happens in it, the queue is run again while there is something in it."""
+        try:
+            self._turn()
+        finally:
+            self.armed = False
+            if self.ready and not self.armed:
+                self.arm()
+
+    def _turn(self) -> None:
         ready = self.ready
         pop = ready.popleft
         special = SPECIAL
@@ -134,6 +143,3 @@ class Scheduler:
                 if cell is None:
                     raise
                 cell.crash(error, message)
-        self.armed = False
-        if ready and not self.armed:
-            self.arm()

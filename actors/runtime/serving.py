@@ -5,8 +5,10 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from allstop.actors.errors import ReplyError
+from allstop.actors.exits import SHUTDOWN
 from allstop.actors.runtime.errors import ActorDead
 from allstop.actors.runtime.messages import Call
+from allstop.actors.runtime.states import State
 
 if TYPE_CHECKING:
     from allstop.actors.runtime.cell import Cell
@@ -14,18 +16,21 @@ if TYPE_CHECKING:
 
 async def start_and_serve(cell: "Cell", on_start: Any) -> None:
     """Runs an asynchronous on_start, then serves."""
+    if (end := cell.waiting_end()) is not None:  # it came before this task's first step
+        cell.finish(end)
+        return
     cell.handling = True
     try:
         result = await on_start
         cell.handling = False
-        if not cell.ended:
-            cell.begin_life(result)
+        _forget_interruption(cell)
+        cell.begin_life(result)
     except GeneratorExit:
         raise
     except BaseException as error:  # noqa: BLE001 - a crash, or our own cancellation
         cell.handling = False
         if _interrupted(cell, error):
-            cell.finish(cell.asked_exit())
+            cell.finish(cell.waiting_end() or SHUTDOWN)
         else:
             cell.crash(error)
     await serve(cell, None, None, None)
@@ -34,6 +39,10 @@ async def start_and_serve(cell: "Cell", on_start: Any) -> None:
 async def serve(cell: "Cell", coroutine: Any, call: Call | None, message: Any) -> None:
     """Awaits `coroutine`, the handler that is running already, and then handles one message after the other."""
     handled = 0
+    if coroutine is not None and cell.state is State.RUNNING and (end := cell.waiting_end()) is not None:
+        cell.calling = None  # a stop came before this task's first step: the handler does not begin any more
+        cell.lose(call or message, cause=end)
+        coroutine = call = None
     while True:
         if coroutine is not None:
             await _finish_handler(cell, coroutine, call, message)
@@ -68,6 +77,8 @@ async def _finish_handler(cell: "Cell", coroutine: Any, call: Call | None, messa
         result = await coroutine
         if call is not None:
             cell.finish_call(call, result)
+        if cell.state is State.STOPPING and cell.asked is not None:  # that was on_stop
+            cell.wind_down(cell.asked)
     except GeneratorExit:  # the loop is gone, and we with it: nothing may be awaited any more
         raise
     except BaseException as error:  # noqa: BLE001 - a crash, or our own cancellation
@@ -75,6 +86,7 @@ async def _finish_handler(cell: "Cell", coroutine: Any, call: Call | None, messa
     finally:
         cell.calling = None
         cell.handling = False
+        _forget_interruption(cell)
 
 
 def _fail_handler(cell: "Cell", error: BaseException, call: Call | None, message: Any) -> None:
@@ -82,7 +94,7 @@ def _fail_handler(cell: "Cell", error: BaseException, call: Call | None, message
         return
     if _interrupted(cell, error):
         if call is not None:
-            call.fail(ActorDead(cell.path, cell.incarnation, cell.asked_exit()))
+            call.fail(ActorDead(cell.path, cell.incarnation, cell.waiting_end()))
         return
     if call is not None and isinstance(error, ReplyError):
         call.fail(error)
@@ -96,10 +108,15 @@ def _interrupted(cell: "Cell", error: BaseException) -> bool:
     """True for the cancellation that we asked for. Any other CancelledError is a failure like every error."""
     if not (cell.interrupted and isinstance(error, asyncio.CancelledError)):
         return False
-    cell.interrupted = False
-    if cell.task is not None:
-        cell.task.uncancel()
+    _forget_interruption(cell)
     return True
+
+
+def _forget_interruption(cell: "Cell") -> None:
+    """The cancellation was seen, or the handler swallowed it: the next one is not ours."""
+    if cell.interrupted and cell.task is not None:
+        cell.interrupted = False
+        cell.task.uncancel()
 
 
 async def _mail(cell: "Cell") -> None:

@@ -15,7 +15,7 @@ from allstop.actors.clock import Clock, Dice, Ids, LoopClock, SystemClock, Syste
 from allstop.actors.events import CrashReport, Event
 from allstop.actors.exits import KILLED, SHUTDOWN, Exit, ExitKind
 from allstop.actors.runtime.actor import Actor
-from allstop.actors.runtime.cell import Cell, State
+from allstop.actors.runtime.cell import Cell
 from allstop.actors.runtime.dead_letters import DeadLetter, DeadLetters
 from allstop.actors.runtime.errors import (
     AlreadyStarted,
@@ -29,6 +29,7 @@ from allstop.actors.runtime.messages import ActorStop, Down, Ignore, MonitorRef,
 from allstop.actors.runtime.ref import Ref
 from allstop.actors.runtime.registry import mirror, registry_of, unmirror
 from allstop.actors.runtime.scheduler import BATCH, TURN, Scheduler
+from allstop.actors.runtime.states import State
 from allstop.actors.runtime.vacancy import Vacancy
 from allstop.actors.runtime.virtual_time import VirtualTimeLoop
 from allstop.actors.spec import BRUTAL_KILL, INFINITY, Shutdown, Stash

@@ -10,7 +10,9 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from allstop.actors.exits import KILLED, Exit
-from allstop.actors.runtime.cell import Cell, State
+from allstop.actors.runtime.belongings import Belongings
+from allstop.actors.runtime.cell import Cell
+from allstop.actors.runtime.states import State
 
 if TYPE_CHECKING:
     from allstop.actors.runtime.actor import Actor
@@ -34,7 +36,9 @@ class ThreadCell(Cell):
     ) -> None:
         super().__init__(system, scheduler, ref, incarnation, actor_class)
         self.queue = deque()
+        self.belongings = Belongings()  # now, because both threads would make it
         self._mail_came = threading.Event()
+        self._stepping = threading.Lock()
         self.thread: threading.Thread | None = None
 
     # -- on the loop -----------------------------------------------------------------------------------------------
@@ -49,6 +53,11 @@ class ThreadCell(Cell):
 
     def rest(self) -> None:
         self.added()
+
+    def enter(self, state: State) -> bool:
+        """The thread may be failing while the loop kills: one of them is first."""
+        with self._stepping:
+            return super().enter(state)
 
     def interrupt(self) -> None:
         """A thread cannot be interrupted: the stop is served when the handler returns, or the kill fences it."""

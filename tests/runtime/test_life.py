@@ -576,3 +576,89 @@ async def test_actors_are_listed_with_state_and_mailbox(system: ActorSystem) -> 
     info = system.actors()[0]
     assert (info.path, info.incarnation, info.state, info.mailbox_len) == ("/child", 1, "running", 1)
     assert CONTROL not in ref.cell.queue
+
+
+# -- the first step of a task, and interruptions
+@pytest.mark.req("253")
+async def test_a_kill_before_the_first_step_of_the_task_ends_the_call(system: ActorSystem) -> None:
+    ref = await system.spawn(Puppet)
+    answer = ref.ask(sleeps(5), block=False)
+    system.scheduler.run()  # the handler gave a coroutine; its task has not run yet
+    system.kill(ref)
+    with pytest.raises(ActorDead):
+        await answer
+
+
+@pytest.mark.req("254")
+async def test_a_stop_before_the_first_step_of_the_task_is_served(
+    system: ActorSystem, witness: Witness
+) -> None:
+    ref = await system.spawn(Puppet, witness)
+    ref.tell(sleeps(3600))
+    system.scheduler.run()
+    before_s = system.clock.now_s()
+    assert await system.stop(ref) == SHUTDOWN
+    assert system.clock.now_s() == before_s
+    assert len(system.dead_letters.recent()) == 1
+
+
+async def test_a_stop_during_an_asynchronous_start_ends_it(system: ActorSystem, witness: Witness) -> None:
+    starting = asyncio.create_task(system.spawn(Puppet, witness, sleeps(60), path="/child"))
+    await asyncio.sleep(1)
+    assert await system.stop(system.address("/child")) == SHUTDOWN
+    with pytest.raises(StartError):
+        await starting
+    assert witness.hooks == ["on_start"]
+
+
+async def test_the_failure_of_an_owned_task_interrupts_a_suspended_handler(
+    system: ActorSystem, witness: Witness
+) -> None:
+    async def pump() -> None:
+        await asyncio.sleep(1)
+        raise ValueError("socket")
+
+    ref = await system.spawn(AsyncPuppet, witness, lambda puppet: puppet.start_task(pump(), "pump") and None)
+    before_s = system.clock.now_s()
+    with pytest.raises(ActorDead):
+        await ref.call(sleeps(3600), timeout_s=7200)
+    assert system.clock.now_s() - before_s == pytest.approx(1.0)
+    assert [type(error) for error in witness.failures] == [ValueError]
+
+
+async def test_a_handler_that_swallows_the_stop_finishes_and_then_the_stop_is_served(
+    system: ActorSystem, witness: Witness
+) -> None:
+    ref = await system.spawn(AsyncPuppet, witness)
+    ref.tell(stubborn(for_s=3.0))
+    await asyncio.sleep(1)
+    assert await system.stop(ref, timeout_s=10) == SHUTDOWN
+    assert witness.exits == [SHUTDOWN]
+
+
+async def test_a_crash_from_outside_the_handler_ends_the_suspended_handler(system: ActorSystem) -> None:
+    ended: list[str] = []
+
+    async def handler() -> None:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            ended.append("handler")
+
+    ref = await system.spawn(AsyncPuppet)
+    ref.tell(lambda _puppet: handler())
+    await asyncio.sleep(1)
+    ref.cell.crash(ValueError("control lane"))
+    await asyncio.sleep(1)
+    assert ended == ["handler"]
+    assert system.leaked == []
+
+
+async def test_an_observer_of_dead_letters_that_raises_is_dropped(system: ActorSystem) -> None:
+    def broken(_letter: Any) -> None:
+        raise ValueError("observer")
+
+    system.dead_letters.subscribe(broken)
+    for _ in range(2):
+        system.address("/nobody").tell("lost")
+    assert system.dead_letters.count == 2
