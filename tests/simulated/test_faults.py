@@ -66,6 +66,7 @@ def test_faults_are_spent_in_the_order_in_which_they_were_set() -> None:
         ({"kind": "delay"}, "needs s"),
         ({"kind": "drop_reply", "colour": 1}, "has no colour"),
         ({"kind": "status", "status": "asleep"}, "no status 'asleep'"),
+        ({"kind": "pair_status", "symbol": BTC, "status": "odd"}, "no 'BTC/USD' that is 'odd'"),
         ({"kind": "revoke_key", "role": "nobody"}, "no key 'nobody'"),
         ({"kind": "print", "symbol": BTC, "price": "1.23"}, "no print"),
         ({"kind": "print", "symbol": "NO/PE", "price": "1"}, "no print"),
@@ -208,3 +209,28 @@ def test_a_reset_begins_again_but_no_nonce_is_forgotten() -> None:
     assert client.signed("Balance", 1)["error"] == ["EAPI:Invalid nonce"]
     client.nonce = 1
     assert client.ok("Balance") == {"ZUSD": "1000000.0000"}
+
+
+@pytest.mark.parametrize(
+    ("status", "order", "error"),
+    [
+        ("cancel_only", {"ordertype": "market"}, "EService:Market in cancel_only mode"),
+        ("limit_only", {"ordertype": "market"}, "EService:Market in limit_only mode"),
+        ("limit_only", {"ordertype": "limit", "price": "20000.0"}, None),
+        ("reduce_only", {"ordertype": "market"}, "EService:Market in reduce_only mode"),
+        ("delisted", {"ordertype": "market"}, "EQuery:Unknown asset pair"),
+        ("work_in_progress", {"ordertype": "market"}, "EService:Unavailable"),
+        ("online", {"ordertype": "market"}, None),
+    ],
+)
+def test_one_pair_has_a_status_of_its_own(status: str, order: dict[str, str], error: str | None) -> None:
+    client = Client()
+    socket = client.connect(private=False)
+    socket.call("subscribe", channel="instrument")
+    client.venue.fault({"kind": "pair_status", "symbol": BTC, "status": status}, client.at)
+    (told,) = socket.frames()
+    assert [(pair["symbol"], pair["status"]) for pair in told["data"]["pairs"]] == [(BTC, status)]
+    answer = client.post("AddOrder", pair="XBTUSD", type="buy", volume="0.1", **order)
+    assert answer["error"] == ([] if error is None else [error])
+    assert client.order("buy", "1", pair="ETHUSD")
+    assert client.get("/0/public/AssetPairs?pair=XBTUSD")["result"]["XXBTZUSD"]["status"] == status

@@ -25,10 +25,16 @@ DEADLINE_MAX_NS = 60_000_000_000
 
 
 def check_mode(status: str, request: OrderRequest) -> None:
-    """Whether the system takes such an order in its present status."""
+    """Whether such an order is taken in the present status of the system and the pair."""
     match status:
-        case "maintenance":
+        case "maintenance" | "work_in_progress":
             raise Refusal("EService:Unavailable")
+        case "delisted":
+            raise Refusal("EQuery:Unknown asset pair")
+        case "limit_only" if request.order_type != LIMIT:
+            raise Refusal("EService:Market in limit_only mode")
+        case "reduce_only" if request.side == "buy":
+            raise Refusal("EService:Market in reduce_only mode")
         case "cancel_only":
             raise Refusal("EService:Market in cancel_only mode")
         case "post_only" if not (request.post_only and request.order_type == LIMIT):

@@ -44,6 +44,7 @@ from allstop.actors.simulated.kraken.refusal import Refusal
 from allstop.actors.simulated.kraken.wire import Codes
 
 BATCH_CANCEL_MAX = 50
+MATCHING = frozenset({"online", "limit_only", "reduce_only"})  # in the other modes nothing trades
 
 
 class Happened(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +92,7 @@ class Engine:
         self.counting = counting
         self.limits_cover = limits_cover
         self.status = "online"
+        self.pair_statuses: dict[str, str] = {}  # of pairs that are not online
         self.orders: dict[str, Order] = {}
         self.executions: list[Execution] = []
         self.broken: list[LimitBroken] = []
@@ -108,7 +110,7 @@ class Engine:
     def add(self, account_name: str, request: OrderRequest, at: At) -> Order:
         """Takes an order and matches it at once. Raises Refusal."""
         account = self.accounts[account_name]
-        check_mode(self.status, request)
+        check_mode(self.mode(request.pair.symbol), request)
         check_deadline(request.deadline_ns, at)
         self._count(account_name, request.pair.symbol, ADD_COST, at)
         check_order(request, account, self.markets[request.pair.symbol])
@@ -134,12 +136,11 @@ class Engine:
 
     def amend(self, account_name: str, request: AmendRequest, at: At) -> tuple[Order, str]:
         """Changes an open order in place; the order and the amend's id. Raises Refusal."""
-        if self.status in ("maintenance",):
-            raise Refusal("EService:Unavailable")
-        if self.status == "cancel_only":
-            raise Refusal("EService:Market in cancel_only mode")
+        self._cancel_admitted()
         check_deadline(request.deadline_ns, at)
         order = self._find(account_name, request.order_id, request.cl_ord_id)
+        if self.mode(order.pair.symbol) == "cancel_only":
+            raise Refusal("EService:Market in cancel_only mode")
         age_s = at.now_s - order.touched_s
         self._count(account_name, order.pair.symbol, AMEND_COST + penalty(AMEND_PENALTY, age_s), at)
         check_amend(request, order, self.accounts[account_name], self.markets[order.pair.symbol])
@@ -207,7 +208,7 @@ class Engine:
 
     def market_moved(self, symbol: str, at: At) -> None:
         """After a frame of the tape: lets stops trigger and resting orders fill."""
-        if self.status != "online":
+        if self.mode(symbol) not in MATCHING:
             return
         for account in self.accounts.values():
             for order in [order for order in account.open.values() if order.pair.symbol == symbol]:
@@ -233,7 +234,16 @@ class Engine:
             for symbol in self.markets:
                 self.market_moved(symbol, at)
 
+    def turn_pair(self, symbol: str, status: str, at: At) -> None:
+        """Changes what one pair lets be done."""
+        self.pair_statuses[symbol] = status
+        self.market_moved(symbol, at)
+
     # -- reading -------------------------------------------------------------------------------------------------
+
+    def mode(self, symbol: str) -> str:
+        """What may be done in a pair now: the system's status, or the pair's own where the system is online."""
+        return self.pair_statuses.get(symbol, "online") if self.status == "online" else self.status
 
     def counter(self, account: str, symbol: str) -> Counter:
         """The engine's rate counter of an account and pair."""
@@ -352,7 +362,7 @@ class Engine:
     def _work(self, order: Order, at: At) -> None:
         """Triggers and matches one open order as far as the market lets it."""
         market = self.markets[order.pair.symbol]
-        if self.status != "online":
+        if self.mode(order.pair.symbol) not in MATCHING:
             if order.time_in_force == "ioc":
                 self._end(order, "canceled", "IOC order", at)
             return

@@ -35,6 +35,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "duplicate_execution": {"n": 1},  # the next trade is told twice
     "silence": {"channel": "", "s": None},  # "" is every channel, heartbeats too
     "status": {"status": None, "s": 0.0},  # maintenance, cancel_only, post_only, online; 0 s is for good
+    "pair_status": {"symbol": None, "status": None},  # one pair's, until it is set again
     "maintenance": {"s": 0.0},
     "cancel_only": {"s": 0.0},
     "post_only": {"s": 0.0},

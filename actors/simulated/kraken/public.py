@@ -1,5 +1,6 @@
 """What the public channels say: book, ticker, trade, instrument, status and heartbeat frames of WebSocket v2."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from allstop.actors.simulated.kraken.market import Market, Print
@@ -78,7 +79,8 @@ def trade_frame(symbol: str, trades: list[Print], kind: str) -> str:
     return encode({"channel": "trade", "type": kind, "data": rows})
 
 
-def instrument_frame(status: str) -> str:
+def instrument_frame(statuses: Mapping[str, str], kind: str) -> str:
+    """These pairs with what they let be done; in a snapshot, the assets too."""
     assets: list[dict[str, Any]] = [
         {
             "id": asset.name,
@@ -87,14 +89,14 @@ def instrument_frame(status: str) -> str:
             "precision_display": asset.display_decimals,
             "borrowable": False,
         }
-        for asset in ASSETS.values()
+        for asset in (ASSETS.values() if kind == "snapshot" else ())
     ]
     pairs: list[dict[str, Any]] = [
         {
             "symbol": pair.symbol,
             "base": pair.base,
             "quote": pair.quote,
-            "status": status,
+            "status": statuses[pair.symbol],
             "qty_precision": pair.qty_decimals,
             "qty_increment": number(pair.lot),
             "price_precision": pair.price_decimals,
@@ -107,8 +109,9 @@ def instrument_frame(status: str) -> str:
             "qty_min": number(pair.min_qty),
         }
         for pair in PAIRS.values()
+        if pair.symbol in statuses
     ]
-    return encode({"channel": "instrument", "type": "snapshot", "data": {"assets": assets, "pairs": pairs}})
+    return encode({"channel": "instrument", "type": kind, "data": {"assets": assets, "pairs": pairs}})
 
 
 def status_frame(system: str, connection_id: int) -> str:

@@ -47,7 +47,7 @@ def _assets(_venue: "KrakenVenue", params: dict[str, Any], _at: At) -> object:
 
 
 def _pairs(venue: "KrakenVenue", params: dict[str, Any], _at: At) -> object:
-    return {pair.key: _pair(pair, venue.engine.status) for pair in _wanted(params.get("pair"))}
+    return {pair.key: _pair(pair, venue.engine.mode(pair.symbol)) for pair in _wanted(params.get("pair"))}
 
 
 def _pair(pair: Pair, status: str) -> dict[str, Any]:

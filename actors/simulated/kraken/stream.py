@@ -229,7 +229,9 @@ def _subscribe(venue: "KrakenVenue", connection: Connection, params: dict[str, A
     if channel == "instrument":
         connection.subscriptions[("instrument", "")] = Subscription("instrument")
         venue.later(
-            lambda: said(venue, connection, "instrument", public.instrument_frame(venue.engine.status), at)
+            lambda: said(
+                venue, connection, "instrument", public.instrument_frame(venue.modes(), "snapshot"), at
+            )
         )
         return [{"channel": "instrument", "snapshot": True}]
     symbols = params.get("symbol")

@@ -30,6 +30,7 @@ from allstop.actors.simulated.kraken.wire import Codes, decimal_of
 TOKEN_NS = 900 * 1_000_000_000
 REQUESTS_KEPT = 200_000  # some 3 hours at 20 a second; then the oldest are forgotten and counted
 STATUSES = ("online", "maintenance", "cancel_only", "post_only")
+PAIR_STATUSES = (*STATUSES, "limit_only", "reduce_only", "delisted", "work_in_progress")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -213,6 +214,10 @@ class KrakenVenue:
 
     # -- for the faces -------------------------------------------------------------------------------------------
 
+    def modes(self) -> dict[str, str]:
+        """What each pair lets be done now."""
+        return {symbol: self.engine.mode(symbol) for symbol in PAIRS}
+
     def market(self, pair: Pair) -> Market:
         return self.engine.markets[pair.symbol]
 
@@ -261,6 +266,8 @@ class KrakenVenue:
         match kind:
             case "status" | "maintenance" | "cancel_only" | "post_only" | "online":
                 self._set_status(str(fields.get("status", kind)), float(fields.get("s", 0.0)), at)
+            case "pair_status":
+                self._set_pair_status(str(fields["symbol"]), str(fields["status"]), at)
             case "silence":
                 self.faults.silence(str(fields["channel"]), at.now_s + float(fields["s"]))
             case "refuse_connects":
@@ -293,6 +300,13 @@ class KrakenVenue:
             raise BadFault(f"no status {status!r}; there are {', '.join(STATUSES)}")
         self._status_until_s = at.now_s + seconds if seconds > 0 and status != "online" else None
         self._turn(status, at)
+
+    def _set_pair_status(self, symbol: str, status: str, at: At) -> None:
+        if symbol not in PAIRS or status not in PAIR_STATUSES:
+            raise BadFault(f"no {symbol!r} that is {status!r}; a pair is {', '.join(PAIR_STATUSES)}")
+        self.engine.turn_pair(symbol, status, at)
+        changed = public.instrument_frame({symbol: status}, "update")
+        stream.spread(self, "instrument", "", changed, at)
 
     def _change_key(self, kind: str, fields: dict[str, Any]) -> None:
         keys = [key for key in self.keys.values() if key.name == fields["role"]]
