@@ -44,6 +44,7 @@ PAGES_MAX: Final = (
     40  # 50 orders each: 2000 closed orders since the last proof are an outage, not a reconnect
 )
 NONCE_TRIES: Final = 2  # after "Invalid nonce", for reads; the ledger has jumped its high-water by then
+EDGE_COOL_S: Final = 10.0  # after the edge's own 429, which names no time: asking on prolongs it
 TURN_SLACK_S: Final = 1.0  # a turn outlives its request by this, so that the two never race
 
 # What each role's key must be allowed to do (GetApiKeyInfo's words).
@@ -275,11 +276,12 @@ def key_problems(info: rest.KeyInfo, role: Role) -> tuple[Problem, ...]:
 def ended(end: EndTurn, faults: Sequence[Fault]) -> EndTurn:
     """The end of a turn with what these faults say of its key."""
     stop = next((str(f) for f in faults if f.remedy in (Remedy.STOP_KEY, Remedy.HALT)), "")
-    lockout = max((f.retry_after_s or 0.0 for f in faults if f.remedy is Remedy.COOL), default=0.0)
+    cools = [f.retry_after_s or 0.0 for f in faults if f.remedy is Remedy.COOL]
+    edge = [EDGE_COOL_S for f in faults if f.code == "HTTP:429"]
     return msgspec.structs.replace(
         end,
         stop=stop,
-        cool_s=lockout,
+        cool_s=max((*cools, *edge), default=0.0),
         over_limit=any(f.code.startswith(("EAPI:Rate limit", "EGeneral:Too many")) for f in faults),
         bad_nonce=any(f.remedy is Remedy.RENONCE for f in faults),
     )

@@ -24,18 +24,16 @@ from allstop.actors.egress import Checkpoint, Guard, OrderFrame
 from allstop.actors.errors import Category, Fatal, Fault, RefusalCode, Refused, Remedy
 from allstop.actors.exits import Exit
 from allstop.actors.kraken_desk import KrakenDesk, command_frame, submit_frame
-from allstop.actors.ledger_messages import ChargeOrder, OrderTouched, SetTier, SyncOrders
+from allstop.actors.ledger_messages import OrderTouched, SetTier, SyncOrders
 from allstop.actors.levels import IntentKind
-from allstop.actors.limits.kraken import OrderOp, tier_of
-from allstop.actors.limits.lanes import lane_of
+from allstop.actors.limits.kraken import tier_of
+from allstop.actors.order_commands import Command, charge_of, deadline_of, order_ids_of, outcome_of
 from allstop.actors.ports import LinkClosed, QueryFailed
 from allstop.actors.protocols.kraken import frames
 from allstop.actors.protocols.kraken.events import MethodReply
 from allstop.actors.protocols.wire import rfc3339
 from allstop.actors.reports import Accepted, NotSent, Unknown, WriteOutcome
 from allstop.actors.runtime import ActorDead, CallTimeout, Continue, Mailbox, Overflow, Ref, Reply, Timer
-
-Command = Submit | Amend | Cancel
 
 # The venue takes no deadline shorter than its minimum; one that has shrunk below it by less than this on its way here
 # is stretched to it. Half of the smallest clock skew that lookups allow for.
@@ -176,12 +174,12 @@ class Session(ChannelConnection):
             return NotSent(f"{self.pending_count()} requests are unanswered")
         if isinstance(command, Cancel) and not 1 <= len(command.order_ids) <= frames.BATCH_MAX:
             return NotSent(f"a cancel names 1 to {frames.BATCH_MAX} orders")
-        order_ids = _order_ids(command)
+        order_ids = order_ids_of(command)
         if any(
             len(self._busy.get(order_id, ())) >= self.settings.queue_per_order_max for order_id in order_ids
         ):
             return NotSent("too many commands wait for this order")
-        until_s = self.clock.now_s() + _deadline_s(command, self.settings.rest_timeout_s)
+        until_s = self.clock.now_s() + deadline_of(command, self.settings.rest_timeout_s)
         job = _Job(command=command, reply=self.defer(), until_s=until_s, order_ids=order_ids)
         for order_id in order_ids:
             self._busy.setdefault(order_id, deque()).append(job)
@@ -200,7 +198,7 @@ class Session(ChannelConnection):
             return self._settle(job, NotSent("its deadline passed before it could be sent"))
         left_s = min(max(left_s, self.settings.deadline_min_s), self.settings.deadline_max_s)
         try:
-            await self._ledger.call(_charge(job.command), timeout_s=self.settings.permit_timeout_s)
+            await self._ledger.call(charge_of(job.command), timeout_s=self.settings.permit_timeout_s)
         except (Refused, ActorDead, CallTimeout) as refused:
             return self._settle(job, NotSent(str(refused)))
         if not self.ready or job.done:
@@ -256,7 +254,7 @@ class Session(ChannelConnection):
         if job is None:
             super().on_reply(reply)
             return
-        outcome = _outcome(job.command, reply)
+        outcome = outcome_of(job.command, reply)
         if isinstance(outcome, Accepted):
             self._accepted(job.command, outcome)
         self._settle(job, outcome)
@@ -369,46 +367,6 @@ class _Next(msgspec.Struct, frozen=True):
 
 class _Reauth(msgspec.Struct, frozen=True):
     """To itself: the venue says that the session is not valid."""
-
-
-def _order_ids(command: Command) -> tuple[str, ...]:
-    match command:
-        case Submit():
-            return ()
-        case Amend(order_id=order_id):
-            return (order_id,)
-        case Cancel(order_ids=order_ids):
-            return tuple(dict.fromkeys(order_ids))
-
-
-def _deadline_s(command: Command, cancel_s: float) -> float:
-    """A cancel has no deadline at the venue: late is as good."""
-    return cancel_s if isinstance(command, Cancel) else command.deadline_s
-
-
-def _charge(command: Command) -> ChargeOrder:
-    """What the command costs, and whether it goes out even when the counter is full."""
-    match command:
-        case Submit(intent=intent):
-            return ChargeOrder(op=OrderOp.ADD, pair=intent.pair, lane=lane_of(intent.kind),
-                               overdraft=intent.kind is IntentKind.PROTECT)  # fmt: skip
-        case Amend(order_id=order_id, kind=kind):
-            return ChargeOrder(op=OrderOp.AMEND, orders=(order_id,), lane=lane_of(kind),
-                               overdraft=kind is IntentKind.PROTECT)  # fmt: skip
-        case Cancel(order_ids=order_ids):
-            op = OrderOp.CANCEL if len(order_ids) == 1 else OrderOp.BATCH_CANCEL
-            return ChargeOrder(op=op, orders=order_ids, lane=lane_of(IntentKind.CANCEL), overdraft=True)
-
-
-def _outcome(command: Command, reply: MethodReply) -> WriteOutcome:
-    """What the reply proves for this command. A batch of which not all were cancelled proves only that."""
-    outcome = reply.outcome
-    if not isinstance(outcome, Accepted) or isinstance(command, Submit):
-        return outcome
-    ids = _order_ids(command)
-    if reply.count is not None and reply.count != len(ids):
-        return Unknown(f"{reply.count} of {len(ids)} orders were cancelled")
-    return Accepted(ids)
 
 
 def _patience_s(failed: QueryFailed, backoff_s: float) -> float | None:

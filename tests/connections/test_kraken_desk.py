@@ -6,13 +6,13 @@ import pytest
 from tests.connections.rig import Rig, entry
 
 from allstop.actors.errors import BadInput, Category, Fatal
-from allstop.actors.kraken_desk import NEEDED, key_problems, order_ids_of, write_outcome
-from allstop.actors.ledger import GetLedger
+from allstop.actors.kraken_desk import NEEDED, ended, key_problems, order_ids_of, write_outcome
+from allstop.actors.ledger import EndTurn, GetLedger
 from allstop.actors.limits.kraken import Tier
 from allstop.actors.limits.lanes import Lane
 from allstop.actors.ports import QueryFailed
 from allstop.actors.protocols.kraken import rest
-from allstop.actors.protocols.kraken.faults import classify
+from allstop.actors.protocols.kraken.faults import classify, classify_http
 from allstop.actors.reports import Accepted, NotSent, Rejected, Unknown
 
 virtual = pytest.mark.virtual
@@ -232,3 +232,24 @@ async def test_a_filled_order_has_its_stop_at_the_venue():
         (stop,) = await desk.open_orders()
         assert (stop.trigger_price, stop.order_qty) == (Decimal(10000), intent.qty)
         assert stop.parent_id == rig.orders_at_venue()[0]["order_id"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("EAPI:Rate limit exceeded", {"over_limit": True}),
+        ("EAPI:Invalid nonce", {"bad_nonce": True}),
+        ("EAPI:Invalid key", {"stop": "EAPI:Invalid key"}),
+        ("ETrade:Locked", {"stop": "ETrade:Locked"}),
+        ("EGeneral:Temporary lockout", {"cool_s": 900.0}),
+        ("EOrder:Insufficient funds", {}),
+    ],
+)
+def test_what_an_answer_says_of_the_key_is_told_to_the_ledger(text: str, told: dict[str, Any]):
+    assert ended(EndTurn(id="t"), (classify(text),)) == EndTurn(id="t", **told)
+
+
+def test_the_edges_429_cools_the_key_though_it_names_no_time():
+    fault = classify_http(429, b"error code: 1015")
+    assert fault is not None
+    assert ended(EndTurn(id="t"), (fault,)).cool_s == 10.0
