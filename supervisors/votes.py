@@ -20,7 +20,8 @@ class Votes:
 
     def cast(self, by: str, reason: str, *, latched: bool) -> None:
         level = self.latched_level if latched else self.open_level
-        self.to.tell(CastVote(Vote(by, self.scope, level, reason), latched))
+        if level is not Level.NONE:
+            self.to.tell(CastVote(Vote(by, self.scope, level, reason), latched))
 
     def withdraw(self, by: str, *, by_person: bool) -> None:
         self.to.tell(WithdrawVote(by, self.scope, by_person))
