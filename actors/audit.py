@@ -67,4 +67,6 @@ class Audit:
         self.calls += 1
         closed = await self._desk.closed_orders(max(since_ns, 0))
         self._horizon_ns = asked_ns - self._overlap_ns
-        return self._memory.book.take_all(closed)
+        executed = self._memory.book.take_all(closed)
+        self._memory.book.settle(asked_ns - 6 * self._overlap_ns)
+        return executed

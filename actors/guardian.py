@@ -57,6 +57,8 @@ from allstop.actors.protocols.remedies import GiveUp, Rest, Step
 from allstop.actors.reports import OrderReport
 from allstop.actors.runtime import Actor, Ref
 
+GATE_TELL_S = 0.25  # how long a gate that has just started may wait for our word
+
 
 class GuardianSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How the guardian of an account watches. A poll costs one call of the key's counter, a full reading two or more,
@@ -178,6 +180,7 @@ class Guardian(Actor):
         self._memory.fold(await self._journal.rows())
         await self._journal.follow(self.path, self._learn, after_seq=self._memory.seq)
         self._orders.resume()
+        self.start_task(self._telling(), "telling the gate")
         self.start_task(self._watching(), "watch")
 
     async def on_stop(self, exit_: Exit) -> None:
@@ -205,6 +208,14 @@ class Guardian(Actor):
             await self._look()
             self._routine = self._routine.taken(self._audit.calls - calls, self.clock.now_s())
             await self._pause()
+
+    async def _telling(self) -> None:
+        """Again and again, not once: the gate stands in the trading subtree, and starts after us, and often. A gate
+        that had to wait for the next look would keep entries out for as long as looks are apart."""
+        while True:
+            await asyncio.sleep(GATE_TELL_S)
+            if self._audited_s is not None:
+                self._prove_audit()
 
     async def _pause(self) -> None:
         """Until the next look is due. What is due can come nearer meanwhile: an intent, an answer, the stream."""
@@ -283,6 +294,8 @@ class Guardian(Actor):
             full=full or bool(self._orders.pairs()), awaited=self._orders.awaited()
         )
         if was_full:
+            if adopted := self._memory.adopt_own(self._settings.name):
+                self.log.warning("guardian.adopted", intents=adopted)
             for written in await self._orders.read(started_s):
                 self._settle(written)
 
@@ -424,8 +437,7 @@ class Guardian(Actor):
             self._voted = False
 
     def _prove_audit(self, reason: str = "") -> None:
-        """Told after each look and not once: the gate stands in the trading subtree, and starts after us, and often.
-        One reading that fails is no proof that we are blind; none for twice cover_s is."""
+        """One reading that fails is no proof that we are blind; none for twice cover_s is."""
         if self._gate is None:
             return
         now_s = self.clock.now_s()

@@ -6,12 +6,13 @@ it here as unresolved, and looks it up before it writes anything else for that p
 """
 
 import hashlib
+import re
 from collections.abc import Iterable
 from decimal import Decimal
 
 import msgspec
 
-from allstop.actors.intents import OrderIntent
+from allstop.actors.intents import OrderIntent, OrderType
 from allstop.actors.levels import IntentKind
 from allstop.actors.ports import JournalRow
 from allstop.actors.protocols.positions import AccountBook
@@ -33,6 +34,11 @@ from allstop.actors.protocols.records import (
     from_row,
 )
 from allstop.actors.reports import Accepted, Fill, NotSent, OrderReport, OrderStatus, Rejected
+
+OWN_ID = re.compile(r"^g[0-9a-f]{16}$")
+# Orders for one subject that may have been sent while there was no journal: each is an answer to a refusal or a loss,
+# and there are a few before the guardian gives up.
+LOST_MAX = 16
 
 
 class Parentage(msgspec.Struct, frozen=True):
@@ -110,6 +116,30 @@ class CoverMemory:
             case _:
                 pass  # records about other things than executions
 
+    def adopt_own(self, account: str) -> tuple[str, ...]:
+        """Takes in orders that only a guardian of this account can have placed, though no journal knows them: it was
+        lost when they were sent. Their ids follow from what they answer, so they can be recognised. The ids taken."""
+        adopted: list[str] = []
+        for report in self.book.external():
+            client_id, pair = report.cl_ord_id, report.pair
+            if client_id is None or pair is None or not OWN_ID.match(client_id) or report.side is None:
+                continue
+            subjects = [f"flatten {pair}", f"stop {pair}", *(e.order_id for e in self.book.entries(pair))]
+            found = next((s for s in subjects if self._is_next_id(account, s, client_id)), None)
+            if found is None:
+                continue
+            parent = None if found in subjects[:2] else found
+            self._parents[client_id] = Parentage(client_id, found, parent)
+            self._counts[found] = self.count(found) + 1
+            self._own.add(client_id)
+            self.book.know(_intent_of(client_id, report), parent=parent)
+            adopted.append(client_id)
+        return tuple(adopted)
+
+    def _is_next_id(self, account: str, subject: str, client_id: str) -> bool:
+        first = self.count(subject)
+        return any(cover_id(account, subject, n) == client_id for n in range(first, first + LOST_MAX))
+
     def count(self, subject: str) -> int:
         """How many orders the guardian has journalled for a subject."""
         return self._counts.get(subject, 0)
@@ -163,6 +193,21 @@ class CoverMemory:
     def _resolved(self, intent_id: str) -> None:
         self._wire.pop(intent_id, None)
         self.unresolved.pop(intent_id, None)
+
+
+def _intent_of(client_id: str, report: OrderReport) -> OrderIntent:
+    """What the guardian must have intended, from what the venue has of it."""
+    assert report.pair is not None
+    assert report.side is not None
+    return OrderIntent(
+        id=client_id,
+        pair=report.pair,
+        side=report.side,
+        qty=report.order_qty or report.cum_qty or Decimal(0),
+        order_type=report.order_type or OrderType.STOP_LOSS,
+        trigger_price=report.trigger_price,
+        kind=IntentKind.PROTECT,
+    )
 
 
 def _told(fill: Fill) -> OrderReport:

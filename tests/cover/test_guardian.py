@@ -3,11 +3,12 @@
 import asyncio
 
 import pytest
-from tests.cover.rig import rig
+from tests.cover.rig import CHAIN, rig
 from tests.cover.toy_venue import PAIR, D, entry, fault
 
 from allstop.actors.errors import Category, Remedy
 from allstop.actors.intents import OrderType, Side
+from allstop.actors.journal import JournalActor
 from allstop.actors.levels import IntentKind, Level, Vote
 from allstop.actors.protocols.records import CommandIntended, IntentCommitted, LookupDone, StopSeen, Withheld
 
@@ -385,6 +386,22 @@ async def test_t103_with_a_lost_journal_stops_are_still_placed_and_entries_still
         assert (await r.view()).journal_lost
         proof = await r.prove_halt()
         assert (proof.canceled, proof.kept) == (1, 1)
+
+
+async def test_t103_a_stop_that_was_placed_without_a_journal_is_not_placed_again_after_the_restart() -> None:
+    async with rig() as r:
+        r.venue.makes_stops = False
+        order_id = await r.enter(entry())
+        r.disk.fail_next_commit("kraken.main")
+        r.venue.fill(order_id, "1")
+        await r.until(lambda: not r.naked(), 2.5)
+        r.kill()
+        await r.system.spawn(JournalActor, r.disk.open_journal, CHAIN, path=r.journal.path)
+        await r.start()
+        await r.until_audited()
+        await asyncio.sleep(5)
+        view = await r.view()
+        assert (len(r.venue.submitted), view.external, view.journal_lost) == (1, (), False)
 
 
 async def test_commands_are_journalled_with_their_orders() -> None:

@@ -186,6 +186,20 @@ def test_closed_orders_are_read_from_the_oldest_thing_that_is_not_settled() -> N
     assert over.horizon_ns(SECOND) == 19 * SECOND, "all is settled: from the journal's last row"
 
 
+def test_a_stop_sent_without_a_journal_is_recognised_by_its_id_and_is_cover_again() -> None:
+    kept = memory(committed(entry()))
+    kept.book.take(order("A", cl_ord_id="entry-1"))
+    lost = cover_id("kraken.main", "A", 0)
+    stop = {"side": Side.SELL, "order_type": OrderType.STOP_LOSS, "status": OrderStatus.NEW, "cum_qty": D(0)}
+    kept.book.take(order("S", cl_ord_id=lost, **stop))
+    kept.book.take(order("X", cl_ord_id="g0123456789abcdef", **stop))
+    assert kept.adopt_own("kraken.main") == (lost,)
+    assert kept.book.is_ours("S")
+    assert (kept.count("A"), kept.book.entries(PAIR)[0].missing) == (1, D(0))
+    assert [o.order_id for o in kept.book.external()] == ["X"]
+    assert kept.adopt_own("kraken.main") == ()
+
+
 def test_an_entry_counts_as_open_until_its_end_is_known() -> None:
     kept = memory(committed(entry()))
     assert kept.open_entries()

@@ -153,6 +153,37 @@ def test_a_remainder_below_the_minimum_is_dust() -> None:
     assert not Position(pair=PAIR, net=D(0)).is_dust(BTC)
 
 
+def test_what_is_over_is_forgotten_and_telling_it_again_changes_nothing() -> None:
+    known = book()
+    stop = {"cl_ord_id": None, "parent_id": "A", "side": Side.SELL, "order_type": OrderType.STOP_LOSS}
+    entry_ = report(status=OrderStatus.FILLED, cum_qty=D(3), ts_ns=5)
+    sold = report("S", status=OrderStatus.FILLED, cum_qty=D(3), ts_ns=6, **stop)
+    known.take_all([entry_, sold])
+    assert known.settle(before_ns=10) == 2
+    assert (known.order("A"), known.intents(), known.entries(PAIR)) == (None, (), ())
+    assert known.take_all([sold, entry_]) == ()
+    assert (known.position(PAIR).net, known.external()) == (D(0), ())
+
+
+def test_an_entry_is_kept_while_its_position_or_its_stop_stands() -> None:
+    known = book()
+    known.take(report(status=OrderStatus.FILLED, cum_qty=D(3), ts_ns=5))
+    known.take(report("C", status=OrderStatus.CANCELED, cum_qty=D(0), ts_ns=5))
+    assert known.settle(before_ns=10) == 1
+    assert len(known.entries(PAIR)) == 1
+    known.take(report("X", side=Side.SELL, cum_qty=D(3), ts_ns=5))
+    known.take(
+        report("S", cl_ord_id=None, parent_id="A", side=Side.SELL, status=OrderStatus.NEW, cum_qty=D(0))
+    )
+    assert known.settle(before_ns=10) == 0
+
+
+def test_what_ended_lately_is_kept_because_it_may_be_told_again() -> None:
+    known = book()
+    known.take(report(status=OrderStatus.CANCELED, cum_qty=D(0), ts_ns=50))
+    assert (known.settle(before_ns=50), known.settle(before_ns=51)) == (0, 1)
+
+
 @given(st.data())
 def test_the_position_does_not_depend_on_the_order_or_number_of_tellings(data: st.DataObject) -> None:
     qtys = data.draw(st.lists(st.integers(1, 5), min_size=1, max_size=6))
