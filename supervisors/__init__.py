@@ -1,4 +1,82 @@
-"""The supervisors of allstop: what keeps the actors alive, and stops them when it cannot."""
+"""The supervisors of allstop: what keeps the actors alive, and stops them when it cannot.
+
+This is what a tree is written with. The halt root and the functions that talk to it are in `allstop.supervisors.halt`.
+"""
+
+from allstop.actors.spec import (
+    BRUTAL_KILL,
+    INFINITY,
+    AutoShutdown,
+    Backoff,
+    ChildSpec,
+    ChildType,
+    OnExceeded,
+    Pause,
+    Restart,
+    Shutdown,
+    Start,
+    Stash,
+    Strategy,
+    SupervisorFlags,
+)
+from allstop.supervisors.budget import check_budget, check_connect_limit
+from allstop.supervisors.childspecs import check_childspecs
+from allstop.supervisors.dynamic import DynamicSupervisor
+from allstop.supervisors.supervisor import (
+    Supervisor,
+    breaker_state,
+    count_children,
+    delete_child,
+    get_childspec,
+    reconfigure,
+    report_failure,
+    report_probe,
+    report_success,
+    reset_breaker,
+    restart_child,
+    start_child,
+    terminate_child,
+    which_child,
+    which_children,
+)
+from allstop.supervisors.votes import Votes
+
+__all__ = [
+    "BRUTAL_KILL",
+    "INFINITY",
+    "AutoShutdown",
+    "Backoff",
+    "ChildSpec",
+    "ChildType",
+    "DynamicSupervisor",
+    "OnExceeded",
+    "Pause",
+    "Restart",
+    "Shutdown",
+    "Start",
+    "Stash",
+    "Strategy",
+    "Supervisor",
+    "SupervisorFlags",
+    "Votes",
+    "breaker_state",
+    "check_budget",
+    "check_childspecs",
+    "check_connect_limit",
+    "count_children",
+    "delete_child",
+    "get_childspec",
+    "reconfigure",
+    "report_failure",
+    "report_probe",
+    "report_success",
+    "reset_breaker",
+    "restart_child",
+    "start_child",
+    "terminate_child",
+    "which_child",
+    "which_children",
+]
 
 if __name__ != "allstop.supervisors":  # a second copy would have classes of its own
     raise ImportError("import allstop.supervisors, not supervisors")

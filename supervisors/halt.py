@@ -38,6 +38,7 @@ ROOT_FLAGS = SupervisorFlags(max_restarts=0, on_exceeded=OnExceeded.LATCH)
 PROVE_BACKOFF = Backoff(0.2, 10.0, 0.2)  # a venue in trouble is asked at least six times a minute
 PROVE_TIMEOUT_S = 30.0  # a batch of cancels and a reading of the list, under rate limits
 READY_TIMEOUT_S = 10.0
+LOOK_S = 1.0  # a halt that another process wrote is seen this late at worst, when it could not tell us
 WRITE_AGAIN_S = 5.0  # a disk that failed is tried again, so that a halt in memory does not stay there
 
 
@@ -61,6 +62,10 @@ class _Checked(msgspec.Struct, frozen=True):
 
 class _WriteAgain(msgspec.Struct, frozen=True):
     halt: int
+
+
+class _Look(msgspec.Struct, frozen=True):
+    """To myself: has somebody else latched?"""
 
 
 class HaltRoot(Supervisor):
@@ -106,6 +111,15 @@ class HaltRoot(Supervisor):
         await super().on_start()
         if self._halt is not None:
             self._prove()
+        self._look()
+
+    def _look(self) -> None:
+        """Obeys a latch that another process wrote: `allstop halt` needs nobody to hear it."""
+        found = self._latch.read()
+        if found.latched and self._halt is None:
+            self._enter(Vote(found.by, ROOT, Level.HALTED, found.reason), found.at_ns)
+            self._prove()
+        self.send_after(LOOK_S, _Look())
 
     async def on_receive(self, message: Any) -> Any:
         match message:
@@ -127,6 +141,9 @@ class HaltRoot(Supervisor):
                 return None
             case _Checked():
                 self._finish_resume(message)
+                return None
+            case _Look():
+                self._look()
                 return None
             case _WriteAgain(halt):
                 if halt == self._halts and not self._on_disk:

@@ -15,7 +15,7 @@ from allstop.actors.exits import NORMAL
 from allstop.actors.levels import Level, LevelBoard, Scope, Vote
 from allstop.actors.links.latch import FileLatch, MemoryLatch
 from allstop.actors.runtime import Actor, ActorSystem, Ref
-from allstop.actors.spec import ChildSpec, OnExceeded, Pause, Restart, SupervisorFlags
+from allstop.actors.spec import ChildSpec, OnExceeded, Pause, Restart, Start, SupervisorFlags
 from allstop.supervisors.halt import HaltRoot, halt, halt_status, resume
 from allstop.supervisors.halting import NotReady
 from allstop.supervisors.supervisor import Supervisor, reset_breaker, restart_child
@@ -192,6 +192,25 @@ async def test_a_halt_that_the_command_line_wrote_already_is_not_written_twice()
         latch.write("operator:cli", "first", 1)
         await halt(scene.root, "operator:cli", "first")
         assert len(latch.read().history) == 1
+
+
+async def test_a_halt_that_another_process_wrote_is_obeyed_though_nobody_told_the_root(tmp_path: Any) -> None:
+    async with halt_root(latch=FileLatch(tmp_path), answers={"kraken.main": []}) as scene:
+        FileLatch(tmp_path).write("operator:cli", "from another process", 1)
+        await settle(1.1)
+        status = await halt_status(scene.root)
+        assert (status.halted, status.by, status.proven) == (True, "operator:cli", True)
+
+
+async def test_a_halt_that_comes_while_the_tree_still_starts_is_obeyed_when_it_runs() -> None:
+    latch = MemoryLatch()
+
+    class Slow(Actor):
+        def on_start(self) -> None:
+            latch.write("operator:cli", "while it starts", 1)
+
+    async with halt_root(ChildSpec("slow", Start(Slow)), latch=latch) as scene:
+        assert scene.board.effective(()) is Level.HALTED
 
 
 class TestProving:
