@@ -132,7 +132,9 @@ class Connection(Actor):
                 self._hosts.tell(NoteBan(host=self._host, reason=str(failed)))
             raise
         self._heard()
-        self.start_task(self._read(self.link), "read")
+        reading = self.start_task(self._read(self.link), "read")
+        # Also when this incarnation was killed, and before the task's first step: a fenced actor has no connection.
+        reading.add_done_callback(lambda _, link=self.link: link.abort())
         self.send_after(settings.probe_interval_s, Probe())
         await self.on_connected()
 
@@ -147,16 +149,13 @@ class Connection(Actor):
             return self.settings.retry_first_s
 
     async def _read(self, link: WebSocketLink) -> None:
-        try:
-            while True:
-                for _ in range(FRAMES_PER_TURN):
-                    frame = await link.receive()
-                    self._heard()
-                    self.frames_in += 1
-                    self.on_frame(frame)
-                await asyncio.sleep(0)
-        finally:
-            link.abort()  # also when this incarnation was killed: a fenced actor has no connection
+        while True:
+            for _ in range(FRAMES_PER_TURN):
+                frame = await link.receive()
+                self._heard()
+                self.frames_in += 1
+                self.on_frame(frame)
+            await asyncio.sleep(0)
 
     def _traffic(self) -> None:
         if not self.heartbeat_due:

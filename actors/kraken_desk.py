@@ -5,6 +5,7 @@ back with what the venue said of the key. Reads raise QueryFailed and prove noth
 four outcomes; the egress guard has the last word, directly before the first byte.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, Literal, TypeVar
@@ -29,7 +30,7 @@ from allstop.actors.ledger import (
 from allstop.actors.levels import IntentKind, Origin
 from allstop.actors.limits.kraken import OrderOp
 from allstop.actors.limits.lanes import Lane, lane_of
-from allstop.actors.ports import HttpLink, HttpNoReply, HttpNotSent, QueryFailed
+from allstop.actors.ports import Desk, HttpLink, HttpNoReply, HttpNotSent, QueryFailed
 from allstop.actors.protocols.kraken import rest
 from allstop.actors.protocols.kraken.faults import outcome_of
 from allstop.actors.protocols.kraken.instruments import known_names
@@ -263,6 +264,16 @@ class KrakenDesk:
             return decode()
         except DecodeError as error:
             raise QueryFailed(f"{what}: {error}") from error
+
+
+async def keep(desk: Desk) -> None:
+    """The body of a task that an actor starts for its desk: it waits for the end of the incarnation, however that
+    comes, and closes the desk. `on_stop` would not run after a crash or a kill, and the sockets would stay. (Killed
+    before its first step it closes nothing, and there is nothing yet: a client opens sockets when it is used.)"""
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await desk.close()
 
 
 def key_problems(info: rest.KeyInfo, role: Role) -> tuple[Problem, ...]:

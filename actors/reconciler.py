@@ -20,6 +20,7 @@ from allstop.actors.commands import GetOrders, OrderView, Proof, Reports, Subscr
 from allstop.actors.connection_settings import ConnectionSettings
 from allstop.actors.exits import Exit
 from allstop.actors.journal import Append, Read
+from allstop.actors.kraken_desk import keep
 from allstop.actors.ports import Desk, JournalEntry, QueryFailed
 from allstop.actors.reports import OrderReport
 from allstop.actors.runtime import Actor, ActorDead, CallTimeout, Continue, Mailbox, Overflow, Ref, Timer
@@ -90,6 +91,7 @@ class Reconciler(Actor):
 
     def on_start(self) -> Any:
         self._desk = self._make_desk(self.ref)
+        self.start_task(keep(self._desk), "desk")
         self._listeners = tuple(self.system.address(path) for path in self._listener_paths)
         self._prove(holds=False, reason="not reconciled yet")
         return Continue(_Subscribe())
@@ -114,10 +116,8 @@ class Reconciler(Actor):
             case _:
                 raise TypeError(f"{self.path} takes no {message!r}")
 
-    async def on_stop(self, exit_: Exit) -> None:
+    def on_stop(self, exit_: Exit) -> None:
         self._prove(holds=False, reason=str(exit_))
-        if self._desk is not None:
-            await self._desk.close()
 
     def on_failure(self, exception_type: Any, exception_value: BaseException | None, traceback: Any) -> None:
         self._prove(holds=False, reason=str(exception_value))

@@ -23,7 +23,7 @@ from allstop.actors.connection import Open
 from allstop.actors.egress import Checkpoint, Guard, OrderFrame
 from allstop.actors.errors import Category, Fatal, Fault, RefusalCode, Refused, Remedy
 from allstop.actors.exits import Exit
-from allstop.actors.kraken_desk import KrakenDesk, command_frame, submit_frame
+from allstop.actors.kraken_desk import KrakenDesk, command_frame, keep, submit_frame
 from allstop.actors.ledger_messages import OrderTouched, SetTier, SyncOrders
 from allstop.actors.levels import IntentKind
 from allstop.actors.limits.kraken import tier_of
@@ -101,6 +101,7 @@ class Session(ChannelConnection):
     def on_start(self) -> Any:
         self._guard = self._checkpoint.guard(self.ref)
         self._desk = self._make_desk(self.ref)
+        self.start_task(keep(self._desk), "desk")
         return Continue(Open())
 
     async def before_open(self) -> bool:
@@ -331,8 +332,6 @@ class Session(ChannelConnection):
         self.ready = False
         self._end_jobs(str(exit_))
         await super().on_stop(exit_)
-        if self._desk is not None:
-            await self._desk.close()
 
     def on_failure(self, exception_type: Any, exception_value: BaseException | None, traceback: Any) -> None:
         self.ready = False

@@ -73,6 +73,7 @@ class Rig:
         self.orders_told: list[Any] = []
         self.votes: list[Any] = []
         self.views: list[Any] = []
+        self.https: list[Any] = []
         self.stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -154,6 +155,7 @@ class Rig:
     def desk(self, owner: Ref | None = None, *, role: Any = "trade", lane: Lane = Lane.QUERY) -> KrakenDesk:
         http = self.world.open_http(self.kraken.http_url)
         self.stack.push_async_callback(http.close)
+        self.https.append(http)
         return KrakenDesk(
             http=http, key=self.key(role), ledger=self.ledger,
             guard=self.checkpoint.guard(owner or self.ledger), instruments={BTC.pair: BTC}, clock=self.clock,

@@ -127,3 +127,21 @@ async def test_its_proof_is_not_noted_more_often_than_every_five_minutes():
         await asyncio.sleep(650)
         rows = [row for row in rig.disk.rows("kraken.main") if row.kind == "reconciled"]
         assert len(rows) == 3
+
+
+@pytest.mark.virtual
+@pytest.mark.parametrize("end", ["stop", "kill", "crash"])
+async def test_however_it_ends_its_http_client_is_closed(end: str):
+    async with Rig() as rig:
+        reconciler = await rig.reconciler()
+        await reconciler.call(Reconcile(), timeout_s=20)
+        match end:
+            case "stop":
+                await rig.system.stop(reconciler)
+            case "kill":
+                rig.system.kill(reconciler)
+            case _:
+                reconciler.tell("nonsense")
+        await asyncio.sleep(0.1)
+        assert not reconciler.is_alive()
+        assert [http._closed for http in rig.https] == [True]
