@@ -183,6 +183,7 @@ def _trading(parts: AccountParts) -> ChildSpec:
         ChildSpec("stream", Start(PrivateStream, (), {"session": session, "gate": gate, "ledger": ledger, "subscribers": told, "settings": settings})),
         ChildSpec("reconciler", Start(Reconciler, (), {
             "make_desk": trade_desk, "stream": stream, "orders": orders, "gate": gate, "listeners": told, "settings": settings,
+            "journal": parts.at("store/journal"),
         })),
         ChildSpec("prober", Start(Prober, (), {"trading": parts.at("trading"), "reconciler": parts.at("trading/reconciler"), "ledger": ledger, "gate": gate})),
     )  # fmt: skip
