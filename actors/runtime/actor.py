@@ -145,7 +145,9 @@ class Actor(pykka.Actor):
     def monitor(self, ref: "Ref") -> MonitorRef:
         """Sends me Down when the incarnation that runs at `ref` ends, or now if none runs. Also when a restart follows.
 
-        For an incarnation that ended before, Down carries its true exit; NOPROC only if none ever ran.
+        One Down per incarnation: for one that ended before, with its true exit (NOPROC if none ever ran); whoever
+        was told of that end already waits for the next incarnation, so a handler of Down may monitor again at once.
+        If no next one comes (the address is retired), that wait ends in a Down with NOPROC.
         """
         return self._observe(MonitorRef(ref, self._cell, final=False))
 

@@ -493,6 +493,8 @@ class Cell:
             belongings.children
         ):  # OTP's links: the children of what was not stopped do not outlive it
             child.kill(KILLED)
+        if belongings.monitored_by:
+            self.ref._told = {monitor.watcher for monitor in belongings.monitored_by}
         for monitor in tuple(belongings.monitored_by):
             monitor.watcher.post(m.Down(monitor, self.ref, self.incarnation, exit_))
         belongings.monitored_by.clear()

@@ -25,7 +25,7 @@ class Overflow(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Mailbox:
-    """The bound of an actor's user lane. `key` is for CONFLATE; a message whose key is None is queued as it is.
+    """The bound of an actor's user lane: how many messages may wait behind the one that is being handed over. `key` is for CONFLATE; a message whose key is None is queued as it is.
 
     `put_timeout_s` is how long BLOCK may park a sender before it gets MailboxFull.
     """

@@ -15,6 +15,7 @@ from allstop.actors.runtime.future import Future, on_a_loop
 from allstop.actors.runtime.messages import SPECIAL, Call, MonitorRef
 
 if TYPE_CHECKING:
+    from allstop.actors.runtime.cell import Cell
     from allstop.actors.runtime.system import ActorSystem
 
 CALL_TIMEOUT_S = 5.0  # OTP's gen_server:call
@@ -34,6 +35,8 @@ class Ref(pykka.ActorRef[Any]):
     stashed: deque[Any] | None = None
     _stash_max = 0
     _watchers: dict[MonitorRef, None] | None = None
+    _told: "set[Cell] | None" = None  # who was told of the latest end already
+    _awaited: dict[MonitorRef, None] | None = None  # the monitors of these wait for the next incarnation
     actor_class: Any
 
     def __init__(self, system: "ActorSystem", path: str | None, number: int = 0) -> None:
@@ -290,8 +293,9 @@ class Ref(pykka.ActorRef[Any]):
         return False
 
     def forget(self, monitor: MonitorRef) -> None:
-        if self._watchers is not None:
-            self._watchers.pop(monitor, None)
+        for waiting in (self._watchers, self._awaited):
+            if waiting is not None:
+                waiting.pop(monitor, None)
         belongings = self._cell.belongings
         if belongings is not None:
             belongings.monitored_by.pop(monitor, None)

@@ -212,12 +212,16 @@ class ActorSystem:
                 raise AlreadyStarted(path, ref)
             ref._retired = False
             ref._parent = None
+            ref._told = None
         if while_down is not None:
             ref.keep_while_down(while_down.capacity)
         incarnation = ref._incarnation = ref._incarnation + 1
         ref.actor_class = actor_class
         cell = actor_class.cell_class(self, self._scheduler or self.scheduler, ref, incarnation, actor_class)
         ref._cell = cell
+        if ref._awaited:
+            cell.own().monitored_by.update(ref._awaited)
+            ref._awaited = None
         self._live[cell] = None
         if parent is not None:
             ref._parent = parent
@@ -331,6 +335,9 @@ class ActorSystem:
         watchers, ref._watchers = ref._watchers or {}, None
         for monitor in watchers:
             monitor.watcher.post(Down(monitor, ref, ref.incarnation, exit_))
+        awaited, ref._awaited = ref._awaited or {}, None
+        for monitor in awaited:
+            monitor.watcher.post(Down(monitor, ref, ref.incarnation, Exit(ExitKind.NOPROC)))
         for other in tuple(self._addresses.values()) if ref._had_children else ():
             if other.parent is ref:
                 self.retire(other)
@@ -408,6 +415,13 @@ class ActorSystem:
         elif not cell.ended:
             cell.own().monitored_by[monitor] = None
             return
+        elif not ref.pinned_down:
+            ref._told = ref._told if ref._told is not None else set()
+            if watcher in ref._told:  # one Down per incarnation: this monitor is for the next
+                ref._awaited = ref._awaited if ref._awaited is not None else {}
+                ref._awaited[monitor] = None
+                return
+            ref._told.add(watcher)
         watcher.post(Down(monitor, ref, ref.incarnation, ref.last_exit or Exit(ExitKind.NOPROC)))
 
     def vacate(self, cell: Cell, exit_: Exit) -> None:

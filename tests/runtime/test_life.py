@@ -247,6 +247,36 @@ async def test_monitoring_what_ended_before_tells_how_it_ended(system: ActorSyst
     assert witness.handled[1].exit.kind is ExitKind.NOPROC
 
 
+@BOTH
+async def test_monitoring_again_on_down_waits_for_the_next_incarnation(
+    system: ActorSystem, witness: Witness, kind: type[Any]
+) -> None:
+    class Follows(kind):  # type: ignore[misc]
+        def act(self, message: Any) -> None:
+            witness.handled.append(message)
+            self.monitor(message.ref)
+
+    parent = await system.spawn(Puppet)
+    child = await system.spawn(Puppet, path="/child", parent=parent)
+    follower = await system.spawn(Follows, None, lambda puppet: puppet.monitor(child) and None)
+    for _ in range(2):
+        system.kill(child)
+        await asyncio.sleep(1)
+        await system.spawn(Puppet, path="/child", parent=parent)
+    await system.stop(child)
+    await asyncio.sleep(1)
+    system.retire(child)
+    await asyncio.sleep(1)
+    told = [(down.incarnation, down.exit.kind) for down in witness.handled]
+    assert told == [
+        (1, ExitKind.KILLED),
+        (2, ExitKind.KILLED),
+        (3, ExitKind.SHUTDOWN),
+        (3, ExitKind.NOPROC),
+    ]
+    assert follower.is_alive()
+
+
 @pytest.mark.req("238")
 async def test_watch_reports_only_the_end_that_no_restart_follows(
     system: ActorSystem, witness: Witness
