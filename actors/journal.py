@@ -37,7 +37,11 @@ class JournalBusy(ReplyError):
 
 class JournalDown(AllstopError):
     """The journal did not commit, or did not say so in time: what was appended must be taken as not committed, and
-    may yet be found in the journal."""
+    may yet be found in the journal. `lost`: there will be no journal any more."""
+
+    def __init__(self, message: str, *, lost: bool = False) -> None:
+        super().__init__(message)
+        self.lost = lost
 
 
 class Committed(msgspec.Struct, frozen=True):
@@ -208,7 +212,8 @@ async def _ask(journal: Ref, message: object, timeout_s: float) -> Any:
     try:
         return await journal.call(message, timeout_s=timeout_s)
     except (ActorDead, CallTimeout, MailboxFull, JournalBusy, Fatal) as error:
-        raise JournalDown(f"{journal.path}: {type(error).__name__}: {error}") from error
+        lost = isinstance(error, Fatal) or (journal.last_exit is not None and journal.last_exit.fatal)
+        raise JournalDown(f"{journal.path}: {type(error).__name__}: {error}", lost=lost) from error
 
 
 async def _ask_again(journal: Ref, message: object, timeout_s: float) -> Any:

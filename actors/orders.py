@@ -31,6 +31,7 @@ from allstop.actors.commands import (
     Reports,
 )
 from allstop.actors.errors import RefusalCode, Refused
+from allstop.actors.exits import Exit
 from allstop.actors.instruments import Instrument
 from allstop.actors.intents import OrderIntent, check_intent
 from allstop.actors.journal import Committed, JournalDown, append, read, subscribe
@@ -57,6 +58,7 @@ from allstop.actors.protocols.records import (
     IntentCommitted,
     Opaque,
     Record,
+    Reported,
     StopSeen,
     Withheld,
     from_body,
@@ -71,6 +73,8 @@ from allstop.actors.spec import ChildSpec, Restart, Start
 LIVE_MAX: Final = 500
 # Orders that are over and still answered from memory; older ones are read from the journal.
 OVER_MAX: Final = 10_000
+# External orders answered from memory: an account that is also traded by hand has dozens. All are in the journal.
+EXTERNALS_MAX: Final = 10_000
 # Intents of one commit.
 BATCH_MAX: Final = 256
 # What a full tracker may have missed is asked for when it has had time to catch up.
@@ -97,7 +101,10 @@ class _Known:
     owner: str
     life: Life | None
     tracker: Ref | None = None
+    starting: bool = False  # a tracker will be there soon
+    over: bool = False  # that tracker has told already that the order is over
     ending: bool = False  # its tracker was told to end and has not yet
+    abandoned: bool = False  # its tracker gave up: what is told is recorded, and nothing else
     held: list[Reply] = field(default_factory=list[Reply])  # same intent placed again before it is durable
     durable: bool = True
     told: list[Told] = field(default_factory=list[Told])  # came when there was no tracker
@@ -142,9 +149,10 @@ class Orders(Actor):
         self._over: OrderedDict[str, None] = OrderedDict()
         self._by_order: dict[str, str] = {}
         self._stops: dict[str, OrderReport] = {}
-        self._externals: dict[str, OrderReport] = {}
+        self._externals: OrderedDict[str, OrderReport] = OrderedDict()
         self._claimed: set[str] = set()
         self._seen_seq = 0
+        self._journal_lost = False
         self._replayed: list[Record | Opaque] | None = []
         self._arrived: deque[_Arrived] = deque()
         self._work: deque[Callable[[], Awaitable[None]]] = deque()
@@ -203,7 +211,7 @@ class Orders(Actor):
 
     # The mailbox.
 
-    async def on_receive(self, message: object) -> object:
+    def on_receive(self, message: object) -> object:
         match message:
             case Place(intent=intent, origin=origin):
                 return self._place(intent, origin)
@@ -220,7 +228,7 @@ class Orders(Actor):
             case AmendIntent():
                 return self._amend(message)
             case GetOrder(intent_id=intent_id):
-                return await self._view(intent_id)
+                return self._view(intent_id)
             case GetOrders(open_only=open_only):
                 return self._views(open_only)
             case GetExternals():
@@ -228,10 +236,7 @@ class Orders(Actor):
             case ClaimExternal():
                 return self._claimed_by(message)
             case Down(ref=ref, exit=exit_) if ref.path == self._links.journal.path:
-                self.log.warning("orders.journal_down", why=str(exit_))
-                self.monitor(self._links.journal)
-                await subscribe(self._links.journal, self.path, self._learn, after_seq=self._seen_seq)
-                return None
+                return self._journal_ended(exit_)
             case Down():
                 return self._tracker_ended(message)
             case _RefreshTracker(intent_id=intent_id):
@@ -239,12 +244,27 @@ class Orders(Actor):
             case _:
                 raise TypeError(f"orders does not know {message!r}")
 
+    def _journal_ended(self, exit_: Exit) -> None:
+        """Follows the next one. After a fatal end there is none: cancels and answers go on without."""
+        self.log.error("orders.journal_ended", why=str(exit_))
+        if exit_.fatal:
+            self._journal_lost = True
+            return
+
+        async def follow() -> None:
+            await subscribe(self._links.journal, self.path, self._learn, after_seq=self._seen_seq)
+            self.monitor(self._links.journal)  # not before there is one: a monitor on nobody answers at once
+
+        self._later(follow)
+
     # Placing.
 
     def _place(self, intent: OrderIntent, origin: Origin) -> OrderView | None:
         digest = order_life.content(intent)
         if (known := self._known.get(intent.id)) is not None:
             return self._placed_again(intent, digest, known)
+        if self._journal_lost:
+            raise Refused(RefusalCode.NOT_COMMITTED, "the journal is lost", place=self.path)
         if refused := check_intent(intent, self._instruments(intent.pair)):
             raise refused
         if refused := self._inadmissible(intent.kind, origin, intent.pair):
@@ -255,7 +275,9 @@ class Orders(Actor):
             intent=intent, origin=origin, scope=(*self._scope, intent.pair), at_ns=self.clock.wall_ns()
         )
         life = order_life.born(record)
-        self._known[intent.id] = _Known(digest, ORDERS, life, held=[self.defer()], durable=False)
+        self._known[intent.id] = _Known(
+            digest, ORDERS, life, held=[self.defer()], durable=False, starting=True
+        )
         self._live.add(intent.id)
         self._arrived.append(_Arrived(record, life))
         self._wake.set()
@@ -267,14 +289,7 @@ class Orders(Actor):
         if not known.durable:
             known.held.append(self.defer())
             return None
-        if known.life is not None:
-            return order_life.view(known.life)
-        reply = self.defer()
-        self._later(lambda: self._answer_from_journal(intent.id, reply))
-        return None
-
-    async def _answer_from_journal(self, intent_id: str, reply: Reply) -> None:
-        reply.set(order_life.view(await self._read_life(intent_id)))
+        return self._view(intent.id)
 
     def _inadmissible(self, kind: IntentKind, origin: Origin, pair: str) -> Refused | None:
         level = self._levels.effective((*self._scope, pair))
@@ -301,9 +316,9 @@ class Orders(Actor):
         self._work.append(work)
         self._wake.set()
 
-    def _record(self, record: Record) -> None:
+    def _record(self, *records: Record) -> None:
         async def commit() -> None:
-            await append(self._links.journal, [record])
+            await append(self._links.journal, records)
 
         self._later(commit)
 
@@ -314,9 +329,13 @@ class Orders(Actor):
         except JournalDown as error:
             # It may be committed all the same. Orders starts again, and withholds what it then finds.
             refused = Refused(RefusalCode.NOT_COMMITTED, str(error), place=self.path)
-            for known in (self._known[arrived.life.intent.id] for arrived in batch):
-                for reply in known.held:
+            for arrived in batch:
+                self._live.discard(arrived.life.intent.id)
+                for reply in self._known.pop(arrived.life.intent.id).held:
                     reply.fail(refused)
+            if error.lost:
+                self._journal_lost = True  # the halt is latched above; cancels and answers go on
+                return
             raise
         for arrived in batch:
             known = self._known[arrived.life.intent.id]
@@ -329,6 +348,7 @@ class Orders(Actor):
 
     async def _start_tracker(self, intent_id: str) -> None:
         known = self._known[intent_id]
+        known.starting = True
         life = known.life if known.life is not None else await self._read_life(intent_id)
         told, known.told = tuple(known.told), []
         start = Start(OrderTracker, (intent_id, self._links, Seed(life, told)))
@@ -337,8 +357,14 @@ class Orders(Actor):
         known.tracker = await self._nursery.start(
             ChildSpec(id=intent_id, start=start, restart=Restart.TRANSIENT)
         )
+        known.starting = False
         self._intent_of[known.tracker.path] = intent_id
         self.watch(known.tracker)
+        for word in known.told:  # came while it started
+            self._tell(intent_id, known.tracker, word)
+        known.told.clear()
+        if known.over:
+            self._let_go(intent_id)
 
     async def _read_life(self, intent_id: str) -> Life:
         rows = await read(self._links.journal, key=intent_id)
@@ -373,16 +399,28 @@ class Orders(Actor):
             self._shout(f"{intent_id} is at the venue twice: {life.order_id} and {report.order_id}")
             self._report_external(report)
             return
-        self._by_order[report.order_id] = intent_id  # at once: its stop may stand in the same batch of reports
-        if life is not None and not order_life.is_news(life, report):
+        self._by_order[report.order_id] = (
+            intent_id  # at once: its stop may stand in the same batch of reports
+        )
+        # A list that tells nothing new still tells that the order is there: its tracker need not ask by itself.
+        if source == "stream" and life is not None and not order_life.is_news(life, report):
             return
         told = Told(report=report, source=source)
-        if known.tracker is None:
-            known.told.append(told)
-            if known.durable and not known.ending and len(known.told) == 1:
-                self._later(lambda: self._start_tracker(intent_id))
-        else:
+        if known.abandoned and life is not None:
+            step = order_life.plan(life, Reported(intent_id=intent_id, report=report, source=source))
+            known.life = step.life
+            self._record(*step.records)
+        elif known.tracker is not None:
             self._tell(intent_id, known.tracker, told)
+        else:
+            known.told.append(told)
+            self._want_tracker(intent_id)
+
+    def _want_tracker(self, intent_id: str) -> None:
+        known = self._known[intent_id]
+        if not known.starting and not known.ending:
+            known.starting = True
+            self._later(lambda: self._start_tracker(intent_id))
 
     def _tell(self, intent_id: str, tracker: Ref, told: Told) -> None:
         try:
@@ -415,6 +453,8 @@ class Orders(Actor):
         before = self._externals.get(report.order_id)
         merged = report if before is None else before.merged(report)
         self._externals[report.order_id] = merged
+        if len(self._externals) > EXTERNALS_MAX:
+            self._externals.popitem(last=False)
         executed = bool(merged.cum_qty) or merged.fill is not None
         if executed and merged.pair is not None and report.order_id not in self._claimed:
             self._links.gate.freeze(
@@ -465,6 +505,7 @@ class Orders(Actor):
     def _let_go(self, intent_id: str) -> None:
         """From here on its tracker is told nothing, so it may end: what it was told before stands before `End`."""
         known = self._known[intent_id]
+        known.over = known.starting
         if known.tracker is not None:
             known.tracker.tell(End())
             known.tracker, known.ending = None, True
@@ -472,18 +513,20 @@ class Orders(Actor):
     def _tracker_ended(self, down: Down) -> None:
         intent_id = self._intent_of.pop(down.ref.path)
         known = self._known[intent_id]
-        known.tracker, known.ending = None, False
+        known.tracker, known.ending, known.over = None, False, False
         self._live.discard(intent_id)
         if down.exit.abnormal:
+            known.abandoned = True
             pair = known.life.intent.pair if known.life is not None else ""
             self.log.critical("orders.tracker_gave_up", intent=intent_id, why=str(down.exit))
             self._links.gate.freeze(
                 pair, f"{self.path}/{intent_id}", f"the tracker of {intent_id} gave up: {down.exit}"
             )
             return
-        self._retire(intent_id)
-        if known.told:
-            self._later(lambda: self._start_tracker(intent_id))
+        if known.told or (known.life is not None and not known.life.state.terminal):
+            self._want_tracker(intent_id)  # something came between its last word and its end
+        else:
+            self._retire(intent_id)
 
     def _retire(self, intent_id: str) -> None:
         self._over[intent_id] = None
@@ -529,11 +572,19 @@ class Orders(Actor):
             ),
         )
 
-    async def _view(self, intent_id: str) -> OrderView | None:
+    def _view(self, intent_id: str) -> OrderView | None:
         known = self._known.get(intent_id)
         if known is None or not known.durable:
             return None
-        return order_life.view(known.life if known.life is not None else await self._read_life(intent_id))
+        if known.life is not None:
+            return order_life.view(known.life)
+        reply = self.defer()
+
+        async def answer() -> None:
+            reply.set(order_life.view(await self._read_life(intent_id)))
+
+        self._later(answer)
+        return None
 
     def _views(self, open_only: bool) -> list[OrderView]:
         lives = (known.life for known in self._known.values() if known.durable and known.owner == ORDERS)

@@ -337,6 +337,8 @@ class PuppetRoot(Actor):
             case WithdrawVote(by=by, scope=scope):
                 if not any(v.by == by and v.scope == scope and v.level is Level.HALTED for v in self.votes):
                     self._board.withdraw(by, scope)
+            case _:
+                raise TypeError(repr(message))
 
 
 class Teller(Actor):
@@ -359,6 +361,7 @@ class House:
         venue: Venue | None = None,
         timing: Timing = LOOPBACK,
         commit_s: float = 0.001,
+        live_max: int = 500,
     ) -> None:
         self.system = ActorSystem()
         self.disk = disk or MemoryDisk(LoopClock(asyncio.get_running_loop()))
@@ -368,6 +371,7 @@ class House:
         self.levels = LevelBoard()
         self.gate = GateBoard()
         self.timing = timing
+        self.live_max = live_max
         self.stray_votes: list[Vote] = []
 
     async def __aenter__(self) -> "House":
@@ -382,10 +386,7 @@ class House:
             skew_s=self.timing.skew_s,
         )
         self.root = await spawn(PuppetRoot, self.levels, path="/root")
-        self.journal = await spawn(
-            JournalActor, self.disk.open_journal, "kraken.main", path=f"{BASE}/store/journal"
-        )
-        self.egress = await spawn(EgressActor, self.checkpoint, self.journal, path=f"{BASE}/store/egress")
+        await self.start_store()
         gate = await spawn(OrderGate, self.gate, path=f"{BASE}/trading/gate")
         self.teller = await spawn(Teller, path=f"{BASE}/teller")
         self.teller.tell((gate, self.system.clock.now_s()))
@@ -401,6 +402,13 @@ class House:
 
     async def __aexit__(self, *_exc: object) -> None:
         await self.system.__aexit__(None, None, None)
+
+    async def start_store(self) -> None:
+        spawn = self.system.spawn
+        self.journal = await spawn(
+            JournalActor, self.disk.open_journal, "kraken.main", path=f"{BASE}/store/journal"
+        )
+        self.egress = await spawn(EgressActor, self.checkpoint, self.journal, path=f"{BASE}/store/egress")
 
     async def start_session(self) -> None:
         await self.system.spawn(
@@ -429,6 +437,7 @@ class House:
             nursery=TrackerNursery(self.trackers),
             instruments={PAIR: INSTRUMENT}.get,
             levels=self.levels,
+            live_max=self.live_max,
             path=f"{BASE}/trading/orders",
         )
 

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from tests.orders.puppets import BASE, PAIR, SCOPE, House, entry, reduction
 
+from allstop.actors import orders as orders_module
 from allstop.actors.commands import AmendIntent, GetOrders, Place
 from allstop.actors.errors import RefusalCode, Refused
 from allstop.actors.levels import Level, Vote
@@ -372,3 +373,100 @@ async def test_trackers_and_desks_of_orders_that_are_over_are_gone() -> None:
         await asyncio.sleep(1)
         assert [info.path for info in house.system.actors() if f"{BASE}/trading/trackers/" in info.path] == []
         assert house.strings.desks_open == 0
+
+
+# When the journal dies.
+
+
+async def test_a_journal_that_is_killed_and_comes_back_costs_no_order() -> None:
+    async with House() as house:
+        await house.place(entry("a"))
+        await house.until("a", "NEW")
+        house.system.kill(house.journal)
+        house.system.kill(house.egress)
+        await asyncio.sleep(0.1)
+        await house.start_store()
+        await house.told(house.venue.fill("O1", "0.4"))
+        assert (await house.order("a")).cum_qty == Decimal("0.4")
+        await house.place(entry("b"))
+        await house.until("b", "NEW")
+
+
+async def test_a_report_that_comes_while_there_is_no_journal_is_asked_for_again() -> None:
+    async with House() as house:
+        await house.place(entry("a"))
+        await house.until("a", "NEW")
+        house.system.kill(house.journal)
+        house.system.kill(house.egress)
+        await house.told(house.venue.fill("O1", "1"))
+        await house.start_store()
+        view = await house.until("a", "FILLED")
+        assert view.cum_qty == Decimal(1)
+
+
+async def test_a_lost_journal_leaves_orders_answering_and_refusing() -> None:
+    async with House() as house:
+        await house.place(entry("a"))
+        await house.until("a", "NEW")
+        house.disk.fail_next_commit("kraken.main")
+        assert await refused(house, entry("b")) is RefusalCode.NOT_COMMITTED
+        assert await refused(house, entry("c")) is RefusalCode.NOT_COMMITTED
+        assert await house.state("a") == "NEW"
+
+
+# When a tracker gave up.
+
+
+async def test_what_is_told_of_an_order_whose_tracker_gave_up_is_still_recorded() -> None:
+    async with House() as house:
+        await house.place(entry("a"))
+        await house.until("a", "NEW")
+        for _ in range(4):
+            house.system.kill(house.tracker("a"))
+            await asyncio.sleep(0.1)
+        await house.told(house.venue.fill("O1", "1"))
+        assert await house.state("a") == "FILLED"
+        assert [record.fill.exec_id for record in house.records(Filled)] == ["X1"]
+
+
+async def test_orders_that_start_again_under_live_trackers_replace_them() -> None:
+    async with House() as house:
+        await house.place(entry("a"))
+        await house.until("a", "NEW")
+        house.system.kill(house.orders)
+        await house.start_orders()
+        await house.told(house.venue.fill("O1", "1"))
+        await house.until("a", "FILLED")
+        assert await house.place(entry("a"))
+        assert house.venue.placed == ["a"]
+
+
+async def test_a_hundred_orders_at_once_are_each_sent_once() -> None:
+    async with House() as house:
+        await asyncio.gather(*(house.place(entry(f"i{n}")) for n in range(100)))
+        for n in range(100):
+            await house.until(f"i{n}", "NEW")
+        assert sorted(house.venue.placed) == sorted(f"i{n}" for n in range(100))
+
+
+async def test_no_more_entries_are_taken_than_may_be_live_and_a_reduction_still_is() -> None:
+    async with House(live_max=2) as house:
+        await house.place(entry("a"))
+        await house.place(entry("b"))
+        assert await refused(house, entry("c")) is RefusalCode.RATE_LIMIT
+        await house.place(reduction("r"))
+
+
+async def test_an_order_that_memory_forgot_is_answered_from_the_journal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(orders_module, "OVER_MAX", 1)
+    async with House() as house:
+        for name in ("a", "b"):
+            await house.place(entry(name))
+            await house.until(name, "NEW")
+            await house.cancel(name)
+            await house.until(name, "CANCELED")
+            await asyncio.sleep(1)
+        assert await house.state("a") == "CANCELED"
+        assert (await house.place(entry("a"))).state == "CANCELED"
