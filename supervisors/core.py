@@ -101,6 +101,7 @@ class SupervisorCore(Requests):
                     del self.children[child.spec.id]
                 self._say(d.Refuse(StartFailure(child.spec.id, error)))
                 if fatal:
+                    self._remember(error)
                     self._exceed(child, error, fatal=True)
             case Purpose.RESTART | Purpose.HALF_OPEN:
                 self._failed(child, error, fatal=fatal, retry=True)
@@ -138,13 +139,9 @@ class SupervisorCore(Requests):
             self._ended_for_good(child)
 
     def _ended_for_good(self, child: Child) -> None:
-        others_active = (
-            any(
-                other.spec.significant and other.state in (ChildState.RUNNING, ChildState.RESTARTING)
-                for other in self.children.values()
-            )
-            if child.spec.significant
-            else False
+        others_active = child.spec.significant and any(
+            other.spec.significant and other.state in (ChildState.RUNNING, ChildState.RESTARTING)
+            for other in self.children.values()
         )
         self._forget_unless_kept(child)
         self._retire(child)
@@ -154,7 +151,7 @@ class SupervisorCore(Requests):
 
     def _failed(self, child: Child, error: BaseException, *, fatal: bool, retry: bool = False) -> None:
         """A child that should run does not. `retry`: an attempt failed, so the next one waits behind the mailbox."""
-        self._causes = (*self._causes, error)[-CAUSES_MAX:]
+        self._remember(error)
         child.failures = child.failures.failed(child.spec.backoff, self._now_s)
         if self.breaker.state is BreakerState.HALF_OPEN:
             self._open(f"{child.spec.id} failed while half-open: {error}", latch=fatal)
@@ -219,14 +216,15 @@ class SupervisorCore(Requests):
 
     # ---- giving up ----
 
+    def _remember(self, error: BaseException) -> None:
+        self._causes = (*self._causes, error)[-CAUSES_MAX:]
+
     def _exceed(self, child: Child, error: BaseException, *, fatal: bool) -> None:
         if fatal or self.window.exceeded:
             attempts = min(len(self.window.attempts), self.flags.max_restarts)
         else:
             attempts = child.failures.in_a_row - 1
-        gave_up = ReachedMaxRestartIntensity(
-            self.path, str(child.spec.id), attempts, (*self._causes[:-1], error)
-        )
+        gave_up = ReachedMaxRestartIntensity(self.path, str(child.spec.id), attempts, self._causes)
         gave_up.__cause__ = error
         match self.flags.on_exceeded:
             case OnExceeded.ESCALATE:
@@ -247,8 +245,9 @@ class SupervisorCore(Requests):
         self.breaker = self.breaker.latched(self._now_s) if latch else self.breaker.opened(self._now_s)
         self.window = self.window.emptied()
         self._causes = ()
-        self._by_person = False
         latched = self.breaker.state is BreakerState.LATCHED
+        if latched:
+            self._by_person = False  # what a person allowed is used up
         self._say(d.LowerLevel(reason, latched))
         self._report_breaker()
         if not latched:

@@ -8,10 +8,12 @@ from collections import deque
 from collections.abc import Hashable, Iterable
 from enum import Enum, auto
 
+from allstop.actors.errors import BadInput
 from allstop.actors.events import BreakerChanged, ChildTerminated, Event, GaveUp
 from allstop.actors.exits import Exit, ReachedMaxRestartIntensity, causes
 from allstop.actors.spec import ChildSpec, Restart, SupervisorFlags
 from allstop.supervisors import decisions as d
+from allstop.supervisors.budget import check_budget
 from allstop.supervisors.children import Child, ChildCount, ChildInfo, ChildState, count, info
 from allstop.supervisors.childspecs import as_child_spec, check_childspecs, check_flags
 from allstop.supervisors.degrade import Breaker, BreakerState
@@ -42,13 +44,15 @@ class Plan:
         *,
         max_children: int | None = None,
     ) -> None:
-        """Raises InvalidFlags or InvalidChildSpec."""
+        """Raises InvalidFlags, InvalidChildSpec, or BadInput for a budget that can never be spent."""
         self.path = path
         self.flags = check_flags(flags)
         self.dynamic = max_children is not None
         self.max_children = max_children
         specs = tuple(specs)
         check_childspecs(specs, flags.auto_shutdown)
+        if problems := check_budget(flags, map(as_child_spec, specs), where=path):
+            raise BadInput(*problems)
         self.children: dict[Hashable, Child] = {spec.id: Child(spec) for spec in map(as_child_spec, specs)}
         self.window = Intensity(flags.max_restarts, flags.max_seconds)
         self.breaker = Breaker(flags.pause, flags.max_seconds)

@@ -1,10 +1,11 @@
 """What a supervisor is asked to do with one child, or with its own flags: answered with a Reply or a Refuse."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 
 from allstop.actors.errors import CircuitOpen
 from allstop.actors.spec import ChildSpec, OnExceeded, SupervisorFlags
 from allstop.supervisors import decisions as d
+from allstop.supervisors.budget import check_budget
 from allstop.supervisors.children import Child, ChildState
 from allstop.supervisors.childspecs import as_child_spec, check_childspecs, check_flags, check_significant
 from allstop.supervisors.degrade import BreakerState
@@ -20,6 +21,12 @@ from allstop.supervisors.errors import (
     Running,
 )
 from allstop.supervisors.plan import Plan, Purpose
+
+
+def check_spendable(flags: SupervisorFlags, specs: Iterable[ChildSpec]) -> None:
+    """Raises InvalidChildSpec for the first child whose own backoff keeps the budget from ever being spent."""
+    for problem in check_budget(flags, specs):
+        raise InvalidChildSpec("budget_never_spent", problem.what)
 
 
 class Requests(Plan):
@@ -44,6 +51,7 @@ class Requests(Plan):
         try:
             spec = as_child_spec(spec)
             check_significant(spec, self.flags.auto_shutdown)
+            check_spendable(self.flags, (spec,))
         except InvalidChildSpec as error:
             self._say(d.Refuse(error))
             return
@@ -110,6 +118,8 @@ class Requests(Plan):
             ):
                 raise InvalidFlags("breaker_not_closed", flags.on_exceeded)
             check_childspecs(specs, flags.auto_shutdown)
+            after = {child_id: child.spec for child_id, child in self.children.items()}
+            check_spendable(flags, (after | {spec.id: spec for spec in specs}).values())
         except (InvalidFlags, InvalidChildSpec) as error:
             self._say(d.Refuse(error))
             return

@@ -5,8 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.supervisors.rig import Rig, permanent, spec
 
+from allstop.actors.errors import BadInput
 from allstop.actors.spec import Backoff, OnExceeded, Pause, Restart, SupervisorFlags
+from allstop.supervisors import decisions as d
 from allstop.supervisors.budget import check_budget, check_connect_limit, restarts_at_most, starts_at_most
+from allstop.supervisors.errors import InvalidChildSpec
+from allstop.supervisors.intensity import Intensity
 
 
 def test_a_budget_that_its_own_backoff_can_never_spend_is_named_with_the_child() -> None:
@@ -32,6 +36,20 @@ def test_a_budget_that_can_be_spent_is_no_problem(backoff: Backoff, restart: Res
     assert check_budget(SupervisorFlags(max_restarts=3, max_seconds=5), children) == []
 
 
+def test_such_a_budget_is_refused_when_the_supervisor_is_built() -> None:
+    with pytest.raises(BadInput, match=r"/top: child 'feed'"):
+        Rig(SupervisorFlags(max_restarts=3, max_seconds=5), *permanent("feed", backoff=Backoff(5, 60)))
+
+
+def test_such_a_child_is_refused_at_run_time_too() -> None:
+    rig = Rig(SupervisorFlags(max_restarts=3, max_seconds=5))
+    with pytest.raises(InvalidChildSpec, match="budget_never_spent"):
+        rig.ask(d.AddChild(spec("feed", backoff=Backoff(5, 60))))
+    rig.ask(d.AddChild(spec("feed", backoff=Backoff(0.5, 60))))
+    with pytest.raises(InvalidChildSpec, match="budget_never_spent"):
+        rig.ask(d.Reconfigure(SupervisorFlags(max_restarts=3, max_seconds=3), ()))
+
+
 @settings(deadline=None)
 @given(
     st.integers(0, 6),
@@ -45,7 +63,11 @@ def test_the_check_agrees_with_what_the_core_then_does(
     """A child that fails at each start at once: the core gives up exactly when the check finds nothing."""
     backoff = Backoff(least, least + more, 0.0)
     flags = SupervisorFlags(max_restarts=max_restarts, max_seconds=max_seconds)
-    rig = Rig(flags, *permanent("a", backoff=backoff))
+    rig = Rig(SupervisorFlags(max_restarts=0), *permanent("a", backoff=backoff))
+    rig.core.flags, rig.core.window = (
+        flags,
+        Intensity(max_restarts, max_seconds),
+    )  # past the check at construction
     rig.now_s = 0.0
     rig.outcomes["a"] = [ValueError("no")] * 200
     rig.end("a")

@@ -112,7 +112,7 @@ async def test_07_a_delayed_restart_is_marked_restarting_and_happens() -> None:
     stage = Stage()
     async with stage.system() as system:
         spec = stage.puppet("a", backoff=Backoff(2.0, 2.0, 0.0))
-        top = await system.spawn(Supervisor, FLAGS, (spec,), path="/top")
+        top = await system.spawn(Supervisor, SupervisorFlags(max_restarts=1), (spec,), path="/top")
         await crash(system, "/top/a")
         assert (await which_child(top, "a")).state is ChildState.RESTARTING
         await settle(2.0)

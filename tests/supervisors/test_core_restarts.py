@@ -458,7 +458,7 @@ class TestAFailedRestart:
 
 class TestBackoff:
     def test_it_applies_to_the_first_restart(self) -> None:
-        rig = Rig(flags(), *permanent("a", backoff=Backoff(0.5, 30)))
+        rig = Rig(flags(max_seconds=1000), *permanent("a", backoff=Backoff(0.5, 30)))
         rig.end("a")
         assert rig.state("a") == "restarting"
         rig.advance(0.499)
@@ -468,7 +468,7 @@ class TestBackoff:
 
     @pytest.mark.req("246")
     def test_the_draw_spreads_it(self) -> None:
-        rig = Rig(flags(), *permanent("a", backoff=Backoff(1.0, 30, random_factor=0.2)))
+        rig = Rig(flags(max_seconds=1000), *permanent("a", backoff=Backoff(1.0, 30, random_factor=0.2)))
         rig.draw = 0.5
         rig.end("a")
         (scheduled,) = rig.events_of(RestartScheduled)
@@ -476,7 +476,7 @@ class TestBackoff:
         assert scheduled.delay_s == pytest.approx(1.1)
 
     def test_siblings_of_a_group_stop_at_once_and_wait_with_it(self) -> None:
-        rig = Rig(flags(ALL), *permanent("a", backoff=Backoff(1, 1, 0)), *permanent("b"))
+        rig = Rig(flags(ALL, max_seconds=1000), *permanent("a", backoff=Backoff(1, 1, 0)), *permanent("b"))
         rig.end("a")
         assert (rig.up, rig.since(2)) == ([], ["stop b"])
         rig.advance(1)
@@ -484,7 +484,7 @@ class TestBackoff:
 
     def test_a_further_failure_while_the_group_waits_joins_it_and_the_longest_delay_rules(self) -> None:
         rig = Rig(
-            flags(REST),
+            flags(REST, max_seconds=1000),
             *permanent("a", backoff=Backoff(1, 1, 0)),
             *permanent("b", backoff=Backoff(4, 4, 0)),
             *permanent("c"),
@@ -500,7 +500,9 @@ class TestBackoff:
 
     def test_a_later_child_that_fails_while_an_earlier_one_waits_comes_back_with_it(self) -> None:
         rig = Rig(
-            flags(REST), *permanent("a", backoff=Backoff(2, 2, 0)), *permanent("b", backoff=Backoff(3, 3, 0))
+            flags(REST, max_seconds=1000),
+            *permanent("a", backoff=Backoff(2, 2, 0)),
+            *permanent("b", backoff=Backoff(3, 3, 0)),
         )
         rig.end("a")
         rig.ask(d.RestartChild("b"))
@@ -520,7 +522,10 @@ class TestBackoff:
 
     @pytest.mark.req("229")
     def test_failures_are_forgotten_after_long_enough_in_health(self) -> None:
-        rig = Rig(flags(max_restarts=9), *permanent("a", backoff=Backoff(1, 8, 0, reset_after_s=10)))
+        rig = Rig(
+            flags(max_restarts=9, max_seconds=1000),
+            *permanent("a", backoff=Backoff(1, 8, 0, reset_after_s=10)),
+        )
         rig.end("a")
         rig.advance(1)
         rig.end("a")
@@ -530,7 +535,7 @@ class TestBackoff:
         assert delays == [1, 2, 1]
 
     def test_a_wait_for_a_restart_is_skipped_by_the_shutdown(self) -> None:
-        rig = Rig(flags(), *permanent("a", backoff=Backoff(60, 60)))
+        rig = Rig(flags(max_seconds=1000), *permanent("a", backoff=Backoff(60, 60)))
         rig.end("a")
         rig.tell(d.Stop())
         rig.advance(1000)

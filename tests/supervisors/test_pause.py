@@ -197,6 +197,18 @@ class TestLatching:
         rig.end("a", BOOM)
         assert rig.core.breaker.state is BreakerState.LATCHED
 
+    def test_what_a_person_allowed_lasts_until_it_closes_or_latches_again(self) -> None:
+        rig = tripped(Pause(cooldown_s=15, probes=1, max_trips=2))
+        rig.advance(15)
+        rig.end("a", BOOM)
+        assert rig.core.breaker.state is BreakerState.LATCHED
+        rig.ask(d.ResetBreaker("ada", "venue is back"))
+        rig.end("a", BOOM)
+        assert rig.core.breaker.state is BreakerState.OPEN
+        rig.advance(15)
+        rig.tell(d.CallReported(None))
+        assert rig.votes[-1] == d.RaiseLevel(by_person=True)
+
     def test_resetting_a_closed_breaker_withdraws_the_vote_of_an_earlier_incarnation(self) -> None:
         rig = Rig(pausing(), *permanent("a"))
         rig.ask(d.ResetBreaker("ada", "checked"))
