@@ -112,6 +112,7 @@ def test_a_stream_begins_with_the_open_orders_as_sequence_one() -> None:
     assert ack["result"] == {
         "channel": "executions",
         "maxratecount": 180,
+        "snapshot": True,
         "snap_orders": True,
         "snap_trades": True,
     }

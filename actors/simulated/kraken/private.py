@@ -54,8 +54,10 @@ def order_row(order: Order) -> dict[str, Any]:
         "exec_type": "new" if order.filled == 0 else "status",
         "side": order.side,
         "order_type": order.order_type,
+        "stop_price": number(Decimal("0.00000")),
         **_prices(order),
         "order_status": order.status,
+        "fee_usd_equiv": number(order.fee),
         "fee_ccy_pref": "fciq",
         "timestamp": rfc3339(order.opened_ns),
     }
@@ -158,7 +160,7 @@ def _prices(order: Order) -> dict[str, Any]:
     if order.order_type in LIMIT_TYPES and order.limit_price is not None:
         prices |= {"limit_price_type": "static", "limit_price": number(order.limit_price)}
     if order.order_type in TRIGGERED_TYPES and order.trigger_price is not None:
-        prices["stop_price"] = number(order.trigger_price)
+        prices["stop_price"] = number(order.trigger_price)  # deprecated, and still told
         prices["triggers"] = {
             "reference": "last",
             "price": number(order.trigger_price),

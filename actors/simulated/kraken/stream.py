@@ -160,6 +160,9 @@ def served(venue: "KrakenVenue", connection: Connection, text: str, at: At) -> l
     head: dict[str, Any] = {"method": method}
     if "req_id" in message:
         head["req_id"] = message["req_id"]
+    if method == "ping" and "params" in message:
+        wrong = "Unsupported field: 'params' for the given msg type: ping"
+        return [{**head, "error": wrong, "success": False}]
     if method == "ping":
         return [{**head, "method": "pong"}]
     serve = _METHODS.get(method)
@@ -267,6 +270,8 @@ def _subscribe_public(
         if text is not None:
             venue.later(lambda: said(venue, connection, channel, text, at))
     result: dict[str, Any] = {"channel": channel, "snapshot": snapshot, "symbol": pair.symbol}
+    if channel == "ticker":
+        result["event_trigger"] = "bbo" if subscription.bbo else "trades"
     return {**result, "depth": depth} if channel == "book" else result
 
 
@@ -294,6 +299,7 @@ def _subscribe_private(
     return {
         "channel": channel,
         "maxratecount": int(venue.engine.limits.engine_max),
+        "snapshot": snap_orders or snap_trades,
         "snap_orders": snap_orders,
         "snap_trades": snap_trades,
     }
