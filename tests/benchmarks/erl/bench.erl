@@ -1,7 +1,8 @@
 %% The BEAM side of the runtime's workloads: an OTP gen_server doing what our actor does.
 -module(bench).
 -behaviour(gen_server).
--export([tell/0, call/0, ring/0, spawn/0]).
+-export([tell/0, call/0, ring/0, spawn/0, restart/0]).
+-export([start_child/0, supervisor/0]).
 -export([init/1, handle_call/3, handle_cast/2]).
 
 -define(TELLS, 1000000).
@@ -9,13 +10,18 @@
 -define(RING, 1000).
 -define(HOPS, 1000000).
 -define(SPAWNS, 50000).
+-define(RESTARTS, 500).
 
 init(counter) -> {ok, 0};
-init(ring) -> {ok, undefined}.
+init(ring) -> {ok, undefined};
+init(supervisor) ->
+    {ok, {#{intensity => ?RESTARTS + 1, period => 3600},
+          [#{id => child, start => {?MODULE, start_child, []}}]}}.
 
 handle_call(get, _From, State) -> {reply, State, State};
 handle_call({next, Pid}, _From, _State) -> {reply, ok, Pid}.
 
+handle_cast(crash, _State) -> error(asked_to);
 handle_cast(tick, State) -> {noreply, State + 1};
 handle_cast({hop, 0, Owner}, State) -> Owner ! done, {noreply, State};
 handle_cast({hop, N, Owner}, Next) -> gen_server:cast(Next, {hop, N - 1, Owner}), {noreply, Next}.
@@ -62,3 +68,23 @@ spawn() ->
 
 spawns(0) -> ok;
 spawns(N) -> {ok, _} = gen_server:start(?MODULE, counter, []), spawns(N - 1).
+
+%% Microseconds from the message that crashes a child until its replacement answers: the median.
+restart() ->
+    logger:set_primary_config(level, none),
+    {ok, _} = supervisor(),
+    Times = lists:sort([restarted() || _ <- lists:seq(1, ?RESTARTS)]),
+    lists:nth(?RESTARTS div 2, Times).
+
+supervisor() -> supervisor:start_link(?MODULE, supervisor).
+start_child() -> gen_server:start_link({local, child}, ?MODULE, counter, []).
+
+restarted() ->
+    Old = whereis(child),
+    micros(fun() -> gen_server:cast(Old, crash), answered(Old) end).
+
+answered(Old) ->
+    case whereis(child) of
+        New when is_pid(New), New =/= Old -> gen_server:call(New, get);
+        _ -> erlang:yield(), answered(Old)
+    end.
