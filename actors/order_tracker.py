@@ -69,6 +69,9 @@ from allstop.actors.runtime import (
 COMMANDS_MAX: Final = 16
 # Queries for a word that the stream did not bring are repeated with pauses that double up to so many gaps.
 QUERY_GAPS_MAX: Final = 8
+# After a restart the stream's snapshot and the reconciler's one list tell of every open order. One that neither has
+# told of is asked for by itself, but not sooner: a query per order would spend the key's calls on every restart.
+RESTART_QUERY_GAPS: Final = 10
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,7 @@ class OrderTracker(Actor):
         if self._life.state is State.INTENT:
             await self._send()
         elif self._life.state.open:
-            self._ask_soon(0.0)
+            self._ask_soon(RESTART_QUERY_GAPS * self._timing.search_gap_s)
         self._life_changed()
         self._end_if_over()
 
@@ -177,7 +180,7 @@ class OrderTracker(Actor):
                 await self._send()
             case "search" if self._life.state in (State.UNKNOWN, State.CHECKING):
                 self._hand.give(self._search_job())
-            case "query" if self._life.order_id is not None and not self._life.state.terminal:
+            case "query" if self._doubt and self._life.order_id is not None and not self._life.state.terminal:
                 self._hand.give(QueryJob(self._life.order_id))
             case "clock":
                 self._vote()

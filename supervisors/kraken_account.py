@@ -24,6 +24,7 @@ from allstop.actors.protocols.lookup import PROFILES
 from allstop.actors.reconciler import Reconciler
 from allstop.actors.runtime import ActorSystem, Ref
 from allstop.actors.session import Session
+from allstop.actors.shared_desk import SharedDesk
 from allstop.actors.spec import ChildSpec, ChildType, Start, Strategy, SupervisorFlags
 from allstop.actors.subscription import PrivateStream
 from allstop.supervisors.config import KrakenAccount
@@ -155,18 +156,23 @@ def _trading(parts: AccountParts) -> ChildSpec:
     )
     ledger, settings = parts.at("store/ledgers"), parts.settings
     told = (orders.path, parts.at("guardian").path)
-    links = TrackerLinks(
-        journal=parts.at("store/journal"), session=session, orders=orders, root=parts.root,
-        open_desk=lambda: parts.desk(orders, "trade", Lane.QUERY), gate=parts.gate_board, timing=PROFILES[node.timing],
-    )  # fmt: skip
-    budget = replace(
-        TRACKER_BUDGET, max_restarts=node.tracker.max_restarts, max_seconds=node.tracker.max_seconds
-    )
 
     def trade_desk(holder: Ref) -> KrakenDesk:
         """Queries of the trading subtree go on the trade key. A guardian with a key of its own has that counter to
         itself: polling for cover takes about all that a key gives back."""
         return parts.desk(holder, "trade", Lane.QUERY)
+
+    def session_desk(holder: Ref) -> KrakenDesk:
+        """The session's token goes before queries: cancels travel on what it opens."""
+        return parts.desk(holder, "trade", Lane.CANCEL)
+
+    links = TrackerLinks(
+        journal=parts.at("store/journal"), session=session, orders=orders, root=parts.root,
+        open_desk=SharedDesk(lambda: parts.desk(orders, "trade", Lane.QUERY)).open, gate=parts.gate_board, timing=PROFILES[node.timing],
+    )  # fmt: skip
+    budget = replace(
+        TRACKER_BUDGET, max_restarts=node.tracker.max_restarts, max_seconds=node.tracker.max_seconds
+    )
 
     children = (
         ChildSpec("gate", Start(OrderGate, (parts.gate_board,))),
@@ -176,7 +182,7 @@ def _trading(parts: AccountParts) -> ChildSpec:
             "instruments": parts.instruments.get, "levels": parts.levels, "fresh": parts.fresh,
         })),
         ChildSpec("session", Start(Session, (), {
-            "make_desk": trade_desk, "ledger": ledger, "checkpoint": parts.checkpoint, "gate": gate, "scope_head": parts.scope,
+            "make_desk": session_desk, "ledger": ledger, "checkpoint": parts.checkpoint, "gate": gate, "scope_head": parts.scope,
             "url": node.private_url, "world": parts.world, "hosts": parts.system.address("/infrastructure/host_ledgers"),
             "settings": settings, "connect_lane": Lane.QUERY,
         }), backoff=node.backoff, shutdown=settings.close_timeout_s + 1.0),

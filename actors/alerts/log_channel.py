@@ -33,7 +33,7 @@ class LogChannel(Actor):
             case "open":
                 return dict(self._open)
             case Event():
-                self._log(message)
+                self._say(message)
                 return None
             case _:
                 raise TypeError(f"{self.path} takes no {message!r}")
@@ -42,7 +42,7 @@ class LogChannel(Actor):
         if isinstance(event, (LevelChanged, BreakerChanged, GaveUp, ShutdownOverrun, HaltProven)):
             self.ref.tell(event)
 
-    def _log(self, event: Event) -> None:
+    def _say(self, event: Event) -> None:
         match event:
             case LevelChanged():
                 scope = "/".join(event.scope) or "everything"

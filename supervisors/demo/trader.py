@@ -2,6 +2,7 @@
 
 from collections import deque
 from decimal import ROUND_DOWN, Decimal
+from functools import partial
 
 import msgspec
 
@@ -113,12 +114,12 @@ class DemoTrader(Actor):
         draw = self.dice.draw()
         qty = _stepped(Decimal(60) / ask * (1 + Decimal(str(round(self.dice.draw(), 2)))), Decimal("0.00001"))
         stop = StopLoss(trigger_price=_like(bid * Decimal("0.995"), bid))
-        common = {"pair": self._pair, "side": Side.BUY, "qty": qty, "stop": stop, "id": self.ids.new()}
+        build = partial(OrderIntent, pair=self._pair, side=Side.BUY, qty=qty, stop=stop, id=self.ids.new())
         if draw < 0.3:
-            return OrderIntent(order_type=OrderType.MARKET, **common)
+            return build(order_type=OrderType.MARKET)
         if draw < 0.6:
-            return OrderIntent(limit_price=_like(ask * Decimal("1.0005"), ask), **common)
-        return OrderIntent(limit_price=_like(bid * Decimal("0.998"), bid), **common)
+            return build(limit_price=_like(ask * Decimal("1.0005"), ask))
+        return build(limit_price=_like(bid * Decimal("0.998"), bid))
 
     async def _cancel_oldest(self) -> None:
         if len(self._resting) <= RESTING_MAX:
