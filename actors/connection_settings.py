@@ -61,6 +61,7 @@ LOOPBACK = ConnectionSettings(
     rest_deadline_min_s=0.5,
     ack_timeout_s=1.0,
     report_lag_max_s=1.0,
+    failures_max=12,
     reconcile_interval_s=5.0,
     reconcile_overlap_s=10.0,
     book_silence_max_s=5.0,

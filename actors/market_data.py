@@ -20,6 +20,7 @@ from allstop.actors.exits import Exit
 from allstop.actors.instruments import Instrument
 from allstop.actors.levels import CastVote, Level, Scope, Vote, WithdrawVote
 from allstop.actors.limits.fault_window import FaultWindow
+from allstop.actors.limits.lanes import Lane
 from allstop.actors.protocols.kraken.book import Book
 from allstop.actors.protocols.kraken.events import (
     BookSnapshot,
@@ -30,7 +31,7 @@ from allstop.actors.protocols.kraken.events import (
     Trade,
 )
 from allstop.actors.protocols.wire import DecodeError
-from allstop.actors.runtime import ActorDead, CallTimeout, Mailbox, MailboxFull, Overflow, Ref
+from allstop.actors.runtime import ActorDead, CallTimeout, Mailbox, MailboxFull, Overflow, Ref, Timer
 
 __all__ = ["BookView", "DataFault", "DataStats", "Freshness", "GetBook", "GetDataStats", "PairData", "PublicConnection",
            "SubscribeBook", "Tick"]  # fmt: skip
@@ -41,7 +42,10 @@ SHOWN_LEVELS = 10  # of each side, in a BookView: as many as the checksum proves
 
 
 class PublicConnection(ChannelConnection):
-    """The public connection: nothing but channels."""
+    """The public connection: nothing but channels. It leaves connects to the private side (see limits/connects)."""
+
+    def __init__(self, *, connect_lane: Lane = Lane.ENTRY, **connection: Any) -> None:
+        super().__init__(connect_lane=connect_lane, **connection)
 
 
 class DataFault(AllstopError):
@@ -126,7 +130,8 @@ class PairData(Listener):
     `scopes` are the instrument's scopes that its data serves, one per account."""
 
     # A burst of a busy pair is some hundred frames. Books cannot skip updates: one that falls further behind drops
-    # them, fails its checksum and starts from a snapshot, which is the quickest way to the present.
+    # them, fails its checksum and starts from a snapshot, which is the quickest way to the present. What it sends
+    # itself can be dropped with them, so nothing hangs on one timer's message.
     mailbox = Mailbox(capacity=2000, overflow=Overflow.DROP_OLDEST)
 
     def __init__(self, *, connection: Ref, instrument: Instrument, freshness: Freshness | None = None,
@@ -154,13 +159,15 @@ class PairData(Listener):
         self._fresh = False
         self._voted = False
         self._round = 0
-        self._publishing = False
+        self._publish_from_s = 0.0
+        self._looker: Timer | None = None
+        self._looked_s = 0.0
         self._dirty: set[type] = set()
         self._frames_in = self._ok = self._bad = self._dropped = 0
 
     def on_start(self) -> Any:
         self._set_fresh(fresh=False, why="no snapshot yet")
-        self.send_after(self._settings.stale_check_s, _Look())
+        self._look_again()
         return super().on_start()
 
     async def on_message(self, message: object) -> object:
@@ -261,6 +268,8 @@ class PairData(Listener):
             return await self._fault(f"checksum {self._book.checksum()} is not the venue's {change.checksum}")
         self._ok += 1
         self._heard_s = self.clock.now_s()
+        if self._heard_s - self._looked_s > 4 * self._settings.stale_check_s:
+            self._look_again()
         self._ts_ns = change.ts_ns
         self._set_fresh(fresh=True, why="")
         self._changed(BookView)
@@ -289,7 +298,13 @@ class PairData(Listener):
         if self._fresh and silent_s > self._settings.book_silence_max_s:
             self._set_fresh(fresh=False, why=f"no update for {silent_s:.1f} s")
             self._changed(BookView)
-        self.send_after(self._settings.stale_check_s, _Look())
+        self._look_again()
+
+    def _look_again(self) -> None:
+        self._looked_s = self.clock.now_s()
+        if self._looker is not None:
+            self._looker.cancel()
+        self._looker = self.send_after(self._settings.stale_check_s, _Look())
 
     def _set_fresh(self, *, fresh: bool, why: str) -> None:
         if fresh is self._fresh and fresh is not self._voted:
@@ -316,13 +331,14 @@ class PairData(Listener):
     def _changed(self, what: type) -> None:
         """Told at most every `publish_interval_s`: what changed several times in between is told once, as it is."""
         self._dirty.add(what)
-        if self._subscribers and not self._publishing:
-            self._publishing = True
+        now_s = self.clock.now_s()
+        if self._subscribers and now_s >= self._publish_from_s:
+            self._publish_from_s = now_s + self._publish_interval_s
             self._publish_now()
             self.send_after(self._publish_interval_s, _Publish())
 
     def _publish(self) -> None:
-        self._publishing = False
+        self._publish_from_s = 0.0
         if self._dirty:
             self._changed(next(iter(self._dirty)))
 

@@ -20,6 +20,7 @@ from allstop.actors.market_data import (
     SubscribeBook,
     Tick,
 )
+from allstop.actors.protocols.kraken.events import Ticker
 from allstop.actors.runtime import Ref
 from allstop.actors.simulated.kraken.in_memory import InMemoryKraken
 from allstop.actors.simulated.kraken.server import packaged_tape
@@ -160,3 +161,22 @@ async def test_the_last_price_is_told_from_trades_and_ticker(rig: DataRig):
     await pair.call(SubscribeBook(path=subscriber.path))
     rig.fault(kind="print", symbol="BTC/USD", price="23456.7")
     await rig.until(lambda: any(isinstance(m, Tick) and m.last == Decimal("23456.7") for m in told))
+
+
+async def test_a_flood_that_drops_what_it_sends_itself_leaves_it_working(rig: DataRig):
+    told: list[Any] = []
+    subscriber = await rig.system.spawn(Recorder, told, path="/strategy")
+    _, pair = await rig.data(publish_interval_s=0.01)
+    await rig.until(lambda: rig.freshness("BTC/USD"))
+    await pair.call(SubscribeBook(path=subscriber.path))
+    one = Decimal(1)
+    for _ in range(60):
+        for _ in range(3000):
+            pair.tell(Ticker(symbol="BTC/USD", bid=one, bid_qty=one, ask=one, ask_qty=one, last=one))
+        await asyncio.sleep(0.005)
+    await rig.until(lambda: rig.freshness("BTC/USD"))
+    told.clear()
+    await asyncio.sleep(5)
+    assert any(isinstance(message, BookView) for message in told)
+    rig.kraken.paused = True
+    await rig.until(lambda: not rig.freshness("BTC/USD"))
