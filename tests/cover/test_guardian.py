@@ -10,6 +10,7 @@ from allstop.actors.errors import Category, Remedy
 from allstop.actors.intents import OrderType, Side
 from allstop.actors.journal import JournalActor
 from allstop.actors.levels import IntentKind, Level, Vote
+from allstop.actors.protocols.cover import CoverTimes
 from allstop.actors.protocols.records import CommandIntended, IntentCommitted, LookupDone, StopSeen, Withheld
 
 pytestmark = pytest.mark.virtual
@@ -267,6 +268,23 @@ async def test_an_amend_whose_answer_was_lost_is_read_back_and_not_repeated() ->
         assert (r.venue.covered(), r.desk.calls.count("amend")) == (D("0.6"), 1)
 
 
+async def test_a_fill_between_two_questions_of_one_reading_is_not_taken_for_a_missing_stop() -> None:
+    times = CoverTimes(settle_s=0.0)
+    async with rig(times=times) as r:
+        order_id = await r.enter(entry())
+        r.venue.makes_stops = False
+        r.venue.fill(order_id, "0.5")
+        r.venue.makes_stops = True
+
+        def fill_at_the_second_closed() -> None:
+            r.desk.before["closed"] = lambda: r.venue.fill(order_id, "0.5")
+
+        r.desk.before["closed"] = fill_at_the_second_closed
+        await asyncio.sleep(5)
+        assert [i.qty for i in r.venue.submitted] == [D("0.5")]
+        assert "amend" not in r.desk.calls
+
+
 async def test_dust_is_listed_and_left() -> None:
     async with rig() as r:
         r.venue.makes_stops = False
@@ -386,6 +404,17 @@ async def test_t103_with_a_lost_journal_stops_are_still_placed_and_entries_still
         assert (await r.view()).journal_lost
         proof = await r.prove_halt()
         assert (proof.canceled, proof.kept) == (1, 1)
+
+
+async def test_t103_without_a_journal_each_write_still_has_an_id_of_its_own() -> None:
+    async with rig() as r:
+        r.venue.makes_stops = False
+        order_id = await r.enter(entry())
+        r.disk.fail_next_commit("kraken.main")
+        r.venue.refusals.append(fault("EOrder:Tick size check failed", Category.VALID))
+        r.venue.fill(order_id, "1")
+        await r.until(lambda: not r.naked(), 2.5)
+        assert len({i.id for i in r.venue.submitted}) == len(r.venue.submitted) == 2
 
 
 async def test_t103_a_stop_that_was_placed_without_a_journal_is_not_placed_again_after_the_restart() -> None:

@@ -203,6 +203,9 @@ class PuppetDesk:
         self.calls: list[str] = []
         self.batches: list[tuple[str, ...]] = []
         self.closed = False
+        self.before: dict[
+            str, Callable[[], None]
+        ] = {}  # what happens at the venue as the next call of a name arrives
 
     async def open_orders(self) -> list[OrderReport]:
         return await self._read("open", self.venue.open)
@@ -250,6 +253,7 @@ class PuppetDesk:
     async def _read(self, name: str, read: Callable[[], object]) -> list:  # type: ignore[type-arg]
         self.calls.append(name)
         await asyncio.sleep(self.latency_s)
+        self.before.pop(name, lambda: None)()
         if self.blind:
             raise QueryFailed(name)
         return read()  # type: ignore[return-value]

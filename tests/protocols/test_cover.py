@@ -183,6 +183,12 @@ def test_each_entry_gets_its_own_stop() -> None:
     assert told == PlaceStop(PAIR, Side.SELL, D("0.4"), StopLoss(trigger_price=D(95)), "B")
 
 
+def test_no_rest_is_left_that_is_too_small_for_a_stop_of_its_own() -> None:
+    newer = Entry(order_id="B", intent=entry("e2", stop="95"), executed=D("0.99995"), stopped=D(0))
+    told = step(BARE, entries=(newer, OURS))
+    assert told == PlaceStop(PAIR, Side.SELL, D(1), StopLoss(trigger_price=D(95)), "B")
+
+
 def test_a_stop_through_the_market_is_not_placed_the_position_is_flattened() -> None:
     assert step(BARE, mark=D(90)) == FLATTEN
     assert step(BARE, mark=D(91)) == STOP
@@ -263,6 +269,11 @@ def test_over_cover_gets_a_moment_too() -> None:
             "1",
             [order("S1", "1", trigger_price=D(80)), order("S2", "0.5")],
             AmendStop(PAIR, "S1", D("0.5")),
+        ),
+        (
+            "0.7",
+            [order("S1", "0.3", trigger_price=D(80)), order("S2", "0.9")],
+            CancelStops(PAIR, ("S1",)),
         ),
         ("0", [order("S1"), order("S2")], CancelStops(PAIR, ("S1", "S2"))),
         ("0.00005", [order(qty="0.0001")], CancelStops(PAIR, ("S",))),
