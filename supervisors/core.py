@@ -153,8 +153,8 @@ class SupervisorCore(Requests):
         """A child that should run does not. `retry`: an attempt failed, so the next one waits behind the mailbox."""
         self._remember(error)
         child.failures = child.failures.failed(child.spec.backoff, self._now_s)
-        if self.breaker.state is BreakerState.HALF_OPEN:
-            self._open(f"{child.spec.id} failed while half-open: {error}", latch=fatal)
+        if self.breaker.state is BreakerState.HALF_OPEN and not fatal:
+            self._open(f"{child.spec.id} failed while half-open: {error}", latch=False)
             return
         if not fatal:
             self.window = self.window.added(self._now_s)

@@ -13,7 +13,18 @@ import msgspec
 from allstop.actors.errors import CircuitOpen
 from allstop.actors.events import ShutdownOverrun
 from allstop.actors.exits import KILLED, SHUTDOWN, Exit
-from allstop.actors.runtime import Actor, Down, Ignore, Mailbox, MonitorRef, Overrun, Ref, StartError, Timer
+from allstop.actors.runtime import (
+    Actor,
+    AlreadyStarted,
+    Down,
+    Ignore,
+    Mailbox,
+    MonitorRef,
+    Overrun,
+    Ref,
+    StartError,
+    Timer,
+)
 from allstop.actors.spec import ChildSpec, OnExceeded, SupervisorFlags
 from allstop.supervisors import decisions as d
 from allstop.supervisors.children import ChildCount, ChildInfo
@@ -201,6 +212,8 @@ class Supervisor(Actor):
                 start_timeout_s=spec.start_timeout_s,
                 **start.kwargs,
             )
+        except AlreadyStarted as error:  # by an outsider, whose ref the error carries
+            return d.NotStarted(spec.id, error)
         except StartError as error:
             return d.NotStarted(spec.id, error.cause or error)
         if not ref.is_alive() and _ignored(ref):

@@ -254,6 +254,14 @@ class TestProving:
             assert (proven.account, proven.canceled, proven.kept) == ("kraken.main", 2, 1)
             assert 0.2 <= proven.after_s <= 0.25
 
+    async def test_a_root_that_still_proves_can_be_stopped_and_leaves_nothing(self) -> None:
+        async with halt_root(answers={"kraken.main": ["nobody"]}) as scene:
+            await halt(scene.root, "operator:ada", "drill")
+            await settle(5)
+            await scene.system.stop(scene.root, timeout_s=1.0)
+            assert [info.path for info in scene.system.actors()] == []
+            assert scene.latch.read().latched
+
 
 class TestVotes:
     async def test_a_vote_lowers_its_scope_and_its_withdrawal_raises_it_again(self) -> None:

@@ -75,6 +75,15 @@ class TestOpening:
         assert isinstance(rig.votes[-1], d.LowerLevel)
         assert rig.votes[-1].latched
 
+    def test_a_fatal_end_while_half_open_latches_and_is_reported(self) -> None:
+        rig = tripped()
+        rig.advance(15)
+        rig.end("a", crashed(Fatal("KEY", "refused")))
+        assert rig.core.breaker.state is BreakerState.LATCHED
+        last = rig.events_of(GaveUp)[-1]
+        assert isinstance(last, GaveUp)
+        assert (last.fatal, last.action) == (True, "latch")
+
     def test_a_failed_initial_start_is_the_parents_affair(self) -> None:
         rig = Rig(pausing(), *permanent("a"), boot=False)
         rig.outcomes["a"] = [ValueError("no")]

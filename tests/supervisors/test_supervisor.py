@@ -19,6 +19,7 @@ from allstop.actors.exits import (
     shutdown,
 )
 from allstop.actors.runtime import Actor, ActorDead, ActorSystem, Down, StartError
+from allstop.actors.runtime import AlreadyStarted as RuntimeAlreadyStarted
 from allstop.actors.spec import (
     BRUTAL_KILL,
     INFINITY,
@@ -199,8 +200,10 @@ class TestAdministration:
         async with stage.system() as system:
             top = await system.spawn(Supervisor, BUDGET, path="/top")
             stranger = await system.spawn(Actor, path="/top/a")
-            with pytest.raises(StartFailure):
+            with pytest.raises(StartFailure) as caught:
                 await start_child(top, stage.puppet("a"))
+            assert isinstance(caught.value.reason, RuntimeAlreadyStarted)
+            assert caught.value.reason.ref is stranger
             assert stranger.is_alive()
             assert await which_children(top) == ()
 
@@ -515,6 +518,18 @@ class TestStopping:
             assert await stopping == SHUTDOWN
             assert [system.address(f"/top/{i}").last_exit for i in ("first", "last")] == [SHUTDOWN, SHUTDOWN]
             assert stage.log.count("start racer") == 1
+
+    @pytest.mark.req("132")
+    async def test_a_supervisor_that_is_killed_halfway_through_its_stop_leaks_no_grandchild(self) -> None:
+        stage = Stage(stop_s={"slow": 60.0})
+        async with stage.system() as system:
+            mid = tree(
+                "mid", BUDGET, *stage.puppets("a"), stage.puppet("slow", shutdown=INFINITY), shutdown=1.0
+            )
+            top = await system.spawn(Supervisor, BUDGET, (mid,), path="/top")
+            await system.stop(top, timeout_s=INFINITY)
+            assert system.actors() == []
+            assert [(event.path, event.child) for event in stage.of(ShutdownOverrun)] == [("/top", "mid")]
 
     @pytest.mark.req("131")
     async def test_the_children_of_a_killed_supervisor_die_and_its_parent_starts_a_fresh_subtree(
