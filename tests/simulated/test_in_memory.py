@@ -129,6 +129,28 @@ async def test_the_same_run_twice_tells_the_same_truth() -> None:
     assert await run() == await run()
 
 
+async def test_a_client_that_does_not_read_is_dropped_although_a_write_to_it_hangs(world: World) -> None:
+    kraken = world.kraken
+    connection = kraken.venue.ws_open(private=False, ip="slow", at=kraken.at())
+    assert connection is not None
+    dropped = asyncio.Event()
+
+    async def hangs(_frame: str) -> None:
+        await asyncio.Event().wait()
+
+    async def silent() -> AsyncIterator[str]:
+        await dropped.wait()
+        raise LinkClosed("dropped")
+        yield ""
+
+    talking = asyncio.create_task(kraken.talk(connection, silent(), hangs, dropped.set))
+    await asyncio.sleep(1)
+    kraken.venue.fault({"kind": "cut", "private": False}, kraken.at())
+    async with asyncio.timeout(5):
+        await talking
+    assert connection.number not in kraken.venue.connections
+
+
 async def test_a_closed_shell_leaves_no_task() -> None:
     before = asyncio.all_tasks()
     clock = LoopClock(asyncio.get_running_loop())

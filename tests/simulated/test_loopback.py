@@ -273,3 +273,22 @@ async def test_as_a_process_it_ends_with_its_parent_when_asked_to() -> None:
     process.stdin.close()
     async with asyncio.timeout(WAIT_S):
         assert await process.wait() == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wrong"),
+    [
+        (["--speed", "0"], "argument --speed"),
+        (["--speed", "fast"], "argument --speed"),
+        (["--tier", "gold"], "argument --tier"),
+        (["--feed", "no/such/file"], "no/such/file"),
+    ],
+)
+async def test_as_a_process_it_names_bad_input_and_exits_with_2(arguments: list[str], wrong: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "allstop.actors.simulated.kraken", *arguments, stderr=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(20):
+        _, said = await process.communicate()
+    assert process.returncode == 2
+    assert wrong in said.decode()

@@ -19,6 +19,8 @@ from allstop.actors.simulated.kraken.tape import TapeError
 from allstop.actors.simulated.kraken.venue import Settings
 from allstop.actors.simulated.kraken.wire import encode
 
+SPEED_MAX = 1000.0  # the tape's half minute in 30 ms: faster than any client reads
+
 
 def described(server: KrakenServer) -> dict[str, Any]:
     """What a client needs: URLs, the first key pair, and every key by its role."""
@@ -66,6 +68,13 @@ async def serve(server: KrakenServer, *, as_json: bool, die_with_parent: bool = 
             loop.remove_reader(0)
 
 
+def _speed(text: str) -> float:
+    speed = float(text)
+    if not 0 < speed <= SPEED_MAX:
+        raise ValueError(text)  # argparse names the option and the text
+    return speed
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command. Exit code 2 for bad input, with one line that says what is wrong."""
     parser = argparse.ArgumentParser(prog="python -m allstop.actors.simulated.kraken")
@@ -73,7 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--feed", type=Path, default=None, help="a recorded v2 book channel, one frame per line"
     )
-    parser.add_argument("--speed", type=float, default=1.0, help="how fast the feed plays")
+    parser.add_argument("--speed", type=_speed, default=1.0, help="how fast the feed plays")
     parser.add_argument("--json", action="store_true", help="print one JSON line")
     parser.add_argument("--die-with-parent", action="store_true", help="end when standard input ends")
     parser.add_argument("--seed", default="allstop", help="ids and keys follow from it")

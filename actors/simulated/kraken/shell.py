@@ -27,6 +27,7 @@ class Shell:
         self.speed = speed
         self.paused = False
         self._wakes: dict[int, asyncio.Event] = {}
+        self._aborts: dict[int, Callable[[], None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def at(self) -> At:
@@ -73,6 +74,7 @@ class Shell:
     ) -> None:
         """Serves one connection until it is gone."""
         wake = self._wakes[connection.number] = asyncio.Event()
+        self._aborts[connection.number] = abort
         writer = asyncio.create_task(self._write(connection, wake, send, abort))
         self._tasks.add(writer)
         wake.set()  # the status frame waits already
@@ -84,6 +86,7 @@ class Shell:
         finally:
             self.venue.ws_close(connection, self.at())
             self._wakes.pop(connection.number, None)
+            self._aborts.pop(connection.number, None)
             writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)
             self._tasks.discard(writer)
@@ -138,8 +141,12 @@ class Shell:
             return  # the reader notices too
 
     def flush(self) -> None:
-        """Wakes the writers of the connections that have something to write."""
+        """Wakes the writers of the connections that have something to write, and drops those that are cut: their
+        writer may hang on a client that does not read."""
         for connection in self.venue.take_output():
+            abort = self._aborts.get(connection.number)
+            if connection.cut and abort is not None:
+                abort()
             wake = self._wakes.get(connection.number)
             if wake is not None:
                 wake.set()
