@@ -35,7 +35,7 @@ class PykkaFragile(pykka.ThreadingActor):
             raise ValueError("asked to")
         return "pong"
 
-    def on_failure(self, *_args: Any) -> None:
+    def on_failure(self, exception_type: Any, exception_value: Any, traceback: Any) -> None:
         PykkaFragile.current = PykkaFragile.start()
 
 
