@@ -1,5 +1,6 @@
 """The budget of restarts: at most `max_restarts` attempts within any `max_seconds`, on a clock that never steps."""
 
+from bisect import bisect_left
 from dataclasses import dataclass, replace
 
 
@@ -13,7 +14,7 @@ class Intensity:
 
     def added(self, now_s: float) -> "Intensity":
         """With an attempt at `now_s`, without those that are too old."""
-        recent = tuple(at for at in self.attempts if now_s - at <= self.max_seconds)
+        recent = self.attempts[self._too_old(now_s) :]
         return replace(self, attempts=(*recent, now_s)[-(self.max_restarts + 1) :])
 
     @property
@@ -22,8 +23,12 @@ class Intensity:
 
     def left(self, now_s: float) -> int:
         """How many attempts the window still allows at `now_s`."""
-        recent = sum(1 for at in self.attempts if now_s - at <= self.max_seconds)
+        recent = len(self.attempts) - self._too_old(now_s)
         return max(0, self.max_restarts - recent)
+
+    def _too_old(self, now_s: float) -> int:
+        """How many have left the window. They stand in order, so a large budget costs no search through all."""
+        return bisect_left(self.attempts, True, key=lambda at: now_s - at <= self.max_seconds)
 
     def emptied(self) -> "Intensity":
         return replace(self, attempts=())

@@ -101,6 +101,8 @@ class TestBackoff:
 
     def test_the_shortest_span_is_the_sum_of_the_delays_without_chance(self) -> None:
         assert shortest_span_s(Backoff(0.5, 30), 3) == 3.5
+        assert shortest_span_s(Backoff(0.5, 30), 0) == 0.0
+        assert shortest_span_s(Backoff(1, 2), 1_000_000) == 1 + 2 * 999_999
 
 
 class TestBreaker:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from tests.supervisors.puppets import Crash, End, Hang, Stage, crash, incarnation, kill, settle, tree
 
+from allstop.actors.clock import SeededDice
 from allstop.actors.errors import Fatal
 from allstop.actors.events import ChildStarted, ChildTerminated, GaveUp, RestartScheduled, ShutdownOverrun
 from allstop.actors.exits import (
@@ -640,6 +641,21 @@ class TestTrees:
             ]
             (ended,) = stage.of(ChildTerminated)
             assert (ended.path, ended.causes, ended.at_ns > 0) == ("/top", ("ValueError: why",), True)
+
+    @pytest.mark.req("246")
+    async def test_the_same_seed_gives_the_same_delays(self) -> None:
+        async def story(seed: int) -> list[Any]:
+            stage = Stage(starts={"a": [None, ValueError("no"), None, ValueError("no")]})
+            async with ActorSystem(dice=SeededDice(seed), on_event=stage.events.append) as system:
+                specs = stage.puppets("a", "b", backoff=Backoff(0.1, 1.0, 0.5))
+                await system.spawn(Supervisor, flags(max_restarts=9), specs, path="/top")
+                for path in ("/top/a", "/top/b", "/top/a"):
+                    await kill(system, path)
+                    await settle(3)
+            return [(e.child, e.attempt, e.delay_s) for e in stage.of(RestartScheduled)]
+
+        assert await story(7) == await story(7)
+        assert await story(7) != await story(8)
 
     async def test_whoever_watches_a_child_hears_of_it_only_when_it_will_not_come_back(self) -> None:
         class Watcher(Actor):
