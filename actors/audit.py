@@ -40,11 +40,7 @@ class Audit:
         ids = {order.order_id for order in listed}
         missing = {*book.vanished(ids), *(i for i in awaited if book.order(i) is None)}
         full = full or bool(
-            executed
-            or missing
-            or self._horizon_ns is None
-            or self._memory.expected()
-            or self._memory.unresolved
+            missing or self._horizon_ns is None or self._memory.expected() or self._memory.unresolved
         )
         if full:
             executed += await self._closed()

@@ -57,6 +57,7 @@ from allstop.actors.protocols.remedies import GiveUp, Rest, Step
 from allstop.actors.reports import OrderReport
 from allstop.actors.runtime import Actor, Ref
 
+ROUTINE_SHARE = 0.75  # of what a key gives back: what urgent looks have spent must come back meanwhile
 GATE_TELL_S = 0.25  # how long a gate that has just started may wait for our word
 
 
@@ -116,6 +117,22 @@ _STATES: Mapping[type[Verdict], str] = {
 }
 
 
+class Pace:
+    """How fast one key may be used for routine looks: it outlives the guardian's incarnations, because the venue's
+    counter does. It spends three quarters of what the venue gives back, so that the counter falls again."""
+
+    def __init__(self, tier: Tier) -> None:
+        limits = LIMITS[tier]
+        self._meter = Meter(max=limits.rest_max / 2, decay_per_s=limits.rest_decay_per_s * 0.75)
+
+    def spent(self, calls: int, now_s: float) -> None:
+        self._meter = self._meter.taken(calls, now_s)
+
+    def wait_s(self, now_s: float) -> float:
+        """Until the next routine look."""
+        return self._meter.wait_s(1, now_s)
+
+
 class Guardian(Actor):
     """Answers `GetCover` with a CoverView and `ProveHalt` with a HaltProof (or QueryFailed, HaltNotProven: ask again).
     Takes `Reports` from the private stream. `root` gets its votes, `gate` its proof."""
@@ -131,6 +148,7 @@ class Guardian(Actor):
         root: Ref,
         gate: Ref | None = None,
         mark: Callable[[str], Decimal | None] | None = None,
+        pace: "Pace | None" = None,
     ) -> None:
         self._settings = settings
         self._open_desk = open_desk
@@ -148,8 +166,7 @@ class Guardian(Actor):
         self._wake_s: float | None = None
         self._audited_s: float | None = None
         self._reachable = True
-        limits = LIMITS[settings.tier]
-        self._routine = Meter(max=limits.rest_max / 2, decay_per_s=limits.rest_decay_per_s)
+        self._pace = pace or Pace(settings.tier)
         self._voted = True  # an earlier incarnation may have: the first covered audit withdraws it
 
     async def on_start(self) -> None:
@@ -206,7 +223,7 @@ class Guardian(Actor):
             self._wake_s = None
             calls = self._audit.calls
             await self._look()
-            self._routine = self._routine.taken(self._audit.calls - calls, self.clock.now_s())
+            self._pace.spent(self._audit.calls - calls, self.clock.now_s())
             await self._pause()
 
     async def _telling(self) -> None:
@@ -223,7 +240,7 @@ class Guardian(Actor):
         while True:
             self._changed.clear()
             due_s = began_s + (self._settings.poll_s if self._exposed() else self._settings.idle_poll_s)
-            due_s = max(due_s, began_s + self._routine.wait_s(1, began_s))
+            due_s = max(due_s, began_s + self._pace.wait_s(began_s))
             if self._wake_s is not None:
                 due_s = min(due_s, self._wake_s)
             left_s = due_s - self.clock.now_s()

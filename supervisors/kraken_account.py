@@ -7,7 +7,7 @@ import msgspec
 from allstop.actors.connection_settings import LOOPBACK, ConnectionSettings
 from allstop.actors.cover_journal import RefJournal
 from allstop.actors.egress import Checkpoint, EgressActor
-from allstop.actors.guardian import Guardian, guardian_settings
+from allstop.actors.guardian import Guardian, Pace, guardian_settings
 from allstop.actors.instruments import Instrument
 from allstop.actors.journal import JournalActor
 from allstop.actors.kraken_desk import KrakenDesk, Role
@@ -142,6 +142,7 @@ def _guardian(parts: AccountParts) -> ChildSpec:
         "board": parts.levels,
         "root": parts.root,
         "gate": parts.at("trading/gate"),
+        "pace": Pace(Tier(node.tier)),
     }
     settings = guardian_settings(
         node.venue, node.account, cover_s=node.cover_s, timing=PROFILES[node.timing], tier=Tier(node.tier)
@@ -191,7 +192,7 @@ def _trading(parts: AccountParts) -> ChildSpec:
             "make_desk": trade_desk, "stream": stream, "orders": orders, "gate": gate, "listeners": told, "settings": settings,
             "journal": parts.at("store/journal"),
         })),
-        ChildSpec("prober", Start(Prober, (), {"trading": parts.at("trading"), "reconciler": parts.at("trading/reconciler"), "ledger": ledger, "gate": gate})),
+        ChildSpec("prober", Start(Prober, (), {"trading": parts.at("trading"), "reconciler": parts.at("trading/reconciler"), "ledger": ledger, "gate": gate, "key": parts.keys.trade.fingerprint})),
     )  # fmt: skip
     votes = Votes(parts.root, parts.scope, Level.READ_ONLY, Level.READ_ONLY)
     return _supervisor("trading", node.trading.flags(Strategy.REST_FOR_ONE), children, votes)

@@ -9,8 +9,9 @@ from tests.connections.rig import ACCOUNT, BTC, Rig, entry
 
 from allstop.actors.commands import CoverView, GetCover, HaltProof, ProveHalt
 from allstop.actors.cover_journal import RefJournal
-from allstop.actors.guardian import Guardian, guardian_settings
+from allstop.actors.guardian import Guardian, Pace, guardian_settings
 from allstop.actors.intents import OrderIntent, OrderType, Side
+from allstop.actors.ledger_messages import GetLedger, LedgerView
 from allstop.actors.levels import IntentKind, Level, Vote
 from allstop.actors.limits.kraken import Tier
 from allstop.actors.limits.lanes import Lane
@@ -27,6 +28,7 @@ class CoverRig(Rig):
     """A trade desk that enters, and a guardian beside it."""
 
     def __init__(self, *, holds: bool = True, tier: Tier = Tier.PRO) -> None:
+        self.pace = Pace(tier)
         super().__init__(tier=tier, venue=VenueSettings(stops_hold_balance=holds, tier=VenueTier(tier.value)))
 
     async def guard(self) -> None:
@@ -40,6 +42,7 @@ class CoverRig(Rig):
             board=self.levels,
             root=self.voter,
             gate=self.gate,
+            pace=self.pace,
             path="/guardian",
         )
         self.guardian = guardian
@@ -199,7 +202,7 @@ async def test_a_halted_account_is_still_covered() -> None:
         await rig.until(lambda: rig.stops() == D("0.01"), 2.0)
 
 
-@pytest.mark.parametrize(("tier", "looks"), [(Tier.STARTER, 190), (Tier.INTERMEDIATE, 280), (Tier.PRO, 550)])
+@pytest.mark.parametrize(("tier", "looks"), [(Tier.STARTER, 145), (Tier.INTERMEDIATE, 220), (Tier.PRO, 430)])
 async def test_ten_minutes_of_watching_break_no_limit_of_the_venue(tier: Tier, looks: int) -> None:
     async with CoverRig(tier=tier) as rig:
         await rig.guard()
@@ -221,3 +224,16 @@ async def test_after_ten_minutes_on_the_smallest_tier_there_is_still_room_to_act
             await rig.desk().cancel((await rig.cancel(order["order_id"])).command_id, [order["order_id"]])
         await rig.until(lambda: rig.stops() == D("0.01"), 5.0)
         assert rig.truth()["limits_broken"] == []
+
+
+async def test_a_guardian_that_is_killed_again_and_again_leaves_room_on_its_key() -> None:
+    async with CoverRig() as rig:
+        await rig.guard()
+        await rig.enter(market())
+        for _ in range(6):
+            await asyncio.sleep(10)
+            rig.system.kill(rig.guardian)
+            await rig.guard()
+        await asyncio.sleep(15)
+        view: LedgerView = await rig.ledger.call(GetLedger(), timeout_s=1.0)
+        assert view.rest[rig.key("protect").fingerprint] < 0.75 * 20
