@@ -32,6 +32,7 @@ from allstop.actors.commands import (
 )
 from allstop.actors.errors import RefusalCode, Refused
 from allstop.actors.exits import Exit
+from allstop.actors.external_orders import ExternalOrders, told_more
 from allstop.actors.instruments import Instrument
 from allstop.actors.intents import OrderIntent, check_intent
 from allstop.actors.journal import Committed, JournalDown, append, read, subscribe
@@ -73,8 +74,6 @@ from allstop.actors.spec import ChildSpec, Restart, Start
 LIVE_MAX: Final = 500
 # Orders that are over and still answered from memory; older ones are read from the journal.
 OVER_MAX: Final = 10_000
-# External orders answered from memory: an account that is also traded by hand has dozens. All are in the journal.
-EXTERNALS_MAX: Final = 10_000
 # Intents of one commit.
 BATCH_MAX: Final = 256
 # What a full tracker may have missed is asked for when it has had time to catch up.
@@ -149,8 +148,7 @@ class Orders(Actor):
         self._over: OrderedDict[str, None] = OrderedDict()
         self._by_order: dict[str, str] = {}
         self._stops: dict[str, OrderReport] = {}
-        self._externals: OrderedDict[str, OrderReport] = OrderedDict()
-        self._claimed: set[str] = set()
+        self._externals = ExternalOrders(links.gate)
         self._seen_seq = 0
         self._journal_lost = False
         self._replayed: list[Record | Opaque] | None = []
@@ -190,9 +188,9 @@ class Orders(Actor):
     def _recall(self, record: Record | Opaque) -> None:
         match record:
             case ExternalSeen(report=report):
-                self._note_external(report)
+                self._externals.told(report)
             case ExternalClaimed(order_id=order_id):
-                self._claim(order_id)
+                self._externals.claim(order_id)
             case _:
                 pass
 
@@ -232,7 +230,7 @@ class Orders(Actor):
             case GetOrders(open_only=open_only):
                 return self._views(open_only)
             case GetExternals():
-                return {o: r for o, r in self._externals.items() if o not in self._claimed}
+                return self._externals.unclaimed()
             case ClaimExternal():
                 return self._claimed_by(message)
             case Down(ref=ref, exit=exit_) if ref.path == self._links.journal.path:
@@ -439,28 +437,13 @@ class Orders(Actor):
         merged = report if before is None else before.merged(report)
         self._stops[report.order_id] = merged
         self._by_order[report.order_id] = intent_id
-        if before is None or _told_more(before, merged):
+        if before is None or told_more(before, merged):
             self._record(StopSeen(intent_id=intent_id, report=merged))
 
     def _report_external(self, report: OrderReport) -> None:
-        before = self._externals.get(report.order_id)
-        merged = self._note_external(report)
-        if before is None or _told_more(before, merged):
+        if (known := self._externals.told(report)) is not None:
             self.log.warning("order.external", order=report.order_id, status=str(report.status))
-            self._record(ExternalSeen(report=merged))
-
-    def _note_external(self, report: OrderReport) -> OrderReport:
-        before = self._externals.get(report.order_id)
-        merged = report if before is None else before.merged(report)
-        self._externals[report.order_id] = merged
-        if len(self._externals) > EXTERNALS_MAX:
-            self._externals.popitem(last=False)
-        executed = bool(merged.cum_qty) or merged.fill is not None
-        if executed and merged.pair is not None and report.order_id not in self._claimed:
-            self._links.gate.freeze(
-                merged.pair, _external(report.order_id), f"external order {report.order_id} was executed"
-            )
-        return merged
+            self._record(ExternalSeen(report=known))
 
     def _claimed_by(self, claim: ClaimExternal) -> None:
         if claim.order_id not in self._externals:
@@ -470,16 +453,10 @@ class Orders(Actor):
         async def commit() -> None:
             record = ExternalClaimed(order_id=claim.order_id, by=claim.by, reason=claim.reason)
             await append(self._links.journal, [record])
-            self._claim(claim.order_id)
+            self._externals.claim(claim.order_id)
             reply.set(True)
 
         self._later(commit)
-
-    def _claim(self, order_id: str) -> None:
-        self._claimed.add(order_id)
-        report = self._externals.get(order_id)
-        if report is not None and report.pair is not None:
-            self._links.gate.thaw(report.pair, _external(order_id))
 
     # What trackers tell.
 
@@ -602,13 +579,3 @@ class _RefreshTracker:
 
 def _needs_tracker(known: _Known) -> bool:
     return known.owner == ORDERS and known.life is not None and not known.life.state.terminal
-
-
-def _told_more(before: OrderReport, now: OrderReport) -> bool:
-    """Whether something other than the time and the execution it came with has changed."""
-    ignored = ("fill", "ts_ns")
-    return any(getattr(before, f) != getattr(now, f) for f in now.__struct_fields__ if f not in ignored)
-
-
-def _external(order_id: str) -> str:
-    return f"external:{order_id}"
