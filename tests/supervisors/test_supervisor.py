@@ -648,7 +648,7 @@ class TestTrees:
             stage = Stage(starts={"a": [None, ValueError("no"), None, ValueError("no")]})
             async with ActorSystem(dice=SeededDice(seed), on_event=stage.events.append) as system:
                 specs = stage.puppets("a", "b", backoff=Backoff(0.1, 1.0, 0.5))
-                await system.spawn(Supervisor, flags(max_restarts=9), specs, path="/top")
+                await system.spawn(Supervisor, flags(max_restarts=9, max_seconds=60.0), specs, path="/top")
                 for path in ("/top/a", "/top/b", "/top/a"):
                     await kill(system, path)
                     await settle(3)
