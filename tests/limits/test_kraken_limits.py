@@ -101,6 +101,15 @@ def test_a_full_rest_counter_still_has_room_for_a_protective_round():
     assert all(meter.taken(n, 0.0).wait_s(1, 0.0, Lane.PROTECT) == 0 for n in range(3))
 
 
+def test_not_even_the_guardian_fills_the_rest_counter_to_its_edge():
+    # The venue counts when a call arrives: at its maximum in our model, it may be over at the venue.
+    for tier, limits in LIMITS.items():
+        meter, delay_s = rest_meter(tier, now_s=0.0), 0.5
+        while meter.wait_s(1, 0.0, Lane.PROTECT) == 0:
+            meter = meter.taken(1, 0.0)
+        assert meter.level + delay_s * limits.rest_decay_per_s <= limits.rest_max
+
+
 def test_the_tier_is_known_from_the_venues_own_maximum():
     assert [tier_of(60), tier_of(125), tier_of(180), tier_of(7)] == [
         Tier.STARTER,
