@@ -59,14 +59,13 @@ class GetBreaker(msgspec.Struct, frozen=True):
 class Supervisor(Actor):
     """Starts `children` in order and keeps them as `flags` say; stops them in reverse when it ends."""
 
-    mailbox: ClassVar[Mailbox] = Mailbox(
-        capacity=1000
-    )  # requests only: ends and stops come by the control lane
+    # Requests and timers only: the ends of children and stops come by the control lane.
+    mailbox: ClassVar[Mailbox] = Mailbox(capacity=1000)
 
     def __init__(
         self, flags: SupervisorFlags, children: Iterable[ChildSpec] = (), *, votes: Votes | None = None
     ) -> None:
-        """Raises InvalidFlags or InvalidChildSpec, so that a wrong tree fails to start."""
+        """Raises InvalidFlags, InvalidChildSpec or BadInput, so that a wrong tree fails to start."""
         super().__init__()
         self._begin(SupervisorCore(self.path, flags, children), votes)
 
