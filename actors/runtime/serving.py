@@ -5,7 +5,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from allstop.actors.errors import ReplyError
-from allstop.actors.exits import SHUTDOWN
+from allstop.actors.exits import SHUTDOWN, Exit
 from allstop.actors.runtime.errors import ActorDead
 from allstop.actors.runtime.messages import Call
 from allstop.actors.runtime.states import State
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 async def start_and_serve(cell: "Cell", on_start: Any) -> None:
     """Runs an asynchronous on_start, then serves."""
     if (end := cell.waiting_end()) is not None:  # it came before this task's first step
-        cell.finish(end)
+        _end_start(cell, end)
         return
     cell.handling = True
     try:
@@ -30,10 +30,18 @@ async def start_and_serve(cell: "Cell", on_start: Any) -> None:
     except BaseException as error:  # noqa: BLE001 - a crash, or our own cancellation
         cell.handling = False
         if _interrupted(cell, error):
-            cell.finish(cell.waiting_end() or SHUTDOWN)
+            _end_start(cell, cell.waiting_end() or SHUTDOWN)
         else:
             cell.crash(error)
     await serve(cell, None, None, None)
+
+
+def _end_start(cell: "Cell", end: Exit) -> None:
+    """A stop ends what had not started without its on_stop; the failure of an owned task is a crash as always."""
+    if end.error is not None:
+        cell.crash(end.error)
+    else:
+        cell.finish(end)
 
 
 async def serve(cell: "Cell", coroutine: Any, call: Call | None, message: Any) -> None:

@@ -692,3 +692,21 @@ async def test_an_observer_of_dead_letters_that_raises_is_dropped(system: ActorS
     for _ in range(2):
         system.address("/nobody").tell("lost")
     assert system.dead_letters.count == 2
+
+
+async def test_the_failure_of_an_owned_task_during_an_asynchronous_start_is_a_crash(
+    system: ActorSystem, witness: Witness
+) -> None:
+    async def start(puppet: Puppet) -> None:
+        async def pump() -> None:
+            await asyncio.sleep(1)
+            raise ValueError("socket")
+
+        puppet.start_task(pump(), "pump")
+        await asyncio.sleep(3600)
+
+    with pytest.raises(StartError) as caught:
+        await system.spawn(Puppet, witness, start, start_timeout_s=60)
+    assert isinstance(caught.value.cause, ValueError)
+    assert witness.hooks == ["on_start", "on_failure"]
+    assert len(witness.crashes) == 1
