@@ -27,7 +27,7 @@ async def chaos(chaos: Chaos) -> None:
         injuries.remove(injury)
         await injury(chaos)
         await chaos.wait_until_trading(RECOVERED_S)
-        await chaos.sleep(chaos.between(0.2, 0.6))
+        await chaos.sleep(chaos.between(0.8, 1.6))  # a key gives back one call a second
 
 
 async def kill_session(chaos: Chaos) -> None:

@@ -24,11 +24,13 @@ class _Look(msgspec.Struct, frozen=True):
 
 
 class Prober(Actor):
-    """`gate` takes Proof("budget"); `trading` is the supervisor whose breaker is on trial."""
+    """`gate` takes Proof("budget"); `trading` is the supervisor whose breaker is on trial; `key` names the trade key in
+    the ledger. A protect key of its own is the guardian's affair, and the guardian's proof."""
 
     def __init__(
-        self, *, trading: Ref, reconciler: Ref, ledger: Ref, gate: Ref, interval_s: float = 1.0
+        self, *, trading: Ref, reconciler: Ref, ledger: Ref, gate: Ref, key: str, interval_s: float = 1.0
     ) -> None:
+        self._key = key
         self._trading = trading
         self._reconciler = reconciler
         self._ledger = ledger
@@ -70,14 +72,12 @@ class Prober(Actor):
 
     def _prove(self, state: BreakerState, view: LedgerView) -> None:
         most = LIMITS[view.tier].rest_max * ROOM
-        full = sorted(key for key, level in view.rest.items() if level > most)
-        reason = (
-            f"breaker {state.value}"
-            if state is not BreakerState.CLOSED
-            else f"call counter over {most:g}"
-            if full
-            else ""
-        )
+        level = view.rest.get(self._key, 0.0)
+        reason = ""
+        if state is not BreakerState.CLOSED:
+            reason = f"the breaker is {state.value}"
+        elif level > most:
+            reason = f"the call counter is at {level:.1f} of {most:g}"
         self._gate.tell(
             Proof(name="budget", holds=not reason, at_s=self.clock.now_s(), by=self.path, reason=reason)
         )

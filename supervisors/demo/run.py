@@ -215,7 +215,8 @@ def obstacles(runtime: Runtime) -> list[str]:
     for node in runtime.tree.accounts.children:
         level = runtime.levels.effective((node.venue, node.account))
         if level > Level.RATE_LIMITED:
-            found.append(f"{node.id} is at {level.name}")
+            worst = runtime.levels.votes((node.venue, node.account))[0]
+            found.append(f"{node.id} is at {level.name}: {worst.reason} (by {worst.by})")
         if not any(runtime.fresh(pair) for pair in node.pairs):
             found.append(f"{node.id}: no pair's data is fresh")
     return found
