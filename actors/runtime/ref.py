@@ -39,19 +39,18 @@ class Ref(pykka.ActorRef[Any]):
     _awaited: dict[MonitorRef, None] | None = None  # the monitors of these wait for the next incarnation
     actor_class: Any
 
-    def __init__(self, system: "ActorSystem", path: str | None, number: int = 0) -> None:
+    def __init__(self, system: "ActorSystem", path: str | int) -> None:
         self._cell: Any = system.vacancy
         self._system = system
-        self._path = path
-        self._number = number
+        self._path = path  # a number until somebody asks for the path of an anonymous actor
         self._incarnation = 0
 
     # -- who -------------------------------------------------------------------------------------------------------
     @property
     def path(self) -> str:
         """Where this is: "/accounts/kraken.main/guardian"."""
-        if self._path is None:
-            self._path = f"/anonymous/{self._number}"
+        if isinstance(self._path, int):
+            self._path = f"/anonymous/{self._path}"
         return self._path
 
     @property

@@ -205,7 +205,7 @@ class ActorSystem:
         not alive. Raises AlreadyStarted, StartError (constructor or on_start raised, or it ended) or StartTimeout.
         """
         if path is None:
-            ref = Ref(self, None, next(self._anonymous))
+            ref = Ref(self, next(self._anonymous))
         else:
             ref = self.address(path)
             if not ref._cell.ended:
