@@ -151,6 +151,7 @@ class Orders(Actor):
         self._externals = ExternalOrders(links.gate)
         self._seen_seq = 0
         self._journal_lost = False
+        self._facts: list[Record] = []
         self._replayed: list[Record | Opaque] | None = []
         self._arrived: deque[_Arrived] = deque()
         self._work: deque[Callable[[], Awaitable[None]]] = deque()
@@ -315,10 +316,20 @@ class Orders(Actor):
         self._wake.set()
 
     def _record(self, *records: Record) -> None:
-        async def commit() -> None:
-            await append(self._links.journal, records)
+        """Commits facts soon, together with those that come meanwhile."""
+        if not self._facts:
+            self._later(self._commit_facts)
+        self._facts += records
 
-        self._later(commit)
+    async def _commit_facts(self) -> None:
+        facts, self._facts = self._facts, []
+        try:
+            for first in range(0, len(facts), BATCH_MAX):
+                await append(self._links.journal, facts[first : first + BATCH_MAX])
+        except JournalDown as error:
+            if not error.lost:
+                raise  # orders starts again, and the venue is asked
+            self._journal_lost = True
 
     async def _commit_arrived(self) -> None:
         batch = [self._arrived.popleft() for _ in range(min(len(self._arrived), BATCH_MAX))]

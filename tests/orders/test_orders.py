@@ -8,7 +8,7 @@ import pytest
 from tests.orders.puppets import BASE, PAIR, SCOPE, House, entry, reduction
 
 from allstop.actors import orders as orders_module
-from allstop.actors.commands import AmendIntent, GetOrders, Place
+from allstop.actors.commands import AmendIntent, GetOrders, Place, Reports
 from allstop.actors.errors import RefusalCode, Refused
 from allstop.actors.levels import Level, Vote
 from allstop.actors.orders import ClaimExternal, GetExternals
@@ -470,3 +470,16 @@ async def test_an_order_that_memory_forgot_is_answered_from_the_journal(
             await asyncio.sleep(1)
         assert await house.state("a") == "CANCELED"
         assert (await house.place(entry("a"))).state == "CANCELED"
+
+
+async def test_a_burst_of_strange_reports_does_not_hold_up_an_order() -> None:
+    async with House(commit_s=0.05) as house:
+        for n in range(300):
+            house.orders.tell(
+                Reports(reports=(OrderReport(order_id=f"E{n}", status=OrderStatus.NEW, pair=PAIR),))
+            )
+        started_s = house.system.clock.now_s()
+        await house.place(entry("a"))
+        assert house.system.clock.now_s() - started_s < 0.5
+        await asyncio.sleep(1)
+        assert len(house.records(ExternalSeen)) == 300
