@@ -164,6 +164,9 @@ class Hand:
             return NotSent(reason=str(error))
         except TimeoutError:
             return Unknown(reason="the desk gave no answer in time")
+        except asyncio.CancelledError:
+            _raise_if_mine()
+            return Unknown(reason="the desk was closed under the request")
 
     async def _search(self, job: SearchJob) -> Search:
         """Open orders first, then closed ones: an order moves from open to closed and never back."""
@@ -175,6 +178,10 @@ class Hand:
         except (QueryFailed, TimeoutError) as error:
             why = str(error) or type(error).__name__
             return Search(started_s=started_s, ended_s=self._clock.now_s(), error=why)
+        except asyncio.CancelledError:
+            _raise_if_mine()
+            why = "the desk was closed under the search"
+            return Search(started_s=started_s, ended_s=self._clock.now_s(), error=why)
         return Search(started_s=started_s, ended_s=self._clock.now_s(), hits=hits(found, job.client_id))
 
     async def _query(self, order_id: str) -> OrderReport | None:
@@ -183,9 +190,20 @@ class Hand:
                 reports = await self._open_desk().query_orders([order_id])
         except (QueryFailed, TimeoutError):
             return None
+        except asyncio.CancelledError:
+            _raise_if_mine()
+            return None
         return next((report for report in reports if report.order_id == order_id), None)
 
     def _open_desk(self) -> Desk:
         if self._desk is None:
             self._desk = self._links.open_desk()
         return self._desk
+
+
+def _raise_if_mine() -> None:
+    """In an `except CancelledError`: goes on with it if this task is being cancelled. Else a desk that is shared was
+    closed by somebody, and whoever waited for it was cancelled: a hand that ended by that would leave its order alone."""
+    task = asyncio.current_task()
+    if task is None or task.cancelling():
+        raise  # noqa: PLE0704

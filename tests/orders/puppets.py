@@ -142,6 +142,7 @@ class Strings:
     cancels: deque[str] = field(default_factory=deque[str])
     amends: deque[str] = field(default_factory=deque[str])
     reads_fail: int = 0  # so many reads fail
+    reads_cancelled: int = 0  # under so many reads a shared desk is closed by somebody else
     reads: list[str] = field(default_factory=list[str])
     sent: list[str] = field(default_factory=list[str])  # frames that left, in order
     desks_open: int = 0
@@ -316,6 +317,9 @@ class PuppetDesk:
     async def _read(self, what: str) -> None:
         self._strings.reads.append(what)
         await asyncio.sleep(0.01)
+        if self._strings.reads_cancelled:
+            self._strings.reads_cancelled -= 1
+            raise asyncio.CancelledError
         if self._strings.reads_fail:
             self._strings.reads_fail -= 1
             raise QueryFailed(f"{what}: timeout")

@@ -74,6 +74,15 @@ async def test_a_search_that_fails_for_20_s_leaves_the_order_unknown() -> None: 
         await house.until("a", "NOT_PLACED")
 
 
+async def test_a_desk_that_is_closed_under_a_search_proves_nothing_and_the_search_is_repeated() -> None:
+    async with House() as house:
+        house.strings.submits.append("placed, no answer")
+        house.strings.reads_cancelled = 2
+        await house.place(entry("a"))
+        await house.until("a", "NEW", within_s=10)
+        assert house.tracker("a").incarnation == 1
+
+
 async def test_an_error_without_a_known_outcome_is_looked_up() -> None:  # T005, T007
     async with House() as house:
         house.strings.submits.append("placed, error")
