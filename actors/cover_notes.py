@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from allstop.actors.cover_journal import CoverJournal
 from allstop.actors.protocols.cover_memory import CoverMemory
 from allstop.actors.protocols.positions import Execution
-from allstop.actors.protocols.records import ExternalSeen, Record, Reported, StopSeen, Terminal
+from allstop.actors.protocols.records import ExternalSeen, Filled, Record, Reported, StopSeen, Terminal
 from allstop.actors.reports import OrderReport
 
 
@@ -19,6 +19,7 @@ class CoverNotes:
     def __init__(self, journal: CoverJournal, memory: CoverMemory) -> None:
         self._journal = journal
         self._memory = memory
+        self._fills: set[str] = set()  # written; the guardian's own are few
         self._noted: dict[str, tuple[object, ...]] = {}  # orders that are not over -> what was written last
 
     async def write(self, executed: Iterable[Execution]) -> None:
@@ -30,6 +31,20 @@ class CoverNotes:
             report = book.order(order_id)
             if report is not None:
                 records += self._changed(report)
+        if records:
+            await self._journal.note(*records, durable=False)
+
+    async def write_fills(self, reports: Iterable[OrderReport]) -> None:
+        """The executions of the guardian's own orders, as the stream told them: each once, by its `exec_id`."""
+        records: list[Record] = []
+        for report in reports:
+            told = self._memory.book.order(report.order_id)
+            intent_id = told.cl_ord_id if told is not None else None
+            if report.fill is None or intent_id is None or report.fill.exec_id in self._fills:
+                continue
+            if self._memory.is_own(intent_id):
+                self._fills.add(report.fill.exec_id)
+                records.append(Filled(intent_id=intent_id, fill=report.fill))
         if records:
             await self._journal.note(*records, durable=False)
 

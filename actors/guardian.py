@@ -318,7 +318,10 @@ class Guardian(Actor):
 
     def _told(self, reports: tuple[OrderReport, ...]) -> None:
         """What the stream says goes into the book. It starts a look when an execution stands there without a stop."""
-        for pair in {e.pair for e in self._memory.book.take_all(reports)}:
+        executed = self._memory.book.take_all(reports)
+        if any(r.fill is not None for r in reports) and self._memory.has_own():
+            self.start_task(self._notes.write_fills(reports), "fills")
+        for pair in {e.pair for e in executed}:
             instrument = self._instruments.get(pair)
             if instrument is None:
                 continue

@@ -147,6 +147,9 @@ class CoverMemory:
     def is_own(self, intent_id: str) -> bool:
         return intent_id in self._own
 
+    def has_own(self) -> bool:
+        return bool(self._own)
+
     def expected(self) -> tuple[str, ...]:
         """Intents that are not over and of which the venue has shown nothing yet: they may have executed unseen."""
         return tuple(i for i in (*self._live, *self.unresolved) if self.book.order_of(i) is None)

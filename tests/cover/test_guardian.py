@@ -2,16 +2,26 @@
 
 import asyncio
 
+import msgspec
 import pytest
 from tests.cover.rig import CHAIN, rig
 from tests.cover.toy_venue import PAIR, D, entry, fault
 
+from allstop.actors.commands import Reports
 from allstop.actors.errors import Category, Remedy
 from allstop.actors.intents import OrderType, Side
 from allstop.actors.journal import JournalActor
 from allstop.actors.levels import IntentKind, Level, Vote
 from allstop.actors.protocols.cover import CoverTimes
-from allstop.actors.protocols.records import CommandIntended, IntentCommitted, LookupDone, StopSeen, Withheld
+from allstop.actors.protocols.records import (
+    CommandIntended,
+    Filled,
+    IntentCommitted,
+    LookupDone,
+    StopSeen,
+    Withheld,
+)
+from allstop.actors.reports import Fill
 
 pytestmark = pytest.mark.virtual
 both_balances = pytest.mark.parametrize("holds", [False, True], ids=["free balance", "stops hold balance"])
@@ -431,6 +441,23 @@ async def test_t103_a_stop_that_was_placed_without_a_journal_is_not_placed_again
         await asyncio.sleep(5)
         view = await r.view()
         assert (len(r.venue.submitted), view.external, view.journal_lost) == (1, (), False)
+
+
+async def test_the_executions_of_its_own_stop_are_journalled_once_each() -> None:
+    async with rig() as r:
+        r.venue.makes_stops = False
+        await r.enter(entry(), fill="1")
+        await r.until(lambda: not r.naked(), 2.0)
+        await asyncio.sleep(1)
+        r.venue.trigger_all_stops()
+        (stop,) = [o for o in r.venue.orders.values() if o.order_type is OrderType.STOP_LOSS]
+        fill = Fill(exec_id="x1", order_id=stop.order_id, pair=PAIR, side=Side.SELL, qty=D(1), price=D(90))
+        told = msgspec.structs.replace(stop, fill=fill)
+        r.guardian.tell(Reports(reports=(told, told)))
+        r.guardian.tell(Reports(reports=(told,)))
+        await asyncio.sleep(0.1)
+        fills = [rec for rec in await r.records() if isinstance(rec, Filled)]
+        assert [(f.intent_id, f.fill.exec_id) for f in fills] == [(stop.cl_ord_id, "x1")]
 
 
 async def test_commands_are_journalled_with_their_orders() -> None:
