@@ -406,6 +406,10 @@ class House:
 
     async def __aexit__(self, *_exc: object) -> None:
         await self.system.__aexit__(None, None, None)
+        assert self.system.leaked == []
+        await asyncio.sleep(1)  # the disk ends the commit that it is in
+        left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        assert left == [], left
 
     async def start_store(self) -> None:
         spawn = self.system.spawn

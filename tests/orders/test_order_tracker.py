@@ -332,6 +332,7 @@ async def test_a_power_cut_at_any_commit_leads_to_the_venues_truth_and_no_second
             await asyncio.sleep(0.001)
         house.crash()
         placing.cancel()
+        await asyncio.wait([placing])
     async with House(disk=house.disk, venue=house.venue) as house:
         await asyncio.sleep(10)
         view = await house.order("a")
@@ -354,6 +355,7 @@ async def test_a_kill_at_any_moment_leads_to_the_venues_truth_and_no_second_orde
         await asyncio.sleep(delay_ms / 1000)
         house.crash()
         placing.cancel()
+        await asyncio.wait([placing])
     async with House(disk=house.disk, venue=house.venue) as house:
         await asyncio.sleep(10)
         assert len(house.venue.placed) <= 1
