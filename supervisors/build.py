@@ -226,7 +226,7 @@ class Runtime:
         return [
             self._infrastructure(world, parts),
             self._alerting(),
-            _supervisor("accounts", tree.accounts.budget.flags(Strategy.ONE_FOR_ONE), tuple(map(account_spec, parts))),
+            self._accounts(parts),
             _supervisor("data", SupervisorFlags(), tuple(self._public(node, world) for node in tree.data.children)),
             _supervisor("strategies", tree.strategies.budget.flags(Strategy.ONE_FOR_ONE), tuple(map(_node, tree.strategies.children))),
             ChildSpec("observation", Start(Observer), restart=Restart.TEMPORARY),
@@ -253,6 +253,12 @@ class Runtime:
         return _supervisor(
             "infrastructure", self.tree.infrastructure.flags(Strategy.REST_FOR_ONE), tuple(children)
         )
+
+    def _accounts(self, parts: list[AccountParts]) -> ChildSpec:
+        # One account that cannot be kept alive halts everything, and leaves the others' guardians alone.
+        flags = replace(self.tree.accounts.budget, on_exceeded=OnExceeded.LATCH).flags(Strategy.ONE_FOR_ONE)
+        votes = Votes(self.root, ROOT, Level.NONE, Level.HALTED)
+        return _supervisor("accounts", flags, tuple(map(account_spec, parts)), votes)
 
     def _alerting(self) -> ChildSpec:
         # A channel that stays down for three trips (about a minute and a half) is nobody watching: READ_ONLY.

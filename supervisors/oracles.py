@@ -215,11 +215,42 @@ def journal_complete_and_chained(evidence: Evidence) -> Finding:
         since = committed.get(order["cl_ord_id"])
         if since is not None and since > order["opened_ns"]:
             return False, f"{order['cl_ord_id']} reached the venue before it was committed"
-    known = {row.record["fill"]["exec_id"] for journal in evidence.journals for row in journal.of("fill")}
-    ours = [one["exec_id"] for one in evidence.truth["executions"] if one["cl_ord_id"] in committed]
-    if missing := [exec_id for exec_id in ours if exec_id not in known]:
-        return False, f"executions that the journal lacks: {missing[:5]}"
-    return True, f"{sum(len(journal.rows) for journal in evidence.journals)} rows, {len(ours)} executions"
+    told = executed_by_journal(evidence.journals)
+    ours = [
+        order
+        for order in evidence.truth["orders"].values()
+        if {order["cl_ord_id"], order["order_id"]} & {*committed, *told}
+    ]
+    for order in ours:
+        known = told.get(order["order_id"], Decimal(0))
+        if known != Decimal(order["filled"]):
+            return (
+                False,
+                f"{order['order_id']} executed {order['filled']} at the venue and {known} in the journal",
+            )
+    return (
+        True,
+        f"{sum(len(journal.rows) for journal in evidence.journals)} rows, {len(ours)} orders with every execution",
+    )
+
+
+def executed_by_journal(journals: Sequence[Journal]) -> dict[str, Decimal]:
+    """What each order at the venue has executed, as the journals tell it: the larger of its fills, each `exec_id`
+    once, and of the cumulative quantity in any report of it (queries tell sums and no single fills)."""
+    fills: dict[str, dict[str, Decimal]] = {}
+    sums: dict[str, Decimal] = {}
+    for row in (row for journal in journals for row in journal.rows):
+        record = json.loads(row.body).get("r", {}) if row.kind in ("fill", "report", "stop") else {}
+        report = record.get("report") or {}
+        for fill in filter(None, (record.get("fill"), report.get("fill"))):
+            fills.setdefault(fill["order_id"], {})[fill["exec_id"]] = Decimal(fill["qty"])
+        if report.get("cum_qty") is not None:
+            order_id = report["order_id"]
+            sums[order_id] = max(sums.get(order_id, Decimal(0)), Decimal(report["cum_qty"]))
+    return {
+        order_id: max(sum(fills.get(order_id, {}).values(), Decimal(0)), sums.get(order_id, Decimal(0)))
+        for order_id in {*fills, *sums}
+    }
 
 
 _HEAD = struct.Struct(">QqQIII")

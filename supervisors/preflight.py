@@ -7,8 +7,10 @@ Nothing is traded here.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from allstop.actors.connection_settings import ConnectionSettings
-from allstop.actors.errors import AllstopError, BadInput, Category, Problem
+from allstop.actors.errors import AllstopError, BadInput, Category, Fatal, Problem
 from allstop.actors.instruments import Instrument
 from allstop.actors.journal import JournalActor
 from allstop.actors.kraken_desk import KrakenDesk, Role
@@ -24,6 +26,9 @@ from allstop.supervisors.config import KrakenAccount, KrakenPublic
 
 TRIES = 3  # a restarted engine may meet a venue that is just coming back; a longer wait is the operator's decision
 TIMEOUT_S = 10.0
+TURN_WAIT_S = (
+    30.0  # an engine that was killed at its key's limit starts at it: the counter falls by one in 1 to 3 s
+)
 
 
 class VenueUnreachable(AllstopError):
@@ -76,6 +81,9 @@ def _wanted(listed: Mapping[str, Instrument], pairs: Mapping[str, str]) -> dict[
 async def probe_keys(world: World, node: KrakenAccount, keys: Keys, settings: ConnectionSettings) -> None:
     """Asks the venue what each key may do. Raises BadInput, naming the account's line, for a key that is refused,
     can withdraw, or lacks a permission; VenueUnreachable when the venue does not say."""
+    settings = msgspec.structs.replace(settings, protect_wait_max_s=TURN_WAIT_S, turn_wait_max_s=TURN_WAIT_S)
+    # No position waits for this call: after a crash the ledger's worst case may have to decay first.
+    settings = msgspec.structs.replace(settings, protect_wait_max_s=settings.turn_wait_max_s)
     async with ActorSystem(clock=world.clock, dice=world.dice, ids=world.ids) as system:
         journal = await system.spawn(JournalActor, world.open_journal, node.id, path="/journal")
         ledger = await system.spawn(AccountLedger, journal=journal, tier=Tier(node.tier), path="/ledger")
@@ -101,11 +109,11 @@ async def _probe(desk: KrakenDesk, node: KrakenAccount, role: str) -> None:
             raise BadInput(
                 *(Problem(f"account {node.account!r}: {p.what}", node.where) for p in error.problems)
             ) from error
-        except KeyStopped as error:
+        except (KeyStopped, Fatal) as error:
+            if isinstance(error, Fatal) and not error.code.startswith("KEY_"):
+                raise  # of our own journal, not of the venue
             raise BadInput(
-                Problem(
-                    f"account {node.account!r}: the venue refuses the {role} key: {error.reason}", node.where
-                )
+                Problem(f"account {node.account!r}: the venue refuses the {role} key: {error}", node.where)
             ) from error
         except QueryFailed as error:
             if error.fault is not None and error.fault.category in (Category.AUTH, Category.PERM):
