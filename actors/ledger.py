@@ -331,6 +331,10 @@ class AccountLedger(Actor):
         if row is None:
             return fresh(meter, block)
         level, at_ns = row
+        if name.startswith("rest:"):
+            level = min(
+                level, meter.max
+            )  # calls over the maximum are refused; only batches of cancels go beyond
         return restored(meter, level, (self.clock.wall_ns() - at_ns) / 1e9, self.clock.now_s(), block)
 
     async def _kept(self, name: str, charged: Promised) -> Promised:

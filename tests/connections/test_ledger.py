@@ -209,6 +209,17 @@ async def test_a_restarted_ledger_takes_the_counters_at_their_worst(bench: Bench
     assert before.orders["BTC/USD"] <= after.orders["BTC/USD"] <= before.orders["BTC/USD"] + 15
 
 
+async def test_a_restarted_ledger_believes_the_call_counter_full_at_worst(bench: Bench):
+    ledger = await bench.open()
+    for n in range(14):
+        await turn(ledger, f"p{n}", lane=Lane.PROTECT)
+        ledger.tell(EndTurn(id=f"p{n}"))
+    ledger = await bench.restart(ledger)
+    began_s = bench.system.clock.now_s()
+    await turn(ledger, "again", lane=Lane.PROTECT)
+    assert bench.system.clock.now_s() - began_s < (15 + 1 - 14.25) / 0.33 + 0.1
+
+
 async def test_a_stopped_key_is_never_given_a_turn_again(bench: Bench):
     ledger = await bench.open()
     await turn(ledger, "x")
