@@ -117,6 +117,12 @@ _STATES: Mapping[type[Verdict], str] = {
 }
 
 
+class _Recheck(msgspec.Struct, frozen=True):
+    """To itself: does this pair still look wrong?"""
+
+    pair: str
+
+
 class Pace:
     """How fast one key may be used for routine looks: it outlives the guardian's incarnations, because the venue's
     counter does. It spends three quarters of what the venue gives back, so that the counter falls again."""
@@ -162,6 +168,7 @@ class Guardian(Actor):
         self._watches: dict[str, PairWatch] = {}
         self._verdicts: dict[str, tuple[Verdict, Step]] = {}
         self._acting: set[str] = set()
+        self._suspects: set[str] = set()
         self._changed = asyncio.Event()
         self._wake_s: float | None = None
         self._audited_s: float | None = None
@@ -210,6 +217,9 @@ class Guardian(Actor):
                 return None
             case GetCover():
                 return self._view()
+            case _Recheck(pair=pair):
+                self._recheck(pair)
+                return None
             case ProveHalt(reason=reason):
                 self._halt.ask(reason, self.defer())
                 return None
@@ -321,17 +331,28 @@ class Guardian(Actor):
         executed = self._memory.book.take_all(reports)
         if any(r.fill is not None for r in reports) and self._memory.has_own():
             self.start_task(self._notes.write_fills(reports), "fills")
-        for pair in {e.pair for e in executed}:
-            instrument = self._instruments.get(pair)
-            if instrument is None:
-                continue
-            now_s = self.clock.now_s()
-            verdict = assess(self._memory.book.position(pair), self._stops(pair), instrument, now_s=now_s)
-            if isinstance(verdict, Uncovered):
-                self._watches[pair] = self._watches.get(pair, PairWatch()).suspected(now_s)
-                self._wake_in(self._settings.times.settle_s)
-            elif isinstance(verdict, OverCovered):
-                self._wake_in(self._settings.times.settle_s)
+        for pair in {e.pair for e in executed} - self._suspects:
+            if self._looks_wrong(pair):
+                self._suspects.add(pair)
+                self.send_after(self._settings.times.settle_s, _Recheck(pair))
+
+    def _recheck(self, pair: str) -> None:
+        """The stream tells a fill before the stop that it made. What still looks wrong a moment later is worth a
+        reading; asking the venue at each fill would spend the key's counter on nothing."""
+        self._suspects.discard(pair)
+        if self._looks_wrong(pair):
+            self._wake_in(0.0)
+
+    def _looks_wrong(self, pair: str) -> bool:
+        """By what has been told so far."""
+        instrument = self._instruments.get(pair)
+        if instrument is None:
+            return False
+        now_s = self.clock.now_s()
+        verdict = assess(self._memory.book.position(pair), self._stops(pair), instrument, now_s=now_s)
+        if isinstance(verdict, Uncovered):
+            self._watches[pair] = self._watches.get(pair, PairWatch()).suspected(now_s)
+        return isinstance(verdict, Uncovered | OverCovered)
 
     # -- judging ---------------------------------------------------------------------------------------------
 

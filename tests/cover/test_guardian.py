@@ -79,6 +79,20 @@ async def test_a_stream_that_tells_nothing_new_costs_no_calls() -> None:
         assert len(r.desk.calls) <= 3
 
 
+async def test_a_fill_that_the_stream_tells_before_its_stop_costs_no_reading() -> None:
+    async with rig(poll_s=60.0, idle_poll_s=60.0) as r:
+        order_id = await r.enter(entry())
+        r.stream()
+        await asyncio.sleep(1)
+        r.desk.calls.clear()
+        r.venue.fill(order_id, "1")
+        r.guardian.tell(Reports(reports=(r.venue.orders[order_id],)))
+        await asyncio.sleep(0.05)
+        r.stream()
+        await asyncio.sleep(5)
+        assert r.desk.calls == []
+
+
 async def test_t036_a_position_found_naked_at_the_start_is_covered_before_any_entry_may_pass() -> None:
     async with rig(start=False) as r:
         r.venue.makes_stops = False
