@@ -62,23 +62,30 @@ class Shared(Generic[A, T]):
 
 
 class SharedDesk:
-    """Gives out desks that share one underneath. The one underneath is opened with the first and closed with the last."""
+    """Gives out desks that share one underneath. The one underneath is opened with the first and closed with the last.
 
-    def __init__(self, open_desk: Callable[[], Desk]) -> None:
+    `generation` is the incarnation of whom the desks belong to. The one underneath carries that incarnation's guard,
+    so a new incarnation gets a new one: holders that were killed never gave their share back.
+    """
+
+    def __init__(self, open_desk: Callable[[], Desk], generation: Callable[[], int] = lambda: 0) -> None:
         self._open_desk = open_desk
+        self._generation = generation
         self._under: _Under | None = None
 
     def open(self) -> Desk:
         """A desk for one holder, who closes it."""
-        if self._under is None or self._under.holders == 0:
-            self._under = _Under(self._open_desk())
+        generation = self._generation()
+        if self._under is None or self._under.holders == 0 or self._under.generation != generation:
+            self._under = _Under(self._open_desk(), generation)
         self._under.holders += 1
         return _Share(self._under)
 
 
 class _Under:
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, generation: int) -> None:
         self.desk = desk
+        self.generation = generation
         self.holders = 0
         self.open_orders: Shared[None, list[OrderReport]] = Shared(
             lambda _: desk.open_orders(), lambda _: None

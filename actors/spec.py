@@ -28,7 +28,9 @@ class OnExceeded(StrEnum):
 
     ESCALATE = "escalate"  # stop the children and exit, abnormally, with the offender and the causes
     PAUSE = "pause"  # stop the children and stay, as the open breaker
-    LATCH = "latch"  # leave the siblings alone, keep the offender down and have trading halted: the root's way
+    LATCH = (
+        "latch"  # leave the siblings alone, keep the offender down and have trading halted: the root's way
+    )
 
 
 class AutoShutdown(StrEnum):

@@ -169,7 +169,7 @@ def _trading(parts: AccountParts) -> ChildSpec:
 
     links = TrackerLinks(
         journal=parts.at("store/journal"), session=session, orders=orders, root=parts.root,
-        open_desk=SharedDesk(lambda: parts.desk(orders, "trade", Lane.QUERY)).open, gate=parts.gate_board, timing=PROFILES[node.timing],
+        open_desk=SharedDesk(lambda: parts.desk(orders, "trade", Lane.QUERY), lambda: orders.incarnation).open, gate=parts.gate_board, timing=PROFILES[node.timing],
     )  # fmt: skip
     budget = replace(
         TRACKER_BUDGET, max_restarts=node.tracker.max_restarts, max_seconds=node.tracker.max_seconds

@@ -1,11 +1,13 @@
 """Shared readings: ten who ask cost what one does, and nobody gets a reading older than its question."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from allstop.actors.ports import QueryFailed
-from allstop.actors.shared_desk import Shared
+from allstop.actors.reports import OrderReport
+from allstop.actors.shared_desk import Shared, SharedDesk
 
 
 class Readings:
@@ -80,3 +82,52 @@ async def test_closing_ends_the_reading_and_whoever_waits() -> None:
     await shared.close()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+
+
+class CountingDesk:
+    """A desk of which only its making and its end matter."""
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    async def open_orders(self) -> list[OrderReport]:
+        return []
+
+    async def closed_orders(self, since_ns: int) -> list[OrderReport]:
+        return []
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+async def test_a_new_incarnation_gets_a_desk_of_its_own_though_killed_holders_kept_their_shares() -> None:
+    incarnation = 1
+    made: list[CountingDesk] = []
+
+    def open_desk() -> Any:
+        made.append(CountingDesk())
+        return made[-1]
+
+    shared = SharedDesk(open_desk, lambda: incarnation)
+    shared.open()  # its holder is killed and never closes it
+    incarnation = 2
+    again = shared.open()
+    assert len(made) == 2
+    assert shared.open() is not again
+    assert len(made) == 2
+
+
+async def test_the_desk_underneath_is_closed_with_its_last_holder() -> None:
+    made: list[CountingDesk] = []
+
+    def open_desk() -> Any:
+        made.append(CountingDesk())
+        return made[-1]
+
+    shared = SharedDesk(open_desk)
+    one, two = shared.open(), shared.open()
+    await one.close()
+    await one.close()  # twice by the same holder counts once
+    assert not made[0].closed
+    await two.close()
+    assert made[0].closed
