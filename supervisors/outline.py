@@ -13,6 +13,7 @@ class Line:
     id: str
     note: str = ""
     children: "tuple[Line, ...]" = ()
+    many: bool = False  # it has children that come and go, which no outline names
 
 
 def outline(tree: Tree) -> Line:
@@ -59,10 +60,13 @@ def _account(node: KrakenAccount) -> Line:
                 "trading",
                 _note(Strategy.REST_FOR_ONE, node.trading),
                 (
-                    Line("orders", f"a tracker per order, {_budget(node.tracker)}"),
+                    Line("gate"),
+                    Line("trackers", f"one per open order, {_budget(node.tracker)}", many=True),
+                    Line("orders"),
                     Line("session"),
                     Line("stream"),
                     Line("reconciler"),
+                    Line("prober"),
                 ),
             ),
         ),
@@ -71,7 +75,7 @@ def _account(node: KrakenAccount) -> Line:
 
 def _public(node: KrakenPublic) -> Line:
     books = tuple(Line(f"book.{pair.replace('/', '-')}", f"depth {node.depth}, CRC32") for pair in node.pairs)
-    return Line(node.id, _note(Strategy.REST_FOR_ONE, node.budget), (Line("connection"), *books))
+    return Line(node.id, _note(Strategy.ONE_FOR_ONE, node.budget), (Line("connection"), *books))
 
 
 def _node(node: ChildNode | SupervisorNode) -> Line:

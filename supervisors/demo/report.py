@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from allstop.actors.events import ChildStarted, ChildTerminated, Event, GaveUp, LevelChanged
+from allstop.actors.events import BreakerChanged, ChildStarted, ChildTerminated, Event, GaveUp, LevelChanged
 from allstop.supervisors.oracles import Evidence, Verdict, lost_orders, uncovered_ms_max
 
 
@@ -49,6 +49,7 @@ class EventCount:
     def __init__(self) -> None:
         self.crashes = self.restarts = self.escalations = self.level_changes = 0
         self.restarts_of: dict[str, int] = {}
+        self.breaker_of: dict[str, str] = {}  # of pausing supervisors: closed, open, half_open, latched
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -62,6 +63,8 @@ class EventCount:
                 self.escalations += 1
             case LevelChanged():
                 self.level_changes += 1
+            case BreakerChanged():
+                self.breaker_of[event.path] = event.state
             case _:
                 return
 

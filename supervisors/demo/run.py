@@ -10,6 +10,7 @@ import shutil
 import sys
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -20,15 +21,14 @@ from typing import Any
 
 import msgspec
 
-from allstop.actors.clock import SeededDice, SystemClock, SystemIds
-from allstop.actors.commands import CoverView
+from allstop.actors.clock import Clock, SeededDice, SystemClock, SystemIds
+from allstop.actors.commands import CoverView, GetOrders, OrderView
 from allstop.actors.errors import AllstopError, BadInput, Problem, Refused
 from allstop.actors.intents import OrderIntent, Side, StopLoss
 from allstop.actors.levels import Level
 from allstop.actors.links.latch import read_latch
-from allstop.actors.order_gate import GateView
 from allstop.actors.ports import World
-from allstop.actors.runtime import ActorDead, CallTimeout
+from allstop.actors.runtime import ActorDead, CallTimeout, MailboxFull
 from allstop.supervisors.build import Runtime, real_world
 from allstop.supervisors.chaos import Act, Chaos, NotTrading, SystemEngine, load_script, run_script
 from allstop.supervisors.cli.logs import log_to
@@ -37,6 +37,7 @@ from allstop.supervisors.demo.rig import Rig
 from allstop.supervisors.demo.tap import Tap
 from allstop.supervisors.demo.trader import GetTrades, Trades
 from allstop.supervisors.demo.tree import PAIRS, tree
+from allstop.supervisors.obstacles import obstacles
 from allstop.supervisors.oracles import Evidence, Verdict, judge, read_journal
 
 COVER_S = 2.0
@@ -48,6 +49,9 @@ MARKET_FALL = Decimal("0.99")  # deep enough to trigger every stop of the demo's
 INJURIES_SPARED = ("trading", "heal")  # acts of a script that hurt nothing
 
 
+OVER = ("stopped", "judging", "done")  # phases in which the tree no longer runs
+
+
 class DemoFailed(AllstopError):
     """The demo could not be carried through: what did not happen, and when."""
 
@@ -57,7 +61,9 @@ class Demo:
     """A run under way: what a view shows of it."""
 
     seed: int
-    runtime: Runtime | None = None
+    clock: Clock
+    began_s: float
+    runtime: Runtime | None = None  # once it runs
     events: EventCount = field(default_factory=EventCount)
     acts: list[Act] = field(default_factory=list[Act])
     phase: str = "starting"
@@ -65,6 +71,7 @@ class Demo:
     trades: dict[str, Trades] = field(default_factory=dict[str, Trades])
     cover: CoverView | None = None
     truth: dict[str, Any] = field(default_factory=dict[str, Any])
+    orders: Counter[str] = field(default_factory=Counter[str])  # by state; kept only while somebody watches
 
 
 Watch = Callable[[Demo], None]
@@ -86,19 +93,21 @@ async def run_demo(
     journals, the latch and the log in. Raises DemoFailed when it cannot be carried through."""
     clock = SystemClock()
     began_s = clock.now_s()
-    demo = Demo(seed)
-    show = watch or (lambda _: None)
+    demo = Demo(seed, clock, began_s)
+    show = watch or _nobody
     state_dir = Path(tempfile.mkdtemp(prefix="allstop-demo-"))
     logs = StringIO()
     try:
         async with AsyncExitStack() as stack:
+            show(demo)
             rig = await stack.enter_async_context(Rig("--seed", f"demo-{seed}"))
             environ = {**rig.environ, "ALLSTOP_DEMO_STATE_DIR": str(state_dir)}
             tap, world = _tapped(real_world(state_dir), seed)
             before = asyncio.all_tasks()
-            runtime = demo.runtime = Runtime(tree(environ), world=world, environ=environ)
+            runtime = Runtime(tree(environ), world=world, environ=environ)
             log_to(logs, "info", runtime.redactor)
             async with runtime:
+                demo.runtime = runtime
                 runtime.system.subscribe(demo.events)
                 show(demo)
                 try:
@@ -111,6 +120,7 @@ async def run_demo(
                 demo.trades = await _trades(runtime)
                 demo.cover = await _cover(runtime)
             demo.phase = "stopped"
+            show(demo)
             leaked = [*runtime.leaked, *await _left_over(before)]
             latched_at_ns = read_latch(state_dir).at_ns
             demo.truth = await rig.venue.truth()
@@ -162,6 +172,10 @@ def _tapped(real: World, seed: int) -> tuple[Tap, World]:
     return tap, world
 
 
+def _nobody(_: Demo) -> None:
+    """Nobody watches."""
+
+
 async def _hurt(demo: Demo, rig: Rig, show: Watch, budget_s: float) -> None:
     """Trades while the chaos script does its worst, lets the market fall through the stops, and trades once more."""
     runtime = demo.runtime
@@ -178,7 +192,7 @@ async def _hurt(demo: Demo, rig: Rig, show: Watch, budget_s: float) -> None:
         clock=runtime.system.clock, seed=demo.seed, on_act=acted,
     )  # fmt: skip
     demo.phase = "trading, under chaos"
-    showing = asyncio.ensure_future(_keep_showing(demo, show))
+    showing = asyncio.ensure_future(_keep_showing(demo, show)) if show is not _nobody else None
     try:
         async with asyncio.timeout(budget_s):
             await run_script(load_script(chaos_script_path()), chaos)
@@ -192,7 +206,8 @@ async def _hurt(demo: Demo, rig: Rig, show: Watch, budget_s: float) -> None:
     except NotTrading as error:
         raise DemoFailed(str(error)) from error
     finally:
-        showing.cancel()
+        if showing is not None:
+            showing.cancel()
 
 
 async def _market_falls(rig: Rig) -> None:
@@ -205,33 +220,23 @@ async def _market_falls(rig: Rig) -> None:
             await rig.venue.fault("print", symbol=pair, price=str(price))
 
 
-def obstacles(runtime: Runtime) -> list[str]:
-    """What keeps entries from passing now, in words; empty when the engine trades."""
-    found = [
-        f"{name}: not proven: {', '.join(gate.missing)}"
-        for name, gate in runtime.gates.items()
-        if gate.missing
-    ]
-    for node in runtime.tree.accounts.children:
-        level = runtime.levels.effective((node.venue, node.account))
-        if level > Level.RATE_LIMITED:
-            worst = runtime.levels.votes((node.venue, node.account))[0]
-            found.append(f"{node.id} is at {level.name}: {worst.reason} (by {worst.by})")
-        if not any(runtime.fresh(pair) for pair in node.pairs):
-            found.append(f"{node.id}: no pair's data is fresh")
-    return found
-
-
-def gate_in_words(gate: GateView) -> str:
-    """What is not proven, each with the reason that was told for it."""
-    told = {name: proof.reason for name, proof in gate.proofs.items() if proof.reason}
-    return ", ".join(f"{name} ({told[name]})" if name in told else name for name in gate.missing)
-
-
 async def _keep_showing(demo: Demo, show: Watch) -> None:
+    """Something to look at, four times a second; the orders are counted once a second, by their own actor."""
+    assert demo.runtime is not None
     while True:
-        await asyncio.sleep(0.25)
-        show(demo)
+        demo.orders = await _order_counts(demo.runtime) or demo.orders
+        for _ in range(4):
+            await asyncio.sleep(0.25)
+            show(demo)
+
+
+async def _order_counts(runtime: Runtime) -> Counter[str]:
+    """How many orders are in which state; empty while `orders` is down or has better things to do."""
+    try:
+        views: list[OrderView] = await runtime.orders().call(GetOrders(open_only=False), timeout_s=0.5)
+    except (ActorDead, CallTimeout, MailboxFull):
+        return Counter()
+    return Counter(str(view.state) for view in views)
 
 
 async def _halt_by_command(state_dir: Path) -> str:
