@@ -74,7 +74,7 @@ def test_the_tiers_are_the_published_ones():
 
 
 def test_twenty_entries_a_second_over_six_pairs_are_sustained_on_pro():
-    # RULES: 20 orders per second over at least 6 pairs on Pro, adds only.
+    # The promise: 20 orders per second over at least 6 pairs on Pro, adds only.
     meters = [order_meter(Tier.PRO, now_s=0.0) for _ in range(6)]
     refused = 0
     for n in range(20 * 120):
