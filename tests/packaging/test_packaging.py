@@ -43,6 +43,7 @@ def test_the_wheel_from_the_sdist_holds_every_source_file_under_allstop(built: t
     with zipfile.ZipFile(built[1]) as archive:
         names = set(archive.namelist())
     assert {f"allstop/{name}" for name in source_files()} - names == set()
+    assert not any(name.startswith(("examples/", "allstop/examples/")) for name in names)
     assert not any(name.startswith(("actors/", "supervisors/", "src/", "tests/")) for name in names)
 
 
@@ -64,6 +65,31 @@ def test_the_wheel_imports_and_its_command_runs_away_from_the_checkout(
     )
     assert done.returncode == 0, done.stderr
     assert "demo" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_installed_demo_finds_its_chaos_script_and_tells_its_options(
+    built: tuple[Path, Path], tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(built[1]) as archive:
+        archive.extractall(tmp_path / "site")
+    program = (
+        "import sys; sys.path[:] = [p for p in sys.path if not p.endswith('/src')]; sys.path.insert(0, 'site')\n"
+        "from allstop.supervisors.chaos import load_script\n"
+        "from allstop.supervisors.demo.run import chaos_script_path\n"
+        "print(chaos_script_path().relative_to(sys.argv[1]))\n"
+        "load_script(chaos_script_path())\n"
+        "from allstop.supervisors.cli import main\n"
+        "main(['demo', '--help'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path.resolve())], cwd=tmp_path, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("site/allstop/supervisors/demo/chaos_demo.py\n")
+    assert "--seed" in done.stdout
+    packed = (tmp_path / "site/allstop/supervisors/demo/chaos_demo.py").read_bytes()
+    assert packed == (ROOT / "examples" / "chaos_demo.py").read_bytes()
 
 
 def test_the_editable_install_reads_the_folders_at_the_top() -> None:
