@@ -30,14 +30,14 @@ from allstop.actors.links.latch import read_latch
 from allstop.actors.ports import World
 from allstop.actors.runtime import ActorDead, CallTimeout, MailboxFull
 from allstop.supervisors.build import Runtime, real_world
-from allstop.supervisors.chaos import Act, Chaos, NotTrading, SystemEngine, load_script, run_script
+from allstop.supervisors.chaos import Act, NotTrading, load_script, run_script
+from allstop.supervisors.chaos.running import chaos_on
 from allstop.supervisors.cli.logs import log_to
 from allstop.supervisors.demo.report import EventCount, Report, make_report, unprotected_open
 from allstop.supervisors.demo.rig import Rig
 from allstop.supervisors.demo.tap import Tap
 from allstop.supervisors.demo.trader import GetTrades, Trades
 from allstop.supervisors.demo.tree import PAIRS, tree
-from allstop.supervisors.obstacles import obstacles
 from allstop.supervisors.oracles import Evidence, Verdict, judge, read_journal
 
 COVER_S = 2.0
@@ -187,10 +187,7 @@ async def _hurt(demo: Demo, rig: Rig, show: Watch, budget_s: float) -> None:
             demo.injuries_ns.append(runtime.system.clock.wall_ns())
         show(demo)
 
-    chaos = Chaos(
-        SystemEngine(runtime.system, lambda: obstacles(runtime)), links=rig.links, venues={"kraken": rig.venue},
-        clock=runtime.system.clock, seed=demo.seed, on_act=acted,
-    )  # fmt: skip
+    chaos = chaos_on(runtime, seed=demo.seed, links=rig.links, venues={"kraken": rig.venue}, on_act=acted)
     demo.phase = "trading, under chaos"
     showing = asyncio.ensure_future(_keep_showing(demo, show)) if show is not _nobody else None
     try:
