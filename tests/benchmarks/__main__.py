@@ -26,7 +26,7 @@ def main() -> None:
     if harness.Beam("").missing() is None:
         harness.compile_beam()
     rows: list[harness.Row] = []
-    print(f"{'workload':<10} {'peer':<24} {'ours':>14} {'theirs':>14} {'ratio':>7}  unit")
+    print(f"{'workload':<26} {'peer':<26} {'ours':>14} {'theirs':>14} {'ratio':>7}  unit")
     for workload in known:
         if workload.name in names:
             for row in harness.measure(workload, arguments.rounds):
@@ -41,7 +41,7 @@ def _line(row: harness.Row) -> str:
     theirs = "-" if row.theirs is None else f"{row.theirs:,.2f}"
     ratio = "-" if row.ratio is None else f"{row.ratio:.2f}"
     note = f"  ({row.note})" if row.note else ""
-    return f"{row.workload:<10} {row.peer:<24} {row.ours:>14,.2f} {theirs:>14} {ratio:>7}  {row.unit}{note}"
+    return f"{row.workload:<26} {row.peer:<26} {row.ours:>14,.2f} {theirs:>14} {ratio:>7}  {row.unit}{note}"
 
 
 if __name__ == "__main__":
