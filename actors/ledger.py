@@ -48,7 +48,7 @@ __all__ = [
 
 NONCE_KIND = "ledger.nonce"
 LEVEL_KIND = "ledger.level"
-REST_BLOCK = 3.0  # calls of one recovery step per write
+REST_BLOCK = 0.0  # every call is written: they are rare, and a guess too high after a crash keeps the guardian waiting
 ORDER_BLOCK = 15.0  # one second's entries at the highest sustained rate, per pair
 WAITING_MAX = 200  # callers waiting for a turn: several times the actors of an account, more is a loop
 ORDERS_MAX = 5000  # orders whose age is remembered: more than any tier may have open over 20 pairs
