@@ -11,7 +11,8 @@ paused or halted, at every level. It believes the venue alone. The private strea
 
 A write without an answer blocks its pair until the venue was searched. After a restart the same journal gives the same
 ids, and what was written and not answered is searched for first. The constructor and `on_start` never wait for the
-venue: the first complete audit ends with the proof `guardian` to the order gate, and no entry passes before it.
+venue: the first complete audit that finds nothing uncovered ends with the proof `guardian` to the order gate, and no
+entry passes before it.
 """
 
 import asyncio
@@ -107,6 +108,7 @@ class Guardian(Actor):
         self._changed = asyncio.Event()
         self._wake_s: float | None = None
         self._audited_s: float | None = None
+        self._cleared = False  # what stood uncovered when we started is covered, or being covered
         self._reachable = True
         self._pace = pace or Pace(settings.tier)
         self._voted = True  # an earlier incarnation may have: the first covered audit withdraws it
@@ -234,6 +236,7 @@ class Guardian(Actor):
             self._begin(pair, step)
         await self._notes.write(self._audit.executed)
         self._vote()
+        self._cleared = self._cleared or not any(isinstance(v, Uncovered) for v, _ in self._verdicts.values())
         self._prove_audit()
         if self._board.effective(self._settings.scope) is Level.HALTED:
             self._halt.keep(self._audit.listed)
@@ -413,13 +416,15 @@ class Guardian(Actor):
             self._voted = False
 
     def _prove_audit(self, reason: str = "") -> None:
-        """One reading that fails is no proof that we are blind; none for twice cover_s is."""
+        """One reading that fails is no proof that we are blind; none for twice cover_s is. An incarnation that found
+        a position uncovered covers it before it lets entries pass; one that appears later does not stop trading."""
         if self._gate is None:
             return
         now_s = self.clock.now_s()
-        holds = (
-            self._audited_s is not None and now_s - self._audited_s <= 2 * self._settings.times.cover_s
-        ) or self._reachable
+        recent = self._audited_s is not None and now_s - self._audited_s <= 2 * self._settings.times.cover_s
+        holds = self._cleared and (recent or self._reachable)
+        if not self._cleared:
+            reason = reason or "a position stands without cover"
         self._gate.tell(Proof(name="guardian", holds=holds, at_s=now_s, by=self.path, reason=reason))
 
     # -- showing ---------------------------------------------------------------------------------------------

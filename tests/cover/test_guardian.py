@@ -102,6 +102,8 @@ async def test_t036_a_position_found_naked_at_the_start_is_covered_before_any_en
         assert r.proofs == []
         await r.until(lambda: not r.naked(), 2.0)
         assert r.venue.submitted[0].trigger_price == D(90)
+        assert not any(p.holds for p in r.proofs)
+        await r.until(lambda: bool(r.proofs) and r.proofs[-1].holds, 3.0)
 
 
 async def test_t037_a_stop_refused_once_is_corrected() -> None:
