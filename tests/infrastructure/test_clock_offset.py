@@ -1,0 +1,95 @@
+"""The clock's actor: what it tells the gates, and when it votes."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from tests.infrastructure.recorder import Recorder
+
+from allstop.actors.clock import SeededDice, SeededIds
+from allstop.actors.clock_offset import Bounds, ClockOffset, GetBounds
+from allstop.actors.commands import Proof
+from allstop.actors.levels import CastVote, Level, WithdrawVote
+from allstop.actors.links.memory_journal import MemoryDisk
+from allstop.actors.links.memory_link import MemoryNetwork
+from allstop.actors.ports import HttpRequest, HttpResponse, World
+from allstop.actors.runtime import ActorSystem, Ref
+
+URL = "http://venue"
+pytestmark = pytest.mark.virtual
+
+
+class Venue:
+    """Tells the time, wrong by `off_s`; or a page that is no answer."""
+
+    def __init__(self, system: ActorSystem) -> None:
+        self.off_s = 0.0
+        self.page: bytes | None = None
+        self.asked = 0
+        self._system = system
+
+    async def answer(self, _request: HttpRequest) -> HttpResponse:
+        self.asked += 1
+        unixtime = int(self._system.clock.wall_ns() / 1e9 - self.off_s)
+        body = self.page or f'{{"error":[],"result":{{"unixtime":{unixtime},"rfc1123":""}}}}'.encode()
+        return HttpResponse(status=200, headers={}, body=body)
+
+
+async def started(system: ActorSystem, gate: list[Any], votes: list[Any]) -> tuple[Ref, Venue]:
+    network, venue = MemoryNetwork(), Venue(system)
+    network.serve_http(URL, venue.answer)
+    world = World(
+        clock=system.clock, dice=SeededDice(1), ids=SeededIds(1, system.clock.wall_ns), connect_websocket=network.connect_websocket,
+        open_http=network.open_http, open_journal=MemoryDisk(system.clock).open_journal,
+    )  # fmt: skip
+    gate_ref = await system.spawn(Recorder, gate, path="/gate")
+    root = await system.spawn(Recorder, votes, path="/votes")
+    clock = await system.spawn(
+        ClockOffset, world=world, base_url=URL, gates=(gate_ref,), votes=root, scope=(), path="/clock"
+    )
+    return clock, venue
+
+
+async def test_a_clock_that_agrees_is_proven_to_the_gate_again_and_again() -> None:
+    gate: list[Proof] = []
+    async with ActorSystem() as system:
+        await started(system, gate, [])
+        await asyncio.sleep(5.0)
+    told = [proof.holds for proof in gate if proof.name == "clock"]
+    assert told[-1]
+    assert len(told) >= 8  # a gate that starts later hears of it within half a second
+
+
+async def test_a_clock_beyond_a_second_closes_the_gate_and_votes_read_only_until_it_agrees_again() -> None:
+    gate: list[Proof] = []
+    votes: list[Any] = []
+    async with ActorSystem() as system:
+        _, venue = await started(system, gate, votes)
+        await asyncio.sleep(1.0)
+        venue.off_s = 5.0
+        await asyncio.sleep(61.0)
+        assert not gate[-1].holds
+        assert isinstance(votes[-1], CastVote)
+        assert votes[-1].vote.level is Level.READ_ONLY
+        venue.off_s = 0.0
+        await asyncio.sleep(61.0)
+        assert gate[-1].holds
+        assert votes[-1] == WithdrawVote("/clock", ())
+
+
+async def test_no_usable_answer_proves_nothing_and_is_asked_for_again_soon() -> None:
+    gate: list[Proof] = []
+    votes: list[Any] = []
+    async with ActorSystem() as system:
+        clock, venue = await started(system, gate, votes)
+        await asyncio.sleep(1.0)
+        venue.page = b"<html>520</html>"
+        await asyncio.sleep(100.0)
+        assert gate[-1].holds  # the last answer is not yet three intervals old
+        asked = venue.asked
+        await asyncio.sleep(10.0)
+        assert venue.asked >= asked + 4
+        await asyncio.sleep(100.0)
+        assert not gate[-1].holds
+        assert not any(isinstance(vote, CastVote) for vote in votes)
+        assert isinstance(await clock.call(GetBounds()), Bounds)

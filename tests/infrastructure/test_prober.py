@@ -1,0 +1,69 @@
+"""The prober: the budget's proof, and what it reports while the breaker is half-open."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from tests.infrastructure.recorder import Recorder
+
+from allstop.actors.commands import Proof
+from allstop.actors.ledger_messages import LedgerView
+from allstop.actors.limits.kraken import Tier
+from allstop.actors.reconciler import Reconcile, ReconcileView
+from allstop.actors.runtime import ActorSystem
+from allstop.actors.spec import Pause
+from allstop.supervisors import decisions as d
+from allstop.supervisors.degrade import Breaker, BreakerState
+from allstop.supervisors.prober import Prober
+
+pytestmark = pytest.mark.virtual
+
+
+async def proofs(
+    state: BreakerState, level: float, *, reconciled: bool = True
+) -> tuple[list[Proof], list[Any], list[Any]]:
+    """Three seconds of a prober: what it told the gate, the trading supervisor and the reconciler."""
+    gate: list[Proof] = []
+    told: list[Any] = []
+    asked: list[Any] = []
+    breaker = Breaker(Pause(), 60.0, state=state)
+    view = LedgerView(
+        tier=Tier.PRO, rest={"ours": level, "the guardian's": 20.0}, orders={}, waiting=0, stopped={}
+    )
+    round_ = ReconcileView(holds=reconciled, proven_at_ns=1, rounds=1)
+    async with ActorSystem() as system:
+        refs = {
+            "trading": await system.spawn(Recorder, told, lambda _: breaker),
+            "reconciler": await system.spawn(Recorder, asked, lambda _: round_),
+            "ledger": await system.spawn(Recorder, [], lambda _: view),
+            "gate": await system.spawn(Recorder, gate),
+        }
+        await system.spawn(Prober, **refs, key="ours")
+        await asyncio.sleep(3.0)
+    return gate, [message for message in told if isinstance(message, d.CallReported)], asked
+
+
+async def test_a_closed_breaker_and_room_on_the_trade_key_prove_the_budget() -> None:
+    gate, reported, asked = await proofs(BreakerState.CLOSED, 5.0)
+    assert gate[-1].name == "budget"
+    assert gate[-1].holds
+    assert (reported, asked) == ([], [])
+
+
+async def test_a_full_call_counter_is_no_budget_and_says_so() -> None:
+    gate, _, _ = await proofs(BreakerState.CLOSED, 19.0)
+    assert not gate[-1].holds
+    assert gate[-1].reason == "the call counter is at 19.0 of 18"
+
+
+async def test_half_open_each_round_of_the_reconciler_is_reported_and_entries_wait() -> None:
+    gate, reported, asked = await proofs(BreakerState.HALF_OPEN, 5.0)
+    assert not gate[-1].holds
+    assert len(reported) >= 2
+    assert all(message.category is None for message in reported)
+    assert all(isinstance(message, Reconcile) for message in asked)
+
+
+async def test_a_round_that_does_not_hold_is_a_failed_probe() -> None:
+    _, reported, _ = await proofs(BreakerState.HALF_OPEN, 5.0, reconciled=False)
+    assert {message.category for message in reported} == {"probe"}
