@@ -23,6 +23,7 @@ class RefusalCode(StrEnum):
     BAD_QTY = "BAD_QTY"
     BAD_PRICE = "BAD_PRICE"
     BAD_STOP = "BAD_STOP"
+    BAD_KIND = "BAD_KIND"
     OFF_TICK = "OFF_TICK"
     OFF_LOT = "OFF_LOT"
     BELOW_MINIMUM = "BELOW_MINIMUM"

@@ -15,6 +15,8 @@ from allstop.actors.levels import IntentKind
 INTENT_ID = re.compile(
     r"^([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[A-Za-z0-9_-]{1,18})$"
 )
+# The guardian's own ids: it must know its orders again without a journal, so nobody else's may look like them.
+RESERVED_ID = re.compile(r"^g[0-9a-f]{16}$")
 
 
 class Side(StrEnum):
@@ -66,7 +68,7 @@ _ids = SystemIds()
 
 
 class OrderIntent(msgspec.Struct, frozen=True, kw_only=True):
-    """One order that somebody wants. An ENTRY carries its stop; a REDUCE or PROTECT needs none.
+    """One order that somebody wants. An ENTRY carries its stop; a REDUCE needs none, and a PROTECT is one.
 
     `ttl_s` is how long after `submit` the intent may still be sent for the first time: an order older than its
     decision is dangerous.
@@ -95,6 +97,8 @@ def check_intent(intent: OrderIntent, instrument: Instrument | None) -> Refused 
             f"{intent.id!r} is neither a lower-case UUID nor 1 to 18 of [A-Za-z0-9_-]",
             place="id",
         )
+    if RESERVED_ID.match(intent.id):
+        return Refused(RefusalCode.BAD_INTENT_ID, f"{intent.id!r} looks like the guardian's own", place="id")
     if instrument is None:
         return Refused(RefusalCode.UNKNOWN_PAIR, f"no instrument {intent.pair!r}", place="pair")
     if wrong := _check_size(intent.qty, instrument):
@@ -114,7 +118,20 @@ def check_intent(intent: OrderIntent, instrument: Instrument | None) -> Refused 
         return Refused(RefusalCode.BAD_PRICE, "a market order has no limit price", place="limit_price")
     if intent.order_type.is_stop and intent.trigger_price is None:
         return Refused(RefusalCode.BAD_PRICE, "a stop order needs a trigger price", place="trigger_price")
-    return _check_stop(intent) if intent.kind is IntentKind.ENTRY else None
+    match intent.kind:
+        case IntentKind.ENTRY:
+            return _check_stop(intent)
+        case IntentKind.REDUCE:
+            return None
+        case IntentKind.PROTECT if intent.order_type.is_stop:
+            return None
+        case _:
+            # These kinds pass every level and every gate: nothing that trades at once may call itself so.
+            return Refused(
+                RefusalCode.BAD_KIND,
+                f"a {intent.order_type} order is no {intent.kind}: an order is an ENTRY, a REDUCE, or a stop as PROTECT",
+                place="kind",
+            )
 
 
 def _check_size(qty: Decimal, instrument: Instrument) -> Refused | None:

@@ -411,8 +411,10 @@ class Orders(Actor):
         self._by_order[report.order_id] = (
             intent_id  # at once: its stop may stand in the same batch of reports
         )
-        # A list that tells nothing new still tells that the order is there: its tracker need not ask by itself.
-        if source == "stream" and life is not None and not order_life.is_news(life, report):
+        # A list that tells nothing new still tells that an open order is there: its tracker need not ask by itself.
+        # Of one that is over it tells nothing at all, and each list names hundreds of those.
+        settled = source == "stream" or (life is not None and life.state.terminal)
+        if settled and life is not None and not order_life.is_news(life, report):
             return
         told = Told(report=report, source=source)
         if known.abandoned and life is not None:
@@ -530,7 +532,8 @@ class Orders(Actor):
         if known is None or known.owner != ORDERS:
             raise Refused(RefusalCode.UNKNOWN_ORDER, f"no order {intent_id!r} here", place="intent_id")
         if known.tracker is None or not known.tracker.is_alive():
-            why = "its tracker is not up" if intent_id in self._live else "the order is over"
+            over = known.life is None or known.life.state.terminal
+            why = "the order is over" if over else "its tracker is not up"
             raise Refused(RefusalCode.NOT_OPEN, why, place=intent_id)
         known.tracker.tell(command)
 
@@ -546,7 +549,9 @@ class Orders(Actor):
         )
         if refused := check_intent(amended, self._instruments(intent.pair)):
             raise refused
-        shrinks = amend.limit_price is None and amended.qty <= intent.qty
+        # Not of what was wanted at first: an order that was amended down must not come back up as a reduction.
+        now_qty = known.life.report.order_qty if known.life.report is not None else None
+        shrinks = amend.limit_price is None and amended.qty <= min(intent.qty, now_qty or intent.qty)
         kind = IntentKind.REDUCE if shrinks else intent.kind
         if refused := self._inadmissible(kind, known.life.origin, intent.pair):
             raise refused

@@ -10,7 +10,8 @@ from tests.orders.puppets import BASE, PAIR, SCOPE, House, entry, reduction
 from allstop.actors import orders as orders_module
 from allstop.actors.commands import AmendIntent, GetOrders, Place, Reports
 from allstop.actors.errors import RefusalCode, Refused
-from allstop.actors.levels import Level, Vote
+from allstop.actors.intents import OrderType, Side
+from allstop.actors.levels import IntentKind, Level, Vote
 from allstop.actors.orders import ClaimExternal, GetExternals
 from allstop.actors.protocols.records import (
     CommandIntended,
@@ -57,6 +58,32 @@ async def test_an_order_without_a_stop_is_refused_and_nothing_is_written_or_sent
         assert await refused(house, entry("a", stop=None)) is RefusalCode.NO_STOP
         assert house.records(IntentCommitted) == []
         assert house.strings.sent == []
+
+
+@pytest.mark.parametrize("kind", [IntentKind.PROTECT, IntentKind.CANCEL, IntentKind.QUERY])
+async def test_what_trades_at_once_may_not_call_itself_by_a_kind_that_passes_every_level(
+    kind: IntentKind,
+) -> None:
+    async with House() as house:
+        house.levels.cast(Vote("test", (), Level.HALTED, "a halt"))
+        assert await refused(house, entry("a", kind=kind, stop=None)) is RefusalCode.BAD_KIND
+        assert house.records(IntentCommitted) == []
+
+
+async def test_a_stop_may_be_placed_as_protection_at_every_level() -> None:
+    async with House() as house:
+        house.levels.cast(Vote("test", (), Level.HALTED, "a halt"))
+        stop = entry(
+            "a", kind=IntentKind.PROTECT, side=Side.SELL, stop=None, order_type=OrderType.STOP_LOSS,
+            limit_price=None, trigger_price=Decimal("90"),
+        )  # fmt: skip
+        await house.place(stop)
+        await house.until("a", "NEW")
+
+
+async def test_an_id_that_looks_like_the_guardians_is_refused() -> None:
+    async with House() as house:
+        assert await refused(house, entry("g0123456789abcdef")) is RefusalCode.BAD_INTENT_ID
 
 
 async def test_the_same_intent_twice_is_the_same_order() -> None:
@@ -320,6 +347,17 @@ async def test_two_amends_go_one_after_the_other() -> None:
         assert view.report.limit_price == Decimal("98")
 
 
+async def test_an_order_that_was_amended_down_does_not_come_back_up_as_a_reduction() -> None:
+    async with House() as house:
+        await house.place(entry("a"))
+        await house.until("a", "NEW")
+        await house.told(house.venue.set("O1", order_qty=Decimal("0.5")))
+        house.levels.cast(Vote("test", SCOPE[:1], Level.READ_ONLY, "a lost connection"))
+        with pytest.raises(Refused, match="LEVEL"):
+            await house.orders.call(AmendIntent(intent_id="a", order_qty=Decimal("1")))
+        await house.orders.call(AmendIntent(intent_id="a", order_qty=Decimal("0.4")))
+
+
 async def test_an_amend_off_the_tick_is_refused() -> None:
     async with House() as house:
         await house.place(entry("a"))
@@ -361,6 +399,21 @@ async def test_open_orders_are_listed() -> None:
         assert [view.intent.id for view in await house.orders.call(GetOrders())] == ["b"]
         everything = await house.orders.call(GetOrders(open_only=False))
         assert {view.intent.id for view in everything} == {"a", "b"}
+
+
+async def test_a_list_that_tells_nothing_new_of_orders_that_are_over_starts_no_trackers() -> None:
+    async with House() as house:
+        for intent_id in ("a", "b", "c"):
+            await house.place(entry(intent_id))
+            view = await house.until(intent_id, "NEW")
+            assert view.report is not None
+            await house.told(house.venue.fill(view.report.order_id, "1"))
+        started: list[str] = []
+        house.system.subscribe(lambda event: started.append(event.path))
+        house.orders.tell(Reports(reports=tuple(house.venue.orders.values()), source="query"))
+        await asyncio.sleep(5)
+        assert started == []
+        assert len(house.records(Terminal)) == 3
 
 
 async def test_trackers_and_desks_of_orders_that_are_over_are_gone() -> None:
