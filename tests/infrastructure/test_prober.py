@@ -32,13 +32,17 @@ async def proofs(
     )
     round_ = ReconcileView(holds=reconciled, proven_at_ns=1, rounds=1)
     async with ActorSystem() as system:
-        refs = {
-            "trading": await system.spawn(Recorder, told, lambda _: breaker),
-            "reconciler": await system.spawn(Recorder, asked, lambda _: round_),
-            "ledger": await system.spawn(Recorder, [], lambda _: view),
-            "gate": await system.spawn(Recorder, gate),
-        }
-        await system.spawn(Prober, **refs, key="ours")
+        trading = await system.spawn(Recorder, told, lambda _: breaker)
+        reconciler = await system.spawn(Recorder, asked, lambda _: round_)
+        ledger = await system.spawn(Recorder, [], lambda _: view)
+        await system.spawn(
+            Prober,
+            trading=trading,
+            reconciler=reconciler,
+            ledger=ledger,
+            gate=await system.spawn(Recorder, gate),
+            key="ours",
+        )
         await asyncio.sleep(3.0)
     return gate, [message for message in told if isinstance(message, d.CallReported)], asked
 
