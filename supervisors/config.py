@@ -268,7 +268,7 @@ def kraken(
     """
     return KrakenAccount(
         account=account,
-        pairs=tuple(pairs),
+        pairs=_pairs(pairs),
         budget=Budget(max_restarts, max_seconds),
         trading=trading,
         tracker=tracker,
@@ -299,7 +299,7 @@ def kraken_public(
 ) -> KrakenPublic:
     """Kraken's book (checked by its CRC32), ticker and trades for these pairs."""
     return KrakenPublic(
-        tuple(pairs),
+        _pairs(pairs),
         depth,
         Budget(max_restarts, max_seconds, OnExceeded.PAUSE),
         backoff,
@@ -348,6 +348,12 @@ def supervisor(
     where = _where()
     budget = Budget(max_restarts, max_seconds, _member(OnExceeded, on_exceeded, "on_exceeded", where), pause)
     return SupervisorNode(id, _member(Strategy, strategy, "strategy", where), budget, children, where)
+
+
+def _pairs(pairs: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(pairs, str):  # a text is a sequence of texts too
+        raise BadInput(Problem(f"pairs is a list: write pairs=[{pairs!r}]", _where()))
+    return tuple(pairs)
 
 
 def _member(kind: type[_E], value: object, name: str, where: str) -> _E:

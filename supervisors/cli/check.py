@@ -6,7 +6,7 @@ import click
 
 from allstop.actors.errors import BadInput, Problem
 from allstop.supervisors.checking import check_tree
-from allstop.supervisors.keys import secret_problem
+from allstop.supervisors.keys import shape_problems
 from allstop.supervisors.loading import load_tree
 
 
@@ -20,7 +20,10 @@ def command(tree: str, without_keys: bool, as_json: bool) -> int:
     Exit 0 if the tree could be started, 2 if not. Nothing is connected, started or written.
     """
     try:
-        problems = check_tree(load_tree(tree), secret_problem=None if without_keys else secret_problem)
+        loaded = load_tree(tree)
+        problems = check_tree(loaded)
+        if not without_keys:
+            problems += tuple(p for node in loaded.accounts.children for p in shape_problems(node))
     except BadInput as error:
         problems = error.problems
     if as_json:
