@@ -24,6 +24,7 @@ from allstop.actors.ledger import (
     EndTurn,
     KeyStopped,
     OrderTouched,
+    StopKey,
     SyncOrders,
     TakeTurn,
 )
@@ -185,6 +186,10 @@ class KrakenDesk:
                              lane=min(self._lane, Lane.CANCEL), overdraft=True)  # fmt: skip
         outcome = await self._write(call, frame, charge, self._settings.rest_timeout_s, rest.decode_cancel)
         return Accepted(batch) if isinstance(outcome, Accepted) else outcome
+
+    def refused(self, reason: str) -> None:
+        """The venue refused this desk's key somewhere else, as on a socket: nobody uses it again."""
+        self._ledger.tell(StopKey(key=self._key.fingerprint, reason=reason))
 
     async def close(self) -> None:
         await self._http.close()

@@ -28,6 +28,7 @@ from allstop.actors.ledger_messages import (
     OrderTouched,
     RateRefused,
     SetTier,
+    StopKey,
     SyncOrders,
     TakeTurn,
     Turn,
@@ -43,17 +44,23 @@ from allstop.actors.runtime import Actor, Mailbox, Overflow, Ref, Reply, Timer
 
 __all__ = [
     "AccountKey", "AccountLedger", "ChargeOrder", "EndTurn", "GetLedger", "KeyStopped", "LedgerView", "NextNonce",
-    "OrderTouched", "RateRefused", "SetTier", "SyncOrders", "TakeTurn", "Turn", "folded",
+    "OrderTouched", "RateRefused", "SetTier", "StopKey", "SyncOrders", "TakeTurn", "Turn", "folded",
 ]  # fmt: skip
 
 NONCE_KIND = "ledger.nonce"
 LEVEL_KIND = "ledger.level"
-REST_BLOCK = 0.0  # every call is written: they are rare, and a guess too high after a crash keeps the guardian waiting
+STOP_KIND = "ledger.stop"
+REST_BLOCK = (
+    0.0  # every call is written: they are rare, and a guess too high after a crash keeps the guardian waiting
+)
 ORDER_BLOCK = 15.0  # one second's entries at the highest sustained rate, per pair
 WAITING_MAX = 200  # callers waiting for a turn: several times the actors of an account, more is a loop
 ORDERS_MAX = 5000  # orders whose age is remembered: more than any tier may have open over 20 pairs
 BAD_NONCES_MAX = 3  # more in a minute mean a second writer on the key (scenario T077)
 BAD_NONCES_WINDOW_S = 60.0
+# Kraken locks an account out for 15 minutes after repeated refusals. A stopped key stays stopped for whoever starts
+# within them; one try in that time prolongs no lockout, and lets in whoever has set the key right again.
+LOCKOUT_S = 900.0
 
 
 class _Wake(msgspec.Struct, frozen=True):
@@ -101,12 +108,16 @@ class AccountLedger(Actor):
         self._pairs: dict[str, Promised] = {}
         self._orders: OrderedDict[str, tuple[str | None, float]] = OrderedDict()  # id -> pair, born at
         self._nonce_rows: dict[str, int] = {}
+        self._stop_rows: dict[str, str] = {}
         self._level_rows: dict[str, tuple[float, int]] = {}
         self._arrivals = 0
 
     async def on_start(self) -> None:
-        rows = await self._journal.call(Read(kinds=(NONCE_KIND, LEVEL_KIND)), timeout_s=self._write_timeout_s)
+        rows = await self._journal.call(
+            Read(kinds=(NONCE_KIND, LEVEL_KIND, STOP_KIND)), timeout_s=self._write_timeout_s
+        )
         self._nonce_rows, self._level_rows = folded(rows)
+        self._stop_rows = stopped(rows, self.clock.wall_ns())
 
     async def on_receive(self, message: object) -> object:
         match message:
@@ -116,6 +127,8 @@ class AccountLedger(Actor):
                 return await self._end_turn(message)
             case NextNonce():
                 return await self._next_nonce(self._key(message.key))
+            case StopKey(key=name, reason=reason):
+                return await self._stop(self._key(name), reason)
             case ChargeOrder():
                 return await self._charge_order(message)
             case OrderTouched():
@@ -180,10 +193,18 @@ class AccountLedger(Actor):
             self._count_bad_nonce(key, now_s)
         if end.cool_s > 0:
             key.cool_until_s = max(key.cool_until_s, now_s + end.cool_s)
-        if end.stop and not key.stopped:
-            key.stopped = end.stop
-            self.log.error("key.stopped", key=key.name, reason=end.stop)
+        if end.stop:
+            await self._stop(key, end.stop)
         await self._serve(key)
+
+    async def _stop(self, key: _Key, reason: str) -> None:
+        """In memory first, so that nobody gets a turn while the disk is asked."""
+        if key.stopped:
+            return
+        key.stopped = reason
+        self.log.error("key.stopped", key=key.name, reason=reason)
+        await self._serve(key)
+        await self._write(STOP_KIND, key.name, {"reason": reason, "at_ns": self.clock.wall_ns()})
 
     async def _serve(self, key: _Key) -> None:
         """Gives the turn to the first who can have it, refuses whose time is over, and wakes for the rest."""
@@ -317,6 +338,7 @@ class AccountLedger(Actor):
                 rest=self._restored(
                     f"rest:{name}", rest_meter(self._tier, now_s=self.clock.now_s()), REST_BLOCK
                 ),
+                stopped=self._stop_rows.get(name, ""),
             )
         return self._keys[name]
 
@@ -373,9 +395,15 @@ def folded(rows: Sequence[JournalRow]) -> tuple[dict[str, int], dict[str, tuple[
         body = msgspec.json.decode(row.body)
         if row.kind == NONCE_KIND:
             highs[row.key] = max(highs.get(row.key, 0), body["high"])
-        else:
+        elif row.kind == LEVEL_KIND:
             levels[row.key] = (body["level"], body["at_ns"])
     return highs, levels
+
+
+def stopped(rows: Sequence[JournalRow], wall_ns: int) -> dict[str, str]:
+    """The keys that were stopped less than a lockout ago, and why. A wall clock that went back counts as no time."""
+    found = {row.key: msgspec.json.decode(row.body) for row in rows if row.kind == STOP_KIND}
+    return {key: body["reason"] for key, body in found.items() if wall_ns - body["at_ns"] < LOCKOUT_S * 1e9}
 
 
 def _resized(kept: Promised, maximum: float, decay_per_s: float, now_s: float) -> Promised:

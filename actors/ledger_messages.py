@@ -87,6 +87,13 @@ class EndTurn(msgspec.Struct, frozen=True, kw_only=True):
     stop: str = ""  # the key was refused: never use it again, for this reason
 
 
+class StopKey(msgspec.Struct, frozen=True, kw_only=True):
+    """Tell: the venue refused this key elsewhere than in a call under a turn. Never use it again."""
+
+    key: str
+    reason: str
+
+
 class ChargeOrder(msgspec.Struct, frozen=True, kw_only=True):
     """Answered with the cost that was charged, or RateRefused with nothing charged. `orders` are the venue's ids of
     those amended or cancelled; `pair` may be left out when they are known. `overdraft`: charge even what does not

@@ -250,15 +250,17 @@ class Session(ChannelConnection):
     # Answers
 
     def on_reply(self, reply: MethodReply) -> None:
-        self._learn(reply)
         job = self._jobs.pop(reply.req_id, None) if reply.req_id is not None else None
         if job is None:
             super().on_reply(reply)
-            return
-        outcome = outcome_of(job.command, reply)
-        if isinstance(outcome, Accepted):
-            self._accepted(job.command, outcome)
-        self._settle(job, outcome)
+        else:
+            outcome = outcome_of(job.command, reply)
+            if isinstance(outcome, Accepted):
+                self._accepted(job.command, outcome)
+            self._settle(job, outcome)
+        self._learn(
+            reply
+        )  # last: it may end the session, and what the venue has answered is no longer unknown
 
     def _learn(self, reply: MethodReply) -> None:
         """What a reply says of the session and the account, whatever it answers."""
@@ -266,6 +268,8 @@ class Session(ChannelConnection):
         if fault is not None and fault.remedy is Remedy.REAUTH:
             self.ref.tell(_Reauth())
         if fault is not None and fault.category is Category.AUTH and fault.remedy is not Remedy.COOL:
+            assert self._desk is not None
+            self._desk.refused(str(fault))
             raise Fatal("KEY_REFUSED", str(fault))
         if reply.max_rate_count is not None and (tier := tier_of(reply.max_rate_count)) is not None:
             self._ledger.tell(SetTier(tier=tier))

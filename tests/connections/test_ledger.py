@@ -8,6 +8,7 @@ from tests.connections.rig import Recorder, exit_of
 from allstop.actors.clock import LoopClock
 from allstop.actors.journal import JournalActor
 from allstop.actors.ledger import (
+    LOCKOUT_S,
     AccountKey,
     AccountLedger,
     ChargeOrder,
@@ -17,6 +18,7 @@ from allstop.actors.ledger import (
     NextNonce,
     OrderTouched,
     RateRefused,
+    StopKey,
     SyncOrders,
     TakeTurn,
     Turn,
@@ -243,6 +245,40 @@ async def test_a_stopped_key_is_never_given_a_turn_again(bench: Bench):
         await waiting
     with pytest.raises(KeyStopped):
         await turn(ledger, "later")
+
+
+@pytest.mark.parametrize("power_cut", [False, True])
+async def test_a_stopped_key_stays_stopped_over_a_restart(bench: Bench, power_cut: bool):
+    ledger = await bench.open()
+    ledger.tell(StopKey(key="", reason="EAPI:Invalid key"))
+    await asyncio.sleep(1.0)
+    if power_cut:
+        bench.disk.power_cut()
+        bench.system.kill(bench.journal)
+        await asyncio.sleep(0.001)
+        bench.journal = await bench.system.spawn(
+            JournalActor, bench.disk.open_journal, "kraken.main", path="/journal"
+        )
+    ledger = await bench.restart(ledger, clock_back_s=60.0)
+    with pytest.raises(KeyStopped):
+        await turn(ledger, "later")
+    with pytest.raises(KeyStopped):
+        await ledger.call(NextNonce())
+
+
+async def test_a_stopped_key_may_be_tried_once_by_who_starts_anew_after_the_venues_lockout(bench: Bench):
+    ledger = await bench.open()
+    ledger.tell(StopKey(key="", reason="EAPI:Invalid key"))
+    await asyncio.sleep(2 * LOCKOUT_S)
+    with pytest.raises(KeyStopped):
+        await turn(ledger, "the same incarnation never tries again")
+    ledger = await bench.restart(ledger)
+    await turn(ledger, "once")
+    ledger.tell(EndTurn(id="once", stop="EAPI:Invalid key"))
+    await asyncio.sleep(1.0)
+    ledger = await bench.restart(ledger)
+    with pytest.raises(KeyStopped):
+        await turn(ledger, "twice")
 
 
 async def test_a_lockout_is_waited_out_by_everyone_on_the_key(bench: Bench):

@@ -6,7 +6,7 @@ from tests.connections.rig import Rig, entry, exit_of
 
 from allstop.actors.channels import GetConnection
 from allstop.actors.commands import Submit
-from allstop.actors.errors import Category
+from allstop.actors.errors import Category, Fatal
 from allstop.actors.exits import ExitKind
 from allstop.actors.limits.kraken import Tier
 from allstop.actors.ports import LinkClosed
@@ -160,6 +160,22 @@ async def test_a_refused_key_is_fatal_and_the_ledger_never_lets_it_be_used_again
         again = await rig.session()
         await rig.until(lambda: not again.is_alive())
         assert exit_of(again).fatal
+        assert len(rig.network_requests()) == tried
+
+
+async def test_a_key_that_is_refused_on_the_socket_answers_its_order_and_is_used_nowhere_again():
+    async with Rig() as rig:
+        session = await up(rig)
+        rig.fault(kind="error", method="add_order", text="EAPI:Invalid key")
+        outcome = await session.call(await rig.committed(entry()), timeout_s=10)
+        assert isinstance(
+            outcome, Rejected
+        )  # the venue said no: there is nothing to look up, and no key to do it
+        await rig.until(lambda: not session.is_alive())
+        assert exit_of(session).fatal
+        tried = len(rig.network_requests())
+        with pytest.raises(Fatal, match="Invalid key"):
+            await rig.desk().open_orders()
         assert len(rig.network_requests()) == tried
 
 
