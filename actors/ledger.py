@@ -128,7 +128,7 @@ class AccountLedger(Actor):
             case NextNonce():
                 return await self._next_nonce(self._key(message.key))
             case StopKey(key=name, reason=reason):
-                return await self._stop(self._key(name), reason)
+                return await self._stop_key(self._key(name), reason)
             case ChargeOrder():
                 return await self._charge_order(message)
             case OrderTouched():
@@ -194,10 +194,10 @@ class AccountLedger(Actor):
         if end.cool_s > 0:
             key.cool_until_s = max(key.cool_until_s, now_s + end.cool_s)
         if end.stop:
-            await self._stop(key, end.stop)
+            await self._stop_key(key, end.stop)
         await self._serve(key)
 
-    async def _stop(self, key: _Key, reason: str) -> None:
+    async def _stop_key(self, key: _Key, reason: str) -> None:
         """In memory first, so that nobody gets a turn while the disk is asked."""
         if key.stopped:
             return
