@@ -4,21 +4,31 @@ It stops no child in order to halt. A halt is, in this order: the latch on disk,
 each account's halter asked until the venue's own list proves that nothing but protective orders is left. A child
 that gives up halts; a supervisor that latched votes, and two latched venues halt. Only a person resumes, with a
 reason, and only when nothing is missing.
+
+The root is never too busy to halt: what its supervisor part waits for, it waits for beside the mailbox (aside.py).
+While the tree starts nobody can be heard, so until it stands everything is READ_ONLY, and what was said meanwhile is
+heard before that ends. A root that fails halts as its last act.
 """
 
 import asyncio
 from collections.abc import Hashable, Iterable, Mapping
+from types import TracebackType
 from typing import Any, ClassVar
 
 import msgspec
 
 from allstop.actors.commands import HaltProof, ProveHalt
+from allstop.actors.errors import BadInput
 from allstop.actors.events import HaltProven, LevelChanged
+from allstop.actors.exits import Exit
 from allstop.actors.levels import ROOT, Level, LevelBoard, Scope, Vote
-from allstop.actors.runtime import Mailbox, Ref, Reply
+from allstop.actors.runtime import Down, Mailbox, Ref, Reply
 from allstop.actors.spec import Backoff, ChildSpec, OnExceeded, Restart, SupervisorFlags
+from allstop.supervisors import decisions as d
+from allstop.supervisors.aside import Aside
 from allstop.supervisors.backoff import delay_s
 from allstop.supervisors.children import ChildState
+from allstop.supervisors.errors import InvalidFlags
 from allstop.supervisors.halting import (
     AccountProof,
     Halt,
@@ -30,7 +40,10 @@ from allstop.supervisors.halting import (
     Status,
     halts,
     latched_venues,
+    too_many_latched,
+    writable,
 )
+from allstop.supervisors.strategy import wants_restart
 from allstop.supervisors.supervisor import Supervisor
 from allstop.supervisors.votes import CastVote, WithdrawVote
 
@@ -40,6 +53,7 @@ PROVE_TIMEOUT_S = 30.0  # a batch of cancels and a reading of the list, under ra
 READY_TIMEOUT_S = 10.0
 LOOK_S = 1.0  # a halt that another process wrote is seen this late at worst, when it could not tell us
 WRITE_AGAIN_S = 5.0  # a disk that failed is tried again, so that a halt in memory does not stay there
+THE_START = "the start"  # who votes READ_ONLY until the tree stands
 
 
 class _Asked(msgspec.Struct, frozen=True):
@@ -55,7 +69,7 @@ class _Checked(msgspec.Struct, frozen=True):
     """What is missing before a resume."""
 
     request: Resume
-    halt: int
+    asked_before: tuple[int, ...]
     missing: tuple[str, ...]
     reply: Reply
 
@@ -66,6 +80,10 @@ class _WriteAgain(msgspec.Struct, frozen=True):
 
 class _Look(msgspec.Struct, frozen=True):
     """To myself: has somebody else latched?"""
+
+
+class _Standing(msgspec.Struct, frozen=True):
+    """To myself, behind whatever was said while the tree started: it stands."""
 
 
 class HaltRoot(Supervisor):
@@ -101,10 +119,16 @@ class HaltRoot(Supervisor):
         self._halted_at_ns = 0
         self._halted_at_s = 0.0
         self._halts = 0  # counts them, so that answers to an earlier halt mean nothing to a later one
+        self._asked = (
+            0  # how often a halt was asked for, also while one stood: a resume must not answer what it missed
+        )
         self._on_disk = True
         self._proofs: dict[str, AccountProof] = {}
+        self._aside = Aside(self, super().on_receive)
+        self._stands = False
 
     async def on_start(self) -> None:
+        self._board.cast(Vote(THE_START, ROOT, Level.READ_ONLY, "the tree is starting"))
         found = self._latch.read()
         if found.latched:
             self._enter(Vote(found.by, ROOT, Level.HALTED, found.reason), found.at_ns)
@@ -112,6 +136,23 @@ class HaltRoot(Supervisor):
         if self._halt is not None:
             self._prove()
         self._look()
+        self.ref.tell(_Standing())
+
+    async def on_stop(self, exit_: Exit) -> None:
+        await self._aside.end()
+        await super().on_stop(exit_)
+
+    def on_failure(
+        self,
+        exception_type: type[BaseException] | None,
+        exception_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Nobody restarts a root, and nobody else halts: the next process starts halted, and a person looks at why.
+        A tree that did not even start says so to whoever started it; that is no halt."""
+        if self._stands and self._halt is None:
+            reason = f"the root failed: {type(exception_value).__name__}: {exception_value}"
+            self._enter(Vote(self.path, ROOT, Level.HALTED, writable(reason)), self.clock.wall_ns())
 
     def _look(self) -> None:
         """Obeys a latch that another process wrote: `allstop halt` needs nobody to hear it."""
@@ -132,7 +173,7 @@ class HaltRoot(Supervisor):
             case Halt(by, reason):
                 self._halt_for(by, reason)
                 return self._status()
-            case Resume():
+            case Resume() if self.called:
                 return self._begin_resume(message)
             case Status():
                 return self._status()
@@ -145,12 +186,33 @@ class HaltRoot(Supervisor):
             case _Look():
                 self._look()
                 return None
+            case _Standing():
+                self._stands = True
+                self._board.withdraw(THE_START, ROOT)
+                return None
             case _WriteAgain(halt):
                 if halt == self._halts and not self._on_disk:
                     self._write()
                 return None
+            case Down(monitor=monitor, exit=exit_) if monitor in self._monitored:
+                self._judge(self._monitored[monitor], exit_)
+                self._aside.put(message, None)
+                return None
+            case d.Reconfigure(flags) if flags != ROOT_FLAGS:
+                raise InvalidFlags("root_flags", flags)
+            case d.AddChild() | d.TerminateChild() | d.RestartChild() | d.DeleteChild() | d.Reconfigure():
+                self._aside.put(message, self.defer() if self.called else None)
+                return None
+            case d.RestartDue() | d.CooldownDue() | d.ResetBreaker() | d.CallReported():
+                return None  # the root restarts nothing and has no breaker
             case _:
                 return await super().on_receive(message)
+
+    def _judge(self, child_id: Hashable, exit_: Exit) -> None:
+        """With no restarts to spend, an end that calls for one is a halt: now, whatever the core is waiting for."""
+        restart = self._core.get_childspec(child_id).restart
+        if exit_.fatal or wants_restart(restart, exit_):
+            self._halt_for(self.child_path(child_id), f"{self.child_path(child_id)} ended: {exit_}")
 
     def latch(self, offender: Hashable, error: BaseException) -> None:
         """A child of the root gave up, or ended for good when it should not have: that is a halt."""
@@ -163,9 +225,9 @@ class HaltRoot(Supervisor):
             self._latched[vote.by, vote.scope] = vote
         elif (vote.by, vote.scope) in self._latched:
             return  # a latched vote is not softened by a later one of the same voter
-        self._lower(vote)
+        changed = self._lower(vote)
         reason = halts(cast, self._latched.values())
-        if reason is not None and self._halt is None:
+        if reason is not None and (changed or self._halt is None):
             self._halt_for(vote.by, reason)
 
     def _withdraw(self, message: WithdrawVote) -> None:
@@ -177,10 +239,12 @@ class HaltRoot(Supervisor):
         if self._board.withdraw(*key):
             self._say_level(message.scope, before, message.by, "withdrawn")
 
-    def _lower(self, vote: Vote) -> None:
+    def _lower(self, vote: Vote) -> bool:
         before = self._board.effective(vote.scope)
-        if self._board.cast(vote):
+        changed = self._board.cast(vote)
+        if changed:
             self._say_level(vote.scope, before, vote.by, vote.reason)
+        return changed
 
     def _say_level(self, scope: Scope, before: Level, by: str, reason: str) -> None:
         now = self._board.effective(scope)
@@ -195,12 +259,16 @@ class HaltRoot(Supervisor):
     # -- halting ---------------------------------------------------------------------------------------------------
     def _halt_for(self, by: str, reason: str) -> None:
         """Latches, lowers everything and starts proving. A halt that stands already stays as it is."""
+        self._asked += 1
         if self._halt is not None:
             return
-        self._enter(Vote(by, ROOT, Level.HALTED, reason), self.clock.wall_ns())
+        self._enter(Vote(writable(by), ROOT, Level.HALTED, writable(reason)), self.clock.wall_ns())
         self._prove()
 
     def _enter(self, vote: Vote, at_ns: int) -> None:
+        """The latch is written here, on the loop, and not on a thread: until it is on the disk no other actor runs, so
+        nothing is sent between the decision and the level. One fsync, once per halt; a lock that another process
+        holds costs a second at most."""
         self._halt = vote
         self._halts += 1
         self._halted_at_ns, self._halted_at_s = at_ns, self.clock.now_s()
@@ -212,7 +280,8 @@ class HaltRoot(Supervisor):
     def _write(self) -> None:
         """Writes the latch unless it is there (a command line may have been first). In memory it holds either way."""
         halt = self._halt
-        if halt is None or self._latch.read().latched:
+        found = self._latch.read()
+        if halt is None or (found.latched and found.history):  # without a history, it could only not be read
             self._on_disk = True
             return
         try:
@@ -271,10 +340,15 @@ class HaltRoot(Supervisor):
             raise NotReady([f"a resume needs {what}" for what in wanting])
         if self._halt is None:
             return self._status()
-        self.start_task(self._check(request, self._halts, self.defer()), "check before resume")
+        self.start_task(self._check(request, self._asked_so_far(), self.defer()), "check before resume")
         return None
 
-    async def _check(self, request: Resume, halt: int, reply: Reply) -> None:
+    def _asked_so_far(self) -> tuple[int, ...]:
+        """Changes whenever somebody asks for a halt: of me, or, from another process, of the latch."""
+        on_latch = [event.at_ns for event in self._latch.read().history if event.action == "halt"]
+        return self._asked, len(on_latch), *on_latch[-1:]
+
+    async def _check(self, request: Resume, asked_before: tuple[int, ...], reply: Reply) -> None:
         missing: list[str] = []
         if self._ready_to_resume is not None:
             asking = asyncio.wait_for(self._ready_to_resume(), READY_TIMEOUT_S)
@@ -283,11 +357,11 @@ class HaltRoot(Supervisor):
                 missing.append(f"the check failed: {type(answer).__name__}: {answer}")
             else:
                 missing.extend(answer)
-        self.ref.tell(_Checked(request, halt, tuple(missing), reply))
+        self.ref.tell(_Checked(request, asked_before, tuple(missing), reply))
 
     def _finish_resume(self, checked: _Checked) -> None:
         missing = [*checked.missing, *self._missing()]
-        if checked.halt != self._halts:
+        if self._halt is not None and checked.asked_before != self._asked_so_far():
             missing.append("another halt came meanwhile")
         if not missing and self._halt is not None:
             missing.extend(self._lift(checked.request))
@@ -298,13 +372,15 @@ class HaltRoot(Supervisor):
 
     def _missing(self) -> list[str]:
         unproven = [f"{p.account}: {p.in_words}" for p in self._proofs.values() if p.proof is None]
-        return [*unproven, *(f"{path} is down" for path in self._children_down())]
+        venues = too_many_latched(self._latched.values())
+        latched = [f"latched venues: {', '.join(venues)}"] if venues else []
+        return [*unproven, *latched, *(f"{path} is down" for path in self._children_down())]
 
     def _lift(self, request: Resume) -> list[str]:
         """Lifts the latch and the level; what the latch cannot do leaves everything halted."""
         try:
             self._latch.lift(request.by, request.reason, self.clock.wall_ns())
-        except OSError as error:
+        except (OSError, BadInput) as error:  # BadInput: another process holds the latch
             return [f"the latch cannot be lifted: {error}"]
         self._halt = None
         self._on_disk = True

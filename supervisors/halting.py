@@ -10,6 +10,7 @@ from allstop.actors.errors import ReplyError
 from allstop.actors.levels import Level, Vote
 from allstop.supervisors.votes import CastVote
 
+WORDS_MAX = 2000  # of a halt's reason: the whole story is in the journal and the crash report
 LATCHED_VENUES_MAX = 1  # one latched venue is that venue READ_ONLY; a second one is a HALT
 
 ReadyToResume = Callable[[], Awaitable[Sequence[str]]]
@@ -26,6 +27,19 @@ class Latched(Protocol):
     def by(self) -> str: ...
     @property
     def reason(self) -> str: ...
+    @property
+    def at_ns(self) -> int: ...
+    @property
+    def history(self) -> Sequence["Happened"]:
+        """Who halted and lifted, oldest first. Empty when latched: what was kept could not be read."""
+        ...
+
+
+class Happened(Protocol):
+    """One entry of the latch's history: "halt" or "lift"."""
+
+    @property
+    def action(self) -> str: ...
     @property
     def at_ns(self) -> int: ...
 
@@ -113,7 +127,18 @@ def halts(cast: CastVote, latched: Iterable[Vote]) -> str | None:
     """Why this vote means a halt of everything, given all latched votes with it; None when it does not."""
     if cast.vote.level is Level.HALTED:
         return cast.vote.reason
-    venues = latched_venues(latched)
-    if cast.latched and len(venues) > LATCHED_VENUES_MAX:
+    venues = too_many_latched(latched)
+    if cast.latched and venues:
         return f"latched venues: {', '.join(venues)}; last: {cast.vote.reason}"
     return None
+
+
+def too_many_latched(latched: Iterable[Vote]) -> tuple[str, ...]:
+    """The latched venues when they are so many that everything is halted; empty when they are not."""
+    venues = latched_venues(latched)
+    return venues if len(venues) > LATCHED_VENUES_MAX else ()
+
+
+def writable(text: str) -> str:
+    """The text as a file can hold it: an error's words may carry half characters, or a whole payload."""
+    return text[:WORDS_MAX].encode("utf-8", "replace").decode("utf-8")

@@ -165,6 +165,11 @@ class Actor(pykka.Actor):
         monitor.active = False
         self._cell.scheduler.hop(monitor.ref.forget, monitor)
 
+    @property
+    def called(self) -> bool:
+        """True in the handler of a call, whose sender waits for the answer; False in that of a told message."""
+        return self._cell.calling is not None
+
     def defer(self) -> Reply:
         """In the handler of a call: it will be answered later, with `reply.set(value)` or `reply.fail(error)`."""
         return self._cell.defer()

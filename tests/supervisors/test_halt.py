@@ -9,16 +9,24 @@ import pytest
 from tests.supervisors.puppets import Crash, End, Stage, crash, incarnation, settle
 
 from allstop.actors.commands import HaltProof, ProveHalt
-from allstop.actors.errors import Fatal
+from allstop.actors.errors import BadInput, Fatal, Problem
 from allstop.actors.events import GaveUp, HaltProven, LevelChanged
 from allstop.actors.exits import NORMAL
 from allstop.actors.levels import Level, LevelBoard, Scope, Vote
-from allstop.actors.links.latch import FileLatch, MemoryLatch
-from allstop.actors.runtime import Actor, ActorSystem, Ref
+from allstop.actors.links.latch import FileLatch, LatchState, MemoryLatch
+from allstop.actors.runtime import Actor, ActorDead, ActorSystem, Ref, StartError
 from allstop.actors.spec import ChildSpec, OnExceeded, Pause, Restart, Start, SupervisorFlags
+from allstop.supervisors.errors import InvalidFlags, NotFound
 from allstop.supervisors.halt import HaltRoot, halt, halt_status, resume
-from allstop.supervisors.halting import NotReady
-from allstop.supervisors.supervisor import Supervisor, reset_breaker, restart_child
+from allstop.supervisors.halting import NotReady, Resume
+from allstop.supervisors.supervisor import (
+    Supervisor,
+    reconfigure,
+    reset_breaker,
+    restart_child,
+    start_child,
+    terminate_child,
+)
 from allstop.supervisors.votes import CastVote, Votes, WithdrawVote
 
 pytestmark = pytest.mark.virtual
@@ -432,7 +440,8 @@ class TestResuming:
             await restart_child(scene.root, "infrastructure")
             assert not (await resume(scene.root, "operator:ada", "over")).halted
 
-    async def test_a_halt_that_comes_during_the_check_wins(self) -> None:
+    @pytest.mark.parametrize("how", ["person", "vote", "another process"])
+    async def test_a_halt_that_comes_during_the_check_wins(self, how: str) -> None:
         gate = asyncio.Event()
 
         async def ready() -> list[str]:
@@ -441,23 +450,55 @@ class TestResuming:
 
         async with halt_root(ready_to_resume=ready) as scene:
             await halt(scene.root, "operator:ada", "drill")
-            first = asyncio.ensure_future(resume(scene.root, "operator:ada", "over"))
-            second = asyncio.ensure_future(resume(scene.root, "operator:bob", "over, too"))
+            resuming = asyncio.ensure_future(resume(scene.root, "operator:ada", "over"))
+            await settle()
+            match how:
+                case "person":
+                    await halt(scene.root, "operator:eve", "no, really")
+                case "vote":
+                    scene.vote("/accounts/kraken.main/guardian", (), Level.HALTED, reason="uncovered")
+                case _:
+                    scene.latch.write("operator:cli", "no, really", 2)
+            gate.set()
+            with pytest.raises(NotReady, match="another halt came meanwhile"):
+                await resuming
+            assert scene.latch.read().latched
+            assert scene.board.effective(()) is Level.HALTED
+
+    async def test_two_people_may_resume_at_once(self) -> None:
+        gate = asyncio.Event()
+
+        async def ready() -> list[str]:
+            await gate.wait()
+            return []
+
+        async with halt_root(ready_to_resume=ready) as scene:
+            await halt(scene.root, "operator:ada", "drill")
+            both = asyncio.gather(resume(scene.root, "ada", "over"), resume(scene.root, "bob", "over, too"))
             await settle()
             gate.set()
-            await first
-            await second
-            await halt(scene.root, "operator:eve", "again")
-            assert (await halt_status(scene.root)).by == "operator:eve"
+            assert [status.halted for status in await both] == [False, False]
 
-    async def test_a_latch_that_cannot_be_lifted_keeps_everything_halted(self) -> None:
+    async def test_two_latched_venues_keep_everything_halted(self) -> None:
+        async with halt_root() as scene:
+            scene.vote("/kraken", KRAKEN, Level.READ_ONLY, latched=True)
+            scene.vote("/oanda", OANDA, Level.READ_ONLY, latched=True)
+            with pytest.raises(NotReady, match="latched venues: kraken, oanda"):
+                await resume(scene.root, "operator:ada", "over")
+            scene.root.tell(WithdrawVote("/oanda", OANDA, by_person=True))
+            assert not (await resume(scene.root, "operator:ada", "over")).halted
+
+    @pytest.mark.parametrize(
+        "error", [OSError("read-only file system"), BadInput(Problem("another process is writing"))]
+    )
+    async def test_a_latch_that_cannot_be_lifted_keeps_everything_halted(self, error: Exception) -> None:
         class Unliftable(MemoryLatch):
             def lift(self, by: str, reason: str, at_ns: int) -> Any:
-                raise OSError("read-only file system")
+                raise error
 
         async with halt_root(latch=Unliftable()) as scene:
             await halt(scene.root, "operator:ada", "drill")
-            with pytest.raises(NotReady, match="read-only file system"):
+            with pytest.raises(NotReady, match="the latch cannot be lifted"):
                 await resume(scene.root, "operator:ada", "over")
             assert scene.board.effective(()) is Level.HALTED
 
@@ -473,3 +514,153 @@ class TestResuming:
     async def test_resuming_what_is_not_halted_changes_nothing(self) -> None:
         async with halt_root() as scene:
             assert not (await resume(scene.root, "operator:ada", "just in case")).halted
+
+
+class Unhurried(Actor):
+    """Takes a minute to start: its supervisor waits for it."""
+
+    async def on_start(self) -> None:
+        await asyncio.sleep(60.0)
+
+
+class TestTheRootIsNeverTooBusyToHalt:
+    """Starting and stopping a child takes time; a halt has none."""
+
+    async def test_a_halt_is_obeyed_while_a_child_of_the_root_starts(self) -> None:
+        async with halt_root() as scene:
+            starting = asyncio.ensure_future(
+                start_child(scene.root, ChildSpec("slow", Start(Unhurried), start_timeout_s=90.0))
+            )
+            await settle(1)
+            scene.vote("/guardian", (), Level.HALTED, reason="gave up")
+            await settle()
+            assert scene.latch.read().latched
+            assert scene.board.effective(()) is Level.HALTED
+            assert (await halt_status(scene.root)).halted
+            await starting
+            assert incarnation(scene.system, "/slow") == 1
+
+    async def test_a_halt_is_obeyed_while_a_child_of_the_root_stops(self) -> None:
+        stage = Stage(stop_s={"strategies": 20.0})
+        async with halt_root(stage.puppet("strategies", shutdown=30.0), stage=stage) as scene:
+            stopping = asyncio.ensure_future(terminate_child(scene.root, "strategies"))
+            await settle(1)
+            assert (await halt(scene.root, "operator:ada", "drill", timeout_s=0.1)).halted
+            await stopping
+
+    async def test_a_child_that_gives_up_while_another_starts_halts_at_once(self) -> None:
+        stage = Stage()
+        async with halt_root(*stage.puppets("accounts"), stage=stage) as scene:
+            starting = asyncio.ensure_future(
+                start_child(scene.root, ChildSpec("slow", Start(Unhurried), start_timeout_s=90.0))
+            )
+            await settle(1)
+            await crash(scene.system, "/accounts")
+            status = await halt_status(scene.root)
+            assert (status.halted, status.by) == (True, "/accounts")
+            await starting
+            assert (await halt_status(scene.root)).children_down == ("/accounts",)
+
+    async def test_a_request_that_is_refused_is_refused_to_who_asked(self) -> None:
+        async with halt_root() as scene:
+            with pytest.raises(NotFound):
+                await terminate_child(scene.root, "nobody")
+
+    async def test_requests_are_served_in_the_order_they_came(self) -> None:
+        async with halt_root() as scene:
+            spec = ChildSpec("slow", Start(Unhurried), start_timeout_s=90.0)
+            starting = asyncio.ensure_future(start_child(scene.root, spec))
+            stopping = asyncio.ensure_future(terminate_child(scene.root, "slow", timeout_s=90.0))
+            await settle(61)
+            assert await starting == scene.system.address("/slow")
+            await stopping
+            assert incarnation(scene.system, "/slow") is None
+
+    async def test_a_root_that_is_stopped_while_it_starts_a_child_leaves_nothing(self) -> None:
+        stage = Stage()
+        async with halt_root(*stage.puppets("a"), stage=stage) as scene:
+            spec = ChildSpec("slow", Start(Unhurried), start_timeout_s=90.0)
+            starting = asyncio.ensure_future(start_child(scene.root, spec))
+            await settle(1)
+            await scene.system.stop(scene.root, timeout_s=5.0)
+            assert scene.system.actors() == []
+            assert stage.log == ["start a", "stop a shutdown"]
+            with pytest.raises(ActorDead):
+                await starting
+
+    async def test_nothing_is_entered_before_the_whole_tree_stands(self) -> None:
+        levels: list[Level] = []
+        board = LevelBoard()
+
+        class Early(Actor):
+            def on_start(self) -> None:
+                levels.append(board.effective(("kraken", "main")))
+                self.system.address("/").tell(CastVote(Vote(self.path, (), Level.HALTED, "at once"), False))
+
+        async with Stage().system() as system:
+            early, slow = (
+                ChildSpec("early", Start(Early)),
+                ChildSpec("slow", Start(Unhurried), start_timeout_s=90),
+            )
+            starting = asyncio.ensure_future(
+                system.spawn(HaltRoot, board, MemoryLatch(), (early, slow), path="/", start_timeout_s=120.0)
+            )
+            await settle(30)
+            levels.append(board.effective(()))
+            await starting
+            assert levels == [Level.READ_ONLY, Level.READ_ONLY]
+            assert board.effective(()) is Level.HALTED
+
+    async def test_a_tree_that_stands_is_not_held_any_more(self) -> None:
+        async with halt_root() as scene:
+            assert scene.board.votes() == ()
+
+    async def test_the_flags_of_the_root_cannot_be_changed(self) -> None:
+        async with halt_root() as scene:
+            with pytest.raises(InvalidFlags, match="root"):
+                await reconfigure(scene.root, SupervisorFlags(max_restarts=3))
+
+    async def test_a_root_that_fails_latches_and_lowers_before_it_ends(self) -> None:
+        stage = Stage()
+        async with halt_root(*stage.puppets("a"), stage=stage) as scene:
+            root_actor: Any = scene.root.cell.actor
+            root_actor._core = None
+            scene.root.tell(Vote("/x", (), Level.NONE, "ignored"))
+            await crash(scene.system, "/a")
+            await settle()
+            assert not scene.root.is_alive()
+            assert scene.latch.read().latched
+            assert scene.board.effective(()) is Level.HALTED
+
+    async def test_a_tree_that_does_not_start_is_not_halted(self) -> None:
+        stage, latch = Stage(starts={"a": [RuntimeError("no venue")]}), MemoryLatch()
+        with pytest.raises(StartError):
+            async with halt_root(*stage.puppets("a"), stage=stage, latch=latch):
+                pass
+        assert not latch.read().latched
+
+    async def test_a_resume_that_nobody_waits_for_changes_nothing(self) -> None:
+        async with halt_root() as scene:
+            await halt(scene.root, "operator:ada", "drill")
+            scene.root.tell(Resume("operator:ada", "over"))
+            await settle()
+            assert (await halt_status(scene.root)).halted
+
+
+class TestTheLatchIsNeverLost:
+    async def test_words_that_no_file_can_hold_are_written_as_well_as_may_be(self, tmp_path: Any) -> None:
+        async with halt_root(latch=FileLatch(tmp_path)) as scene:
+            await halt(scene.root, "operator:ada", "bad name: \udcff")
+            assert FileLatch(tmp_path).read().by == "operator:ada"
+
+    async def test_the_halt_for_a_latch_that_cannot_be_read_is_written(self) -> None:
+        class Exhausted(MemoryLatch):
+            """A process that has run out of files: reading fails, and counts as latched."""
+
+            def read(self) -> Any:
+                return LatchState(latched=True, by="allstop", reason="too many open files")
+
+        latch = Exhausted()
+        async with halt_root(latch=latch) as scene:
+            await halt(scene.root, "operator:ada", "drill")
+            assert latch.state.latched
