@@ -1,8 +1,8 @@
 """A declared tree as lines to show: what the file says and what the builder adds to it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from allstop.actors.spec import Strategy
+from allstop.actors.spec import OnExceeded, Strategy
 from allstop.supervisors.config import Budget, ChildNode, KrakenAccount, KrakenPublic, SupervisorNode, Tree
 
 
@@ -30,7 +30,7 @@ def outline(tree: Tree) -> Line:
             Line("alerting", _note(Strategy.ONE_FOR_ONE, tree.alerting), (Line("log"),)),
             Line(
                 "accounts",
-                _note(Strategy.ONE_FOR_ONE, tree.accounts.budget),
+                _note(Strategy.ONE_FOR_ONE, replace(tree.accounts.budget, on_exceeded=OnExceeded.LATCH)),
                 tuple(map(_account, tree.accounts.children)),
             ),
             Line("data", "", tuple(map(_public, tree.data.children))),
