@@ -51,7 +51,7 @@ from allstop.actors.protocols.cover import (
 from allstop.actors.protocols.cover_memory import CoverMemory
 from allstop.actors.protocols.cover_watch import PairWatch
 from allstop.actors.protocols.records import Record
-from allstop.actors.protocols.remedies import GiveUp, Rest, Step
+from allstop.actors.protocols.remedies import GiveUp, Rest, Step, confirmed
 from allstop.actors.reports import OrderReport
 from allstop.actors.runtime import Actor, Ref
 
@@ -249,9 +249,9 @@ class Guardian(Actor):
             return first
         await self._read(full=True)
         second = self._judge_all()
-        if any(_acts(step) and first.get(pair) != step for pair, step in second.items()):
+        if any(_acts(step) and not confirmed(first.get(pair), step) for pair, step in second.items()):
             self._wake_in(self._settings.times.settle_s / 2)
-        return {pair: step for pair, step in second.items() if first.get(pair) == step}
+        return {pair: step for pair, step in second.items() if confirmed(first.get(pair), step)}
 
     async def _read(self, *, full: bool) -> None:
         started_s = self.clock.now_s()

@@ -58,6 +58,16 @@ async def test_a_fill_without_a_stop_is_covered_in_time_without_any_stream(holds
         ]
 
 
+async def test_a_stop_that_became_a_flatten_between_two_slow_readings_is_not_read_for_a_third_time() -> None:
+    async with rig(start=False) as r:
+        r.venue.makes_stops = False
+        await r.enter(entry(), fill="1")
+        r.desk.latency_s = 0.95  # the key's counter is full: one call a second
+        await r.start()
+        await r.until(lambda: not r.naked(), 6.5)
+        assert [(i.order_type, i.qty) for i in r.venue.submitted] == [(OrderType.MARKET, D(1))]
+
+
 async def test_the_stream_makes_it_faster() -> None:
     async with rig() as r:
         r.venue.makes_stops = False
