@@ -54,10 +54,20 @@ class SubscribeReports(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """To `orders`: take this intent. Answered with an OrderView once it is durable, or Refused."""
+    """To `orders`: take this intent, an ENTRY or a REDUCE. Answered with an OrderView once it is durable, or
+    Refused."""
 
     intent: OrderIntent
     origin: Origin = Origin.STRATEGY
+
+
+class BeginExit(msgspec.Struct, frozen=True, kw_only=True):
+    """To a guardian: leave so much of a position. Answered with an OrderView once the intent is durable, or Refused.
+    After `until_ns` (wall) nobody waits for the answer any more, and it is not begun."""
+
+    intent: OrderIntent
+    origin: Origin
+    until_ns: int
 
 
 class CancelIntent(msgspec.Struct, frozen=True, kw_only=True):

@@ -39,6 +39,8 @@ class RefusalCode(StrEnum):
     NOT_OPEN = "NOT_OPEN"
     UNKNOWN_ORDER = "UNKNOWN_ORDER"
     EXCEEDS_POSITION = "EXCEEDS_POSITION"
+    BAD_EXIT = "BAD_EXIT"
+    EXIT_UNDER_WAY = "EXIT_UNDER_WAY"
 
 
 class Refused(ReplyError):

@@ -68,7 +68,8 @@ _ids = SystemIds()
 
 
 class OrderIntent(msgspec.Struct, frozen=True, kw_only=True):
-    """One order that somebody wants. An ENTRY carries its stop; a REDUCE needs none, and a PROTECT is one.
+    """One order that somebody wants. An ENTRY carries its stop. A REDUCE leaves a position, or a part of it, at market
+    or with an immediate-or-cancel limit, and has none; a PROTECT is one, and the guardian's alone.
 
     `ttl_s` is how long after `submit` the intent may still be sent for the first time: an order older than its
     decision is dangerous.
@@ -122,7 +123,7 @@ def check_intent(intent: OrderIntent, instrument: Instrument | None) -> Refused 
         case IntentKind.ENTRY:
             return _check_stop(intent)
         case IntentKind.REDUCE:
-            return None
+            return _check_exit(intent)
         case IntentKind.PROTECT if intent.order_type.is_stop:
             return None
         case _:
@@ -179,4 +180,24 @@ def _check_stop(intent: OrderIntent) -> Refused | None:
             f"the stop {stop.trigger_price} is on the wrong side of {intent.limit_price}",
             place="stop.trigger_price",
         )
+    return None
+
+
+def _check_exit(intent: OrderIntent) -> Refused | None:
+    """An exit is over at once: one that rests would share its balance with the stop, or leave it without one."""
+    ioc = intent.order_type is OrderType.LIMIT and intent.time_in_force is TimeInForce.IOC
+    if not ioc and intent.order_type is not OrderType.MARKET:
+        return Refused(
+            RefusalCode.BAD_EXIT,
+            "an exit is a market order, or a limit order that is immediate-or-cancel; hold a take-profit locally",
+            place="order_type",
+        )
+    for place, given in (
+        ("stop", intent.stop is not None),
+        ("trigger_price", intent.trigger_price is not None),
+        ("post_only", intent.post_only),
+        ("reduce_only", intent.reduce_only),
+    ):
+        if given:
+            return Refused(RefusalCode.BAD_EXIT, f"an exit on spot has no {place}", place=place)
     return None

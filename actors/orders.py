@@ -23,6 +23,7 @@ import msgspec
 
 from allstop.actors.commands import (
     AmendIntent,
+    BeginExit,
     CancelIntent,
     GetOrder,
     GetOrders,
@@ -33,6 +34,7 @@ from allstop.actors.commands import (
 from allstop.actors.errors import RefusalCode, Refused
 from allstop.actors.exits import Exit
 from allstop.actors.external_orders import ExternalOrders, told_more
+from allstop.actors.handover import ANSWER_S, Handover
 from allstop.actors.instruments import Instrument
 from allstop.actors.intents import OrderIntent, check_intent
 from allstop.actors.journal import Committed, JournalDown, append, read, subscribe
@@ -106,6 +108,7 @@ class _Known:
     abandoned: bool = False  # its tracker gave up: what is told is recorded, and nothing else
     held: list[Reply] = field(default_factory=list[Reply])  # same intent placed again before it is durable
     durable: bool = True
+    handed: bool = False  # an exit that the guardian has not answered for
     told: list[Told] = field(default_factory=list[Told])  # came when there was no tracker
 
 
@@ -132,6 +135,7 @@ class Orders(Actor):
         fresh: Callable[[str], bool] = lambda _pair: False,
         within_ramp: Callable[[], bool] = lambda: False,
         live_max: int = LIVE_MAX,
+        guardian: Ref | None = None,
     ) -> None:
         super().__init__()
         self._scope = scope
@@ -151,6 +155,7 @@ class Orders(Actor):
         self._externals = ExternalOrders(links.gate)
         self._seen_seq = 0
         self._journal_lost = False
+        self._handover = Handover(guardian)
         self._facts: list[Record] = []
         self._replayed: list[Record | Opaque] | None = []
         self._arrived: deque[_Arrived] = deque()
@@ -173,6 +178,7 @@ class Orders(Actor):
         for intent_id in [i for i, known in self._known.items() if _needs_tracker(known)]:
             await self._start_tracker(intent_id)
         self.start_task(self._work_off(), "commits")
+        self.start_task(self._handover.work(), "exits")
 
     async def _without_unsent(self, lives: dict[str, Life]) -> list[Life]:
         steps = [
@@ -203,10 +209,10 @@ class Orders(Actor):
             self._replayed += [from_body(entry.kind, entry.key, entry.body) for entry in committed]
             return
         for entry in committed:
-            if entry.kind == "intent" and entry.key not in self._known:
+            if entry.kind == "intent" and (entry.key not in self._known or self._known[entry.key].handed):
                 record = from_body(entry.kind, entry.key, entry.body)
                 if isinstance(record, IntentCommitted):
-                    self._know(order_life.born(record))
+                    self._know_of_others(order_life.born(record))
 
     # The mailbox.
 
@@ -264,10 +270,15 @@ class Orders(Actor):
             return self._placed_again(intent, digest, known)
         if self._journal_lost:
             raise Refused(RefusalCode.NOT_COMMITTED, "the journal is lost", place=self.path)
+        if intent.kind not in (IntentKind.ENTRY, IntentKind.REDUCE):
+            # A stop is the guardian's: on a position that it does not cover it would be an entry without one.
+            raise Refused(RefusalCode.BAD_KIND, f"{intent.kind} is not for placing", place="kind")
         if refused := check_intent(intent, self._instruments(intent.pair)):
             raise refused
         if refused := self._inadmissible(intent.kind, origin, intent.pair):
             raise refused
+        if intent.kind is IntentKind.REDUCE:
+            return self._hand_over(intent, origin, digest)
         if len(self._live) >= self._live_max and intent.kind is IntentKind.ENTRY:
             raise Refused(RefusalCode.RATE_LIMIT, f"{self._live_max} orders are open", place=self.path)
         record = IntentCommitted(
@@ -281,6 +292,27 @@ class Orders(Actor):
         self._arrived.append(_Arrived(record, life))
         self._wake.set()
         return None
+
+    def _hand_over(self, intent: OrderIntent, origin: Origin, digest: bytes) -> None:
+        """An exit is the guardian's, which alone moves stops. Its id is taken here; what it comes to, the journal says."""
+        until_ns = self.clock.wall_ns() + int(ANSWER_S * 1e9)
+        begin = BeginExit(intent=intent, origin=origin, until_ns=until_ns)
+        self._handover.give(begin, lambda answer: self._handed(intent.id, answer))
+        self._known[intent.id] = _Known(digest, "", None, held=[self.defer()], durable=False, handed=True)
+
+    def _handed(self, intent_id: str, answer: OrderView | Refused) -> None:
+        known = self._known[intent_id]
+        if known.handed and isinstance(answer, Refused):  # otherwise its commit was told before this answer
+            del self._known[intent_id]
+            for reply in known.held:
+                reply.fail(answer)
+
+    def _know_of_others(self, life: Life) -> None:
+        """An intent that somebody else committed; whoever placed it here is answered now."""
+        waiting = self._known.get(life.intent.id)
+        self._know(life)
+        for reply in waiting.held if waiting is not None else ():
+            reply.set(order_life.view(life))
 
     def _placed_again(self, intent: OrderIntent, digest: bytes, known: _Known) -> OrderView | None:
         if known.digest != digest:
@@ -377,7 +409,9 @@ class Orders(Actor):
 
     async def _read_life(self, intent_id: str) -> Life:
         rows = await read(self._links.journal, key=intent_id)
-        return order_life.fold(from_row(row) for row in rows)[intent_id]
+        life = order_life.life_of(from_row(row) for row in rows)
+        assert life is not None, f"{intent_id} is known from the journal"
+        return life
 
     # Reports.
 
@@ -569,7 +603,7 @@ class Orders(Actor):
         known = self._known.get(intent_id)
         if known is None or not known.durable:
             return None
-        if known.life is not None:
+        if known.life is not None and known.owner == ORDERS:
             return order_life.view(known.life)
         reply = self.defer()
 

@@ -351,6 +351,17 @@ def fold(records: Iterable[Record | Opaque]) -> dict[str, Life]:
     return lives
 
 
+def life_of(records: Iterable[Record | Opaque]) -> Life | None:
+    """The life of one intent from the records under its id, whoever owns it; None where there is no such intent."""
+    life: Life | None = None
+    for record in records:
+        if isinstance(record, IntentCommitted):
+            life = life or born(record)
+        elif life is not None and not isinstance(record, Opaque):
+            life = plan(life, record).life
+    return life
+
+
 def content(intent: OrderIntent) -> bytes:
     """What makes two intents the same order: all fields, with numbers as values (1.0 is 1.00)."""
     return repr([(f, _plain(getattr(intent, f))) for f in intent.__struct_fields__]).encode()

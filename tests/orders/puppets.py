@@ -13,6 +13,7 @@ import msgspec
 from allstop.actors.clock import LoopClock
 from allstop.actors.commands import (
     Amend,
+    BeginExit,
     Cancel,
     CancelIntent,
     GetOrder,
@@ -26,16 +27,17 @@ from allstop.actors.egress import Checkpoint, EgressActor, Guard, OrderFrame
 from allstop.actors.errors import Refused
 from allstop.actors.instruments import Instrument
 from allstop.actors.intents import OrderIntent, OrderType, Side, StopLoss
-from allstop.actors.journal import JournalActor
+from allstop.actors.journal import JournalActor, append
 from allstop.actors.levels import CastVote, IntentKind, Level, LevelBoard, Vote, WithdrawVote
 from allstop.actors.links.memory_journal import MemoryDisk
 from allstop.actors.order_gate import PROOFS, GateBoard, OrderGate
 from allstop.actors.order_talk import TrackerLinks
 from allstop.actors.orders import Orders
 from allstop.actors.ports import QueryFailed
+from allstop.actors.protocols import order_life
 from allstop.actors.protocols.kraken import faults
 from allstop.actors.protocols.lookup import LOOPBACK, Timing
-from allstop.actors.protocols.records import Record, from_row
+from allstop.actors.protocols.records import IntentCommitted, Record, from_row
 from allstop.actors.reports import (
     Accepted,
     Fill,
@@ -78,7 +80,9 @@ def entry(intent_id: str, **fields: Any) -> OrderIntent:
 
 
 def reduction(intent_id: str, **fields: Any) -> OrderIntent:
-    return entry(intent_id, side=Side.SELL, stop=None, kind=IntentKind.REDUCE, **fields)
+    """At market, of the whole position."""
+    at_market: dict[str, Any] = {"order_type": OrderType.MARKET, "limit_price": None, **fields}
+    return entry(intent_id, side=Side.SELL, stop=None, kind=IntentKind.REDUCE, **at_market)
 
 
 @dataclass
@@ -345,6 +349,32 @@ class PuppetRoot(Actor):
                 raise TypeError(repr(message))
 
 
+class PuppetGuardian(Actor):
+    """Commits every exit that it is given; `refuse` is what it answers the next one with, `mute` answers none."""
+
+    def __init__(self, journal: Ref) -> None:
+        super().__init__()
+        self._journal = journal
+        self.begun: list[BeginExit] = []
+        self.refuse: Refused | None = None
+        self.mute = False
+
+    async def on_receive(self, message: Any) -> Any:
+        assert isinstance(message, BeginExit)
+        self.begun.append(message)
+        if self.mute:
+            self.defer()
+            return None
+        if self.refuse is not None:
+            raise self.refuse
+        record = IntentCommitted(
+            intent=message.intent, origin=message.origin, scope=(*SCOPE, PAIR),
+            at_ns=self.clock.wall_ns(), owner=self.path,
+        )  # fmt: skip
+        await append(self._journal, [record])
+        return order_life.view(order_life.born(record))
+
+
 class Teller(Actor):
     """Proves everything to the gate."""
 
@@ -400,6 +430,7 @@ class House:
         )
         self.orders = address(f"{BASE}/trading/orders")
         await self.start_session()
+        self.guardian = await spawn(PuppetGuardian, self.journal, path=f"{BASE}/guardian")
         await self.start_orders()
         await asyncio.sleep(0.01)
         return self
@@ -446,6 +477,7 @@ class House:
             instruments={PAIR: INSTRUMENT}.get,
             levels=self.levels,
             live_max=self.live_max,
+            guardian=self.guardian,
             path=f"{BASE}/trading/orders",
         )
 
@@ -479,6 +511,10 @@ class House:
     def records(self, kind: type[Record] | None = None) -> list[Any]:
         records = [from_row(row) for row in self.disk.rows("kraken.main")]
         return [record for record in records if kind is None or isinstance(record, kind)]
+
+    @property
+    def guard(self) -> PuppetGuardian:
+        return self.guardian.cell.actor
 
     def votes(self) -> list[Vote]:
         return self.root.cell.actor.votes

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import msgspec
 import pytest
-from tests.orders.puppets import House, entry, reduction
+from tests.orders.puppets import House, entry
 
 from allstop.actors.commands import GetOrder, Place
 from allstop.actors.errors import RefusalCode, Refused
@@ -239,10 +239,10 @@ async def test_a_no_that_the_venues_own_list_contradicts_is_adopted() -> None:
 # Channels.
 
 
-async def test_a_reduction_that_the_session_did_not_send_goes_by_rest() -> None:
+async def test_an_order_that_the_session_did_not_send_goes_by_rest() -> None:
     async with House() as house:
         house.system.kill(house.session)
-        await house.place(reduction("r"))
+        await house.place(entry("r"))
         await house.until("r", "NEW")
         assert house.strings.sent == ["REST r 2"]
         assert [(r.attempt, r.channel) for r in house.records(AttemptStarted)] == [
@@ -263,9 +263,9 @@ async def test_an_entry_that_was_not_sent_does_not_go_by_rest_once_the_gate_is_c
 async def test_an_unknown_never_changes_channel() -> None:
     async with House() as house:
         house.strings.submits.append("lost")
-        await house.place(reduction("r"))
+        await house.place(entry("r"))
         await house.until("r", "NOT_PLACED")
-        assert house.strings.sent == ["REDUCE r 1"]
+        assert house.strings.sent == ["ENTRY r 1"]
 
 
 # Restarts.

@@ -70,15 +70,14 @@ async def test_what_trades_at_once_may_not_call_itself_by_a_kind_that_passes_eve
         assert house.records(IntentCommitted) == []
 
 
-async def test_a_stop_may_be_placed_as_protection_at_every_level() -> None:
+async def test_a_stop_is_the_guardians_to_place() -> None:
     async with House() as house:
-        house.levels.cast(Vote("test", (), Level.HALTED, "a halt"))
         stop = entry(
             "a", kind=IntentKind.PROTECT, side=Side.SELL, stop=None, order_type=OrderType.STOP_LOSS,
             limit_price=None, trigger_price=Decimal("90"),
         )  # fmt: skip
-        await house.place(stop)
-        await house.until("a", "NEW")
+        assert await refused(house, stop) is RefusalCode.BAD_KIND
+        assert house.records(IntentCommitted) == []
 
 
 async def test_an_id_that_looks_like_the_guardians_is_refused() -> None:
@@ -148,7 +147,7 @@ async def test_a_reduction_passes_a_closed_gate() -> None:
         house.system.kill(house.teller)
         await asyncio.sleep(0.01)
         await house.place(reduction("r"))
-        await house.until("r", "NEW")
+        assert [begin.intent.id for begin in house.guard.begun] == ["r"]
 
 
 async def test_an_entry_is_refused_from_read_only_on() -> None:
