@@ -16,7 +16,7 @@ entry passes before it.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 
 import msgspec
@@ -53,7 +53,7 @@ from allstop.actors.protocols.cover_watch import PairWatch
 from allstop.actors.protocols.records import Record
 from allstop.actors.protocols.remedies import GiveUp, Rest, Step, confirmed
 from allstop.actors.reports import OrderReport
-from allstop.actors.runtime import Actor, Ref
+from allstop.actors.runtime import Actor, ActorDead, CallTimeout, Ref
 
 ROUTINE_SHARE = 0.75  # of what a key gives back: what urgent looks have spent must come back meanwhile
 __all__ = ["Guardian", "GuardianSettings", "Pace", "guardian_settings"]
@@ -91,6 +91,7 @@ class Guardian(Actor):
         gate: Ref | None = None,
         mark: Callable[[str], Decimal | None] | None = None,
         pace: "Pace | None" = None,
+        key_level: Callable[[], Awaitable[float]] | None = None,
     ) -> None:
         self._settings = settings
         self._open_desk = open_desk
@@ -111,6 +112,7 @@ class Guardian(Actor):
         self._cleared = False  # what stood uncovered when we started is covered, or being covered
         self._reachable = True
         self._pace = pace or Pace(settings.tier)
+        self._key_level = key_level
         self._voted = True  # an earlier incarnation may have: the first covered audit withdraws it
 
     async def on_start(self) -> None:
@@ -171,7 +173,18 @@ class Guardian(Actor):
             calls = self._audit.calls
             await self._look()
             self._pace.spent(self._audit.calls - calls, self.clock.now_s())
+            await self._keep_pace()
             await self._pause()
+
+    async def _keep_pace(self) -> None:
+        """Once, after the first look: what an earlier process spent of the key is not ours to spend again."""
+        if self._key_level is None:
+            return
+        try:
+            self._pace.found(await self._key_level(), self.clock.now_s())
+        except (ActorDead, CallTimeout):
+            return  # the ledger is restarting; asked again after the next look
+        self._key_level = None
 
     async def _telling(self) -> None:
         """Again and again, not once: the gate stands in the trading subtree, and starts after us, and often. A gate

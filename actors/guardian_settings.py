@@ -68,6 +68,12 @@ class Pace:
     def spent(self, calls: int, now_s: float) -> None:
         self._meter = self._meter.taken(calls, now_s)
 
+    def found(self, level: float, now_s: float) -> None:
+        """The key's counter stands so high already, from an earlier process. More than the routine half counts as all
+        of it: looks slow down then, and do not stop."""
+        own = self._meter.level_at(now_s)
+        self._meter = self._meter.synced(max(own, min(level, self._meter.max)), now_s)
+
     def wait_s(self, now_s: float) -> float:
         """Until the next routine look."""
         return self._meter.wait_s(1, now_s)

@@ -11,7 +11,7 @@ from allstop.actors.guardian import Guardian, Pace, guardian_settings
 from allstop.actors.instruments import Instrument
 from allstop.actors.journal import JournalActor
 from allstop.actors.kraken_desk import KrakenDesk, Role
-from allstop.actors.ledger import AccountLedger
+from allstop.actors.ledger import AccountLedger, GetLedger, LedgerView
 from allstop.actors.levels import CastVote, Level, LevelBoard, Vote
 from allstop.actors.limits.kraken import Tier
 from allstop.actors.limits.lanes import Lane
@@ -135,6 +135,11 @@ def _store(parts: AccountParts) -> ChildSpec:
 def _guardian(parts: AccountParts) -> ChildSpec:
     node = parts.node
     holder = parts.at("guardian")
+
+    async def key_level() -> float:
+        view: LedgerView = await parts.at("store/ledgers").call(GetLedger(), timeout_s=1.0)
+        return view.rest.get(parts.keys.protect.fingerprint, 0.0)
+
     kwargs = {
         "open_desk": lambda: parts.desk(holder, "protect", Lane.PROTECT),
         "journal": RefJournal(parts.at("store/journal")),
@@ -143,6 +148,7 @@ def _guardian(parts: AccountParts) -> ChildSpec:
         "root": parts.root,
         "gate": parts.at("trading/gate"),
         "pace": Pace(Tier(node.tier)),
+        "key_level": key_level,
     }
     settings = guardian_settings(
         node.venue, node.account, cover_s=node.cover_s, timing=PROFILES[node.timing], tier=Tier(node.tier)
@@ -189,7 +195,7 @@ def _trading(parts: AccountParts) -> ChildSpec:
         }), backoff=node.backoff, shutdown=settings.close_timeout_s + 1.0),
         ChildSpec("stream", Start(PrivateStream, (), {"session": session, "gate": gate, "ledger": ledger, "subscribers": told, "settings": settings})),
         ChildSpec("reconciler", Start(Reconciler, (), {
-            "make_desk": trade_desk, "stream": stream, "orders": orders, "gate": gate, "listeners": told, "settings": settings,
+            "make_desk": trade_desk, "stream": stream, "orders": orders, "gate": gate, "board": parts.gate_board, "listeners": told, "settings": settings,
             "journal": parts.at("store/journal"),
         })),
         ChildSpec("prober", Start(Prober, (), {"trading": parts.at("trading"), "reconciler": parts.at("trading/reconciler"), "ledger": ledger, "gate": gate, "key": parts.keys.trade.fingerprint})),

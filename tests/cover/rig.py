@@ -1,7 +1,7 @@
 """A guardian on virtual time: a toy venue behind its desk, a journal in memory, and a root and a gate that listen."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -67,6 +67,7 @@ class Rig:
         self.journal: Ref = system.address(f"{ACCOUNT}/store/journal")
         self.guardian: Ref = system.address(GUARDIAN)
         self.crashes = 0
+        self.key_level: Callable[[], Awaitable[float]] | None = None
         system.subscribe(self.events.append)
 
     async def open(self) -> None:
@@ -84,6 +85,7 @@ class Rig:
             board=self.board,
             root=self.system.address("/"),
             gate=self.system.address(f"{ACCOUNT}/trading/gate"),
+            key_level=self.key_level,
             path=GUARDIAN,
         )
 

@@ -9,9 +9,11 @@ from tests.cover.toy_venue import PAIR, D, entry, fault
 
 from allstop.actors.commands import Reports
 from allstop.actors.errors import Category, Remedy
+from allstop.actors.guardian_settings import Pace
 from allstop.actors.intents import OrderType, Side
 from allstop.actors.journal import JournalActor
 from allstop.actors.levels import IntentKind, Level, Vote
+from allstop.actors.limits.kraken import Tier
 from allstop.actors.protocols.cover import CoverTimes
 from allstop.actors.protocols.records import (
     CommandIntended,
@@ -66,6 +68,34 @@ async def test_a_stop_that_became_a_flatten_between_two_slow_readings_is_not_rea
         await r.start()
         await r.until(lambda: not r.naked(), 6.5)
         assert [(i.order_type, i.qty) for i in r.venue.submitted] == [(OrderType.MARKET, D(1))]
+
+
+def test_a_key_that_an_earlier_process_used_up_is_used_more_slowly_and_never_not_at_all() -> None:
+    pace = Pace(Tier.PRO)
+    pace.found(19.0, now_s=0.0)
+    assert pace.wait_s(0.0) == pytest.approx(1 / 0.75)
+    pace.found(0.0, now_s=0.0)
+    assert pace.wait_s(0.0) > 0.0
+
+
+async def test_the_guardian_asks_once_how_far_its_key_is_used_up() -> None:
+    asked: list[float] = []
+
+    async def level() -> float:
+        asked.append(19.0)
+        return 19.0
+
+    async with rig(start=False) as r:
+        r.key_level = level
+        await r.enter(entry(), fill="1")
+        await r.start()
+        await asyncio.sleep(10)
+        slow = len(r.desk.calls)
+    assert asked == [19.0]
+    async with rig() as r:
+        await r.enter(entry(), fill="1")
+        await asyncio.sleep(10)
+        assert slow < len(r.desk.calls)
 
 
 async def test_the_stream_makes_it_faster() -> None:
