@@ -1,6 +1,7 @@
 """The prober: the budget's proof, and what it reports while the breaker is half-open."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,6 +20,13 @@ from allstop.supervisors.prober import Prober
 pytestmark = pytest.mark.virtual
 
 
+def answering(value: object) -> Callable[[object], object]:
+    def answer(_message: object) -> object:
+        return value
+
+    return answer
+
+
 async def proofs(
     state: BreakerState, level: float, *, reconciled: bool = True
 ) -> tuple[list[Proof], list[Any], list[Any]]:
@@ -32,9 +40,9 @@ async def proofs(
     )
     round_ = ReconcileView(holds=reconciled, proven_at_ns=1, rounds=1)
     async with ActorSystem() as system:
-        trading = await system.spawn(Recorder, told, lambda _: breaker)
-        reconciler = await system.spawn(Recorder, asked, lambda _: round_)
-        ledger = await system.spawn(Recorder, [], lambda _: view)
+        trading = await system.spawn(Recorder, told, answering(breaker))
+        reconciler = await system.spawn(Recorder, asked, answering(round_))
+        ledger = await system.spawn(Recorder, [], answering(view))
         await system.spawn(
             Prober,
             trading=trading,
