@@ -8,6 +8,7 @@ It changes in place. A value copied at each step would read better and cost a co
 for each one that ends.
 """
 
+from collections import deque
 from collections.abc import Hashable, Iterable
 
 from allstop.actors.events import ChildStarted, RestartScheduled, StartFailed
@@ -113,12 +114,28 @@ class SupervisorCore(Requests):
         if not isinstance(self._asked, d.StopChildren):
             raise ValueError("no stop was asked for")
         self._asked = None
+        died: list[tuple[Child, Exit]] = []
         for child_id, exit_ in exits:
             child = self.children[child_id]
             if not stopped_well(child.spec, exit_):
                 self._report_end(child, exit_)
             child.down()
             self._forget_unless_kept(child)
+            if exit_.fatal:
+                died.append((child, exit_))
+        ending = self._ending or any(isinstance(command, d.FailStart) for command in self._plan)
+        if died and not ending:
+            self._found_dead(*died[0])
+
+    def _found_dead(self, child: Child, exit_: Exit) -> None:
+        """A child that was to be stopped had died fatally, or did so as it stopped: it is not started again, and what
+        was planned gives way to what that end calls for."""
+        if self.flags.on_exceeded is OnExceeded.LATCH:
+            keep = [c for c in self._plan if not (isinstance(c, d.StartChild) and c.spec.id == child.spec.id)]
+        else:
+            keep = [c for c in self._plan if isinstance(c, d.Retire | d.Reply)]
+        self._plan = deque(keep)
+        self._failed(child, self._cause(child, exit_), fatal=True)
 
     # ---- endings ----
 
@@ -157,7 +174,7 @@ class SupervisorCore(Requests):
             self._open(f"{child.spec.id} failed while half-open: {error}", latch=False)
             return
         if not fatal:
-            self.window = self.window.added(self._now_s)
+            self.window.add(self._now_s)
         if fatal or self.window.exceeded or child.failures.too_many(child.spec.backoff):
             self._exceed(child, error, fatal=fatal)
         else:
@@ -221,7 +238,7 @@ class SupervisorCore(Requests):
 
     def _exceed(self, child: Child, error: BaseException, *, fatal: bool) -> None:
         if fatal or self.window.exceeded:
-            attempts = min(len(self.window.attempts), self.flags.max_restarts)
+            attempts = min(len(self.window), self.flags.max_restarts)
         else:
             attempts = child.failures.in_a_row - 1
         gave_up = ReachedMaxRestartIntensity(self.path, str(child.spec.id), attempts, self._causes)
@@ -243,7 +260,7 @@ class SupervisorCore(Requests):
         """The breaker opens: the level goes down first, then the children are stopped."""
         self._cancel_cooldown()
         self.breaker = self.breaker.latched(self._now_s) if latch else self.breaker.opened(self._now_s)
-        self.window = self.window.emptied()
+        self.window.clear()
         self._causes = ()
         latched = self.breaker.state is BreakerState.LATCHED
         if latched:
@@ -264,7 +281,7 @@ class SupervisorCore(Requests):
 
     def _close(self) -> None:
         self._cancel_cooldown()
-        self.window = self.window.emptied()
+        self.window.clear()
         self._report_breaker()
         self._say(d.RaiseLevel(by_person=self._by_person))
         self._by_person = False

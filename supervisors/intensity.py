@@ -1,38 +1,48 @@
 """The budget of restarts: at most `max_restarts` attempts within any `max_seconds`, on a clock that never steps."""
 
-from bisect import bisect_left
-from dataclasses import dataclass, replace
+from collections import deque
 
 
-@dataclass(frozen=True, slots=True)
 class Intensity:
-    """A sliding window that includes its edge: an attempt exactly `max_seconds` old still counts."""
+    """A sliding window that includes its edge: an attempt exactly `max_seconds` old still counts.
 
-    max_restarts: int
-    max_seconds: float
-    attempts: tuple[float, ...] = ()  # at most max_restarts + 1 of them: one more ends the supervisor
+    It changes in place, as the core does that it belongs to: a restart costs the same whatever the budget.
+    """
 
-    def added(self, now_s: float) -> "Intensity":
-        """With an attempt at `now_s`, without those that are too old."""
-        recent = self.attempts[self._too_old(now_s) :]
-        return replace(self, attempts=(*recent, now_s)[-(self.max_restarts + 1) :])
+    __slots__ = ("_attempts", "max_restarts", "max_seconds")
+
+    def __init__(self, max_restarts: int, max_seconds: float) -> None:
+        self.change(max_restarts, max_seconds)
+
+    def __len__(self) -> int:
+        return len(self._attempts)
+
+    def add(self, now_s: float) -> None:
+        """Counts an attempt at `now_s`, and forgets those that are too old."""
+        self._forget(now_s)
+        self._attempts.append(now_s)
 
     @property
     def exceeded(self) -> bool:
-        return len(self.attempts) > self.max_restarts
+        """Whether the attempt that was added last was one too many."""
+        return len(self._attempts) > self.max_restarts
 
     def left(self, now_s: float) -> int:
         """How many attempts the window still allows at `now_s`."""
-        recent = len(self.attempts) - self._too_old(now_s)
-        return max(0, self.max_restarts - recent)
+        self._forget(now_s)
+        return max(0, self.max_restarts - len(self._attempts))
 
-    def _too_old(self, now_s: float) -> int:
-        """How many have left the window. They stand in order, so a large budget costs no search through all."""
-        return bisect_left(self.attempts, True, key=lambda at: now_s - at <= self.max_seconds)
+    def clear(self) -> None:
+        self._attempts.clear()
 
-    def emptied(self) -> "Intensity":
-        return replace(self, attempts=())
-
-    def changed(self, max_restarts: int, max_seconds: float) -> "Intensity":
+    def change(self, max_restarts: int, max_seconds: float) -> None:
         """The same attempts under another budget."""
-        return Intensity(max_restarts, max_seconds, self.attempts[-(max_restarts + 1) :])
+        self.max_restarts = max_restarts
+        self.max_seconds = max_seconds
+        # One more than the budget ends the supervisor, so more need not be known.
+        self._attempts: deque[float] = deque(getattr(self, "_attempts", ()), maxlen=max_restarts + 1)
+
+    def _forget(self, now_s: float) -> None:
+        attempts = self._attempts
+        while attempts and now_s - attempts[0] > self.max_seconds:
+            attempts.popleft()

@@ -60,6 +60,7 @@ class Plan:
         self._plan: deque[d.Command] = deque()
         self._purpose: Purpose | None = None
         self._asked: d.StartChild | d.StopChildren | None = None
+        self._ending = False  # it was told to stop: nothing that it finds then changes that
         self._ticket = 0
         self._cooldown: int | None = None  # the ticket of the running cooldown
         self._by_person = False  # a person reset the breaker, so its latched vote may go when it closes

@@ -38,6 +38,7 @@ class Requests(Plan):
         self._plan_starts(self.children.values(), Purpose.BOOT)
 
     def _stop(self) -> None:
+        self._ending = True
         self._abandon_plan()
         self._cancel_cooldown()
         self._plan_stops(self.children.values())
@@ -125,7 +126,7 @@ class Requests(Plan):
             return
         changes = [] if flags == self.flags else ["flags"]
         self.flags = flags
-        self.window = self.window.changed(flags.max_restarts, flags.max_seconds)
+        self.window.change(flags.max_restarts, flags.max_seconds)
         self.breaker = self.breaker.changed(flags.pause, flags.max_seconds)
         for spec in specs:
             child = self.children.get(spec.id)

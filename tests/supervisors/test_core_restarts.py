@@ -261,7 +261,7 @@ class TestIntensity:
         rig.ask(d.RestartChild("a"))
         rig.end("b", BOOM)
         rig.ask(d.AddChild(spec("c")))
-        assert (rig.exit, rig.core.window.attempts) == (None, ())
+        assert (rig.exit, len(rig.core.window)) == (None, 0)
 
     @pytest.mark.req("108")
     @pytest.mark.req("109")
@@ -603,3 +603,59 @@ class TestReports:
         (scheduled,) = rig.events_of(RestartScheduled)
         assert isinstance(scheduled, RestartScheduled)
         assert scheduled.budget_left == 2
+
+
+class TestFatalAmongBystanders:
+    """A sibling may die fatally of its own while its group restarts: that end is found when it is to be stopped."""
+
+    FATAL = crashed(Fatal("KEY", "refused"))
+
+    def test_a_bystander_found_dead_fatally_is_not_started_again(self) -> None:
+        rig = Rig(flags(ALL), *permanent("a", "b", "c"))
+        rig.stop_exits["b"] = self.FATAL
+        rig.end("c", BOOM)
+        assert rig.up == []
+        assert rig.exit is not None
+        assert rig.exit.fatal
+        assert rig.log.count("start b") == 1
+
+    def test_under_pause_the_breaker_latches(self) -> None:
+        rig = Rig(flags(REST, on_exceeded=OnExceeded.PAUSE), *permanent("a", "b"))
+        rig.stop_exits["b"] = self.FATAL
+        rig.end("a", BOOM)
+        assert rig.core.breaker.state.value == "latched"
+        assert [vote.latched for vote in rig.votes if isinstance(vote, d.LowerLevel)] == [True]
+        assert rig.up == []
+
+    def test_a_pause_that_finds_a_fatal_end_latches(self) -> None:
+        rig = Rig(flags(max_restarts=0, on_exceeded=OnExceeded.PAUSE), *permanent("a", "b"))
+        rig.stop_exits["b"] = self.FATAL
+        rig.end("a", BOOM)
+        assert rig.core.breaker.state.value == "latched"
+
+    def test_under_latch_it_latches_and_the_others_come_back(self) -> None:
+        rig = Rig(flags(ALL, on_exceeded=OnExceeded.LATCH), *permanent("a", "b", "c"))
+        rig.stop_exits["b"] = self.FATAL
+        rig.end("c", BOOM)
+        assert [latch.offender for latch in rig.latches] == ["b"]
+        assert rig.up == ["a", "c"]
+
+    def test_a_child_that_ends_fatally_when_it_is_terminated_escalates(self) -> None:
+        rig = Rig(flags(), *permanent("a", "b"))
+        rig.stop_exits["a"] = self.FATAL
+        rig.ask(d.TerminateChild("a"))
+        assert rig.exit is not None
+        assert rig.exit.fatal
+
+    def test_giving_up_carries_the_fatal_end_it_finds(self) -> None:
+        rig = Rig(flags(max_restarts=0), *permanent("a", "b"))
+        rig.stop_exits["a"] = self.FATAL
+        rig.end("b", BOOM)
+        assert rig.exit is not None
+        assert rig.exit.fatal
+
+    def test_a_supervisor_that_is_stopped_stops(self) -> None:
+        rig = Rig(flags(), *permanent("a", "b"))
+        rig.stop_exits["b"] = self.FATAL
+        rig.tell(d.Stop())
+        assert (rig.up, rig.exit, rig.log[-2:]) == ([], None, ["stop b", "stop a"])

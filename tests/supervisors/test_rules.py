@@ -56,7 +56,7 @@ class TestIntensity:
         for gap in gaps:
             now_s += gap
             all_attempts.append(now_s)
-            intensity = intensity.added(now_s)
+            intensity.add(now_s)
             inside = [at for at in all_attempts if now_s - at <= max_seconds]
             assert intensity.exceeded == (len(inside) > max_restarts)
             assert intensity.left(now_s) == max(0, max_restarts - len(inside))
@@ -64,8 +64,8 @@ class TestIntensity:
     def test_its_memory_is_bounded(self) -> None:
         intensity = Intensity(3, 1e9)
         for n in range(1000):
-            intensity = intensity.added(float(n))
-        assert len(intensity.attempts) == 4
+            intensity.add(float(n))
+        assert len(intensity) == 4
 
 
 class TestBackoff:
