@@ -4,6 +4,7 @@ The functions that ask a supervisor for something stand below its class. All hav
 errors.py names. A child may not ask its own supervisor to stop it and wait: the supervisor waits for the child.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Awaitable, Hashable, Iterable
 from typing import Any, ClassVar, cast
@@ -80,7 +81,12 @@ class Supervisor(Actor):
     async def on_start(self) -> None:
         if self._core.flags.on_exceeded is OnExceeded.PAUSE:
             self.system.refuse_below(self.path, self._circuit_open)
-        await self._carry_out(d.Boot())
+        try:
+            await self._carry_out(d.Boot())
+        except asyncio.CancelledError:
+            if not self.fenced:  # a stop, not a kill: what had started ends in order, too
+                await self._carry_out(d.Stop())
+            raise
 
     def _circuit_open(self) -> Exception | None:
         """What callers of a paused child get at once: when to try again."""

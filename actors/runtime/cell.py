@@ -58,7 +58,7 @@ class Cell:
     newest: dict[Any, Any] | None = None  # CONFLATE: the newest message of each key
     task: "asyncio.Task[None] | None" = None
     waiter: "asyncio.Future[None] | None" = None  # what the task waits on when there is no mail
-    started: "asyncio.Future[None] | None" = None
+    started: "asyncio.Future[bool] | None" = None  # True: its life began; False: it ended before
     handling = False  # a coroutine of the actor is suspended
     interrupted = False  # we cancelled it, in order to stop
     asked: Exit | None = None  # the exit that on_stop was called with
@@ -305,7 +305,7 @@ class Cell:
         if result is not None:
             self.open_queue().appendleft(result)
         if self.started is not None and not self.started.done():
-            self.started.set_result(None)
+            self.started.set_result(True)
         if self.task is None:
             self.rest()
 
@@ -317,6 +317,11 @@ class Cell:
     # -- tasks -----------------------------------------------------------------------------------------------------
     def adopt(self, coroutine: Any, call: m.Call | None, message: Any) -> None:
         """A handler turned out to be asynchronous: from here on this cell has one task, which runs it and all later ones."""
+        if self.ended:  # it killed itself before it gave us this
+            coroutine.close()
+            if call is not None:
+                call.fail(ActorDead(self.path, self.incarnation, self.exit))
+            return
         self.calling = call  # from now on, so that a kill before the task's first step answers it
         self._take_task(serve(self, coroutine, call, message), coroutine)
 
@@ -325,7 +330,12 @@ class Cell:
         self.detour = self._mail
         context = self.scheduler.context.copy()
         self.task = self.scheduler.loop.create_task(serving, name=self.path, context=context)
-        self.task.add_done_callback(lambda _task: first.close())  # killed before its first step, it never ran
+        self.task.add_done_callback(lambda _task: self._task_over(first))
+
+    def _task_over(self, first: Any) -> None:
+        first.close()  # killed before the task's first step, it never ran
+        if self.exit is None:  # nobody ended this actor: without its task it would be deaf
+            self.crash(asyncio.CancelledError("the task of this actor was cancelled from outside"))
 
     def _mail(self, message: Any) -> None:
         """Mail for a cell with a task: leaves it in the queue and wakes the task."""
@@ -457,7 +467,7 @@ class Cell:
         self.system.vacate(self, exit_)
         self.drain(back_to_stash=starting)
         if starting and self.started is not None:
-            self.started.set_result(None)
+            self.started.set_result(False)
         if self.calling is not None:
             self.calling.fail(ActorDead(self.path, self.incarnation, exit_))
         self._abandon_tasks()

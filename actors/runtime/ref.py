@@ -1,6 +1,7 @@
 """Refs: the addresses of actors. A Ref is a pykka.ActorRef, and it outlives the incarnations that run at it."""
 
 import asyncio
+import weakref
 from collections import deque
 from threading import get_ident
 from types import CoroutineType
@@ -31,7 +32,9 @@ class Ref(pykka.ActorRef[Any]):
     _last_exit: Exit | None = None
     _parent: "Ref | None" = None
     _retired = False  # nothing will run here any more
-    _had_children = False
+    _children: "weakref.WeakSet[Ref] | None" = (
+        None  # the addresses of all that was ever started below this one
+    )
     stashed: deque[Any] | None = None
     _stash_max = 0
     _watchers: dict[MonitorRef, None] | None = None
@@ -55,7 +58,7 @@ class Ref(pykka.ActorRef[Any]):
 
     @property
     def incarnation(self) -> int:
-        """The number of the incarnation that runs, or ran last; 0 before the first."""
+        """The number of the incarnation that runs, or ran last; 0 before the first. None is given twice at a path."""
         return self._incarnation
 
     @property
@@ -273,6 +276,7 @@ class Ref(pykka.ActorRef[Any]):
         if self.stashed is None or self._retired or len(self.stashed) >= self._stash_max:
             return False
         self.stashed.append(message)
+        self._system.holding[self] = None  # else the messages might go with an address that nobody holds
         return True
 
     def keep_while_down(self, capacity: int) -> None:
@@ -282,8 +286,9 @@ class Ref(pykka.ActorRef[Any]):
 
     def empty_stash(self) -> list[Any]:
         messages = list(self.stashed or ())
-        if self.stashed is not None:
+        if messages and self.stashed is not None:
             self.stashed.clear()
+            self._system.holding.pop(self, None)
         return messages
 
     @property

@@ -25,6 +25,7 @@ from allstop.actors.runtime.errors import (
     StartError,
     StartTimeout,
 )
+from allstop.actors.runtime.incarnations import Incarnations
 from allstop.actors.runtime.messages import ActorStop, Down, Ignore, MonitorRef, Overrun, Stop
 from allstop.actors.runtime.ref import Ref
 from allstop.actors.runtime.registry import mirror, registry_of, unmirror
@@ -91,6 +92,8 @@ class ActorSystem:
         self._scheduler: Scheduler | None = None
         self._subscribers: list[Callable[[Event], None]] = [on_event or _log_crash]
         self._addresses: weakref.WeakValueDictionary[str, Ref] = weakref.WeakValueDictionary()
+        self.holding: dict[Ref, None] = {}  # the addresses at which messages wait for the next incarnation
+        self._incarnations = Incarnations()
         self._names: dict[str, Ref] = {}
         self._refusals: dict[str, Callable[[], Exception | None]] = {}
         self._live: dict[Cell, None] = {}
@@ -157,6 +160,7 @@ class ActorSystem:
                 raise ValueError(f"a path starts with a slash: {path!r}")
             ref = Ref(self, path)
             ref.actor_class = Actor
+            ref._incarnation = self._incarnations.latest(path)
             self._addresses[path] = ref
         return ref
 
@@ -216,6 +220,8 @@ class ActorSystem:
         if while_down is not None:
             ref.keep_while_down(while_down.capacity)
         incarnation = ref._incarnation = ref._incarnation + 1
+        if path is not None:
+            self._incarnations.note(path, incarnation)
         ref.actor_class = actor_class
         cell = actor_class.cell_class(self, self._scheduler or self.scheduler, ref, incarnation, actor_class)
         ref._cell = cell
@@ -225,7 +231,9 @@ class ActorSystem:
         self._live[cell] = None
         if parent is not None:
             ref._parent = parent
-            parent._had_children = True
+            if parent._children is None:
+                parent._children = weakref.WeakSet()
+            parent._children.add(ref)
             if not parent._cell.ended:
                 parent._cell.own().children[cell] = None
         try:
@@ -238,25 +246,32 @@ class ActorSystem:
             raise StartError(ref.path, error) from error
         cell.start_up()
         if cell.started is not None:
-            await self._await_start(cell, start_timeout_s)
-        if cell.state is State.ENDED:
+            began = await self._await_start(cell, start_timeout_s)
+        else:
+            began = cell.state is not State.ENDED
+        if not began:
             exit_ = cell.exit
             if exit_ is None or not isinstance(exit_.detail, Ignore):
                 raise StartError(ref.path, exit_.error if exit_ is not None else None, exit_)
         return ref
 
-    async def _await_start(self, cell: Cell, start_timeout_s: float) -> None:
+    async def _await_start(self, cell: Cell, start_timeout_s: float) -> bool:
+        """Whether its life began: what happens to it later, were it at once, is told as the end of a running actor."""
         started = cell.started
         assert started is not None
         try:
             async with asyncio.timeout(start_timeout_s):
-                await asyncio.shield(started)
+                return await asyncio.shield(started)
         except TimeoutError:
             if not started.done():
                 cell.kill()
                 raise StartTimeout(cell.path, start_timeout_s) from None
+            return started.result()
         except BaseException:  # whoever wanted this actor is gone
-            cell.kill()
+            if cell.parent is None or cell.parent.cell.ended:
+                cell.kill()
+            else:  # its parent, which ends, too, stops what it started in its own order and time
+                cell.post(Stop(SHUTDOWN))
             raise
 
     # -- stopping --------------------------------------------------------------------------------------------------
@@ -338,9 +353,9 @@ class ActorSystem:
         awaited, ref._awaited = ref._awaited or {}, None
         for monitor in awaited:
             monitor.watcher.post(Down(monitor, ref, ref.incarnation, Exit(ExitKind.NOPROC)))
-        for other in tuple(self._addresses.values()) if ref._had_children else ():
-            if other.parent is ref:
-                self.retire(other)
+        for child in tuple(ref._children or ()):
+            if child.parent is ref:
+                self.retire(child)
 
     # -- looking ---------------------------------------------------------------------------------------------------
     def actors(self) -> list[ActorInfo]:

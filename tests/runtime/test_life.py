@@ -2,6 +2,7 @@
 """Starting, stopping, killing, monitoring: gen_server's statements and the rules for what an incarnation owns."""
 
 import asyncio
+import gc
 import threading
 import time
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from tests.runtime.puppet import AsyncPuppet, Puppet, ThreadPuppet, Witness, fails, sleeps, stubborn
 
-from allstop.actors.exits import KILLED, NORMAL, SHUTDOWN, ExitKind
+from allstop.actors.exits import KILLED, NORMAL, SHUTDOWN, ExitKind, crashed
 from allstop.actors.runtime import (
     ActorDead,
     ActorSystem,
@@ -23,6 +24,7 @@ from allstop.actors.runtime import (
     Overrun,
     StartError,
 )
+from allstop.actors.runtime.incarnations import Incarnations
 from allstop.actors.runtime.messages import CONTROL
 from allstop.actors.spec import BRUTAL_KILL, Stash
 
@@ -710,3 +712,129 @@ async def test_the_failure_of_an_owned_task_during_an_asynchronous_start_is_a_cr
     assert isinstance(caught.value.cause, ValueError)
     assert witness.hooks == ["on_start", "on_failure"]
     assert len(witness.crashes) == 1
+
+
+# -- starting and ending, at the edges
+async def test_an_actor_that_fails_just_after_its_start_has_started(
+    system: ActorSystem, witness: Witness
+) -> None:
+    error = ValueError("in its first message")
+
+    async def on_start(puppet: Any) -> None:
+        puppet.ref.tell(fails(error))
+        await asyncio.sleep(0.01)
+
+    ref = await system.spawn(AsyncPuppet, witness, on_start, path="/brief")
+    assert (ref.is_alive(), ref.last_exit) == (False, crashed(error))
+
+
+async def test_the_numbers_of_incarnations_go_on_though_nobody_held_the_address(system: ActorSystem) -> None:
+    numbers: list[int] = []
+    for _ in range(3):
+        ref = await system.spawn(Puppet, path="/unheld")
+        numbers.append(ref.incarnation)
+        await system.stop(ref)
+        del ref
+        gc.collect()
+    assert numbers == [1, 2, 3]
+
+
+def test_a_number_is_never_given_twice_though_not_every_path_is_remembered() -> None:
+    numbers = Incarnations(kept_max=2)
+    numbers.note("/a", 7)
+    for path in ("/b", "/c", "/d"):
+        numbers.note(path, 1)
+    assert numbers.latest("/a") >= 7
+    assert (numbers.latest("/c"), numbers.latest("/d")) == (1, 1)
+
+
+async def test_a_foreign_cancellation_between_two_batches_is_a_crash(
+    system: ActorSystem, witness: Witness
+) -> None:
+    ref = await system.spawn(AsyncPuppet, witness)
+    await ref.call("the task is there")
+    task = ref.cell.task
+    for number in range(65):
+        ref.tell(number if number < 63 else lambda _puppet: asyncio.get_running_loop().call_soon(task.cancel))
+    await asyncio.sleep(0.01)
+    assert not ref.is_alive()
+    with pytest.raises(ActorDead):
+        await ref.call("anybody there?")
+
+
+async def test_what_a_killed_handler_returns_to_be_awaited_never_runs(
+    system: ActorSystem, witness: Witness
+) -> None:
+    ran: list[str] = []
+
+    async def later() -> None:
+        ran.append("it ran")
+
+    def kill_myself(puppet: Any) -> Any:
+        system.kill(puppet.ref)
+        return later()
+
+    for send in ("tell", "call"):
+        ref = await system.spawn(Puppet, witness)
+        if send == "tell":
+            ref.tell(kill_myself)
+        else:
+            with pytest.raises(ActorDead):
+                await ref.call(kill_myself)
+        await asyncio.sleep(0.01)
+    assert ran == []
+
+
+async def test_a_child_whose_spawner_is_stopped_meanwhile_is_stopped_and_not_killed(
+    system: ActorSystem, witness: Witness
+) -> None:
+    exits: list[Any] = []
+
+    async def on_start(_puppet: Any) -> None:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            await asyncio.sleep(1)  # an orderly end takes its time
+            exits.append("in order")
+            raise
+
+    async def spawn(puppet: Any) -> None:
+        try:
+            await system.spawn(AsyncPuppet, witness, on_start, path="/parent/child", parent=puppet.ref)
+        finally:
+            exits.append(await system.stop(system.address("/parent/child")))
+
+    parent = await system.spawn(AsyncPuppet, witness, path="/parent")
+    parent.tell(spawn)
+    await asyncio.sleep(0.1)
+    await system.stop(parent)
+    assert exits == ["in order", SHUTDOWN]
+
+
+async def test_retiring_an_address_looks_at_its_own_children_only(
+    system: ActorSystem, witness: Witness
+) -> None:
+    parent = await system.spawn(Puppet, witness, path="/parent")
+    child = await system.spawn(Puppet, witness, path="/parent/child", parent=parent)
+    watcher = await system.spawn(Puppet, witness, lambda puppet: puppet.watch(child) and None)
+    others = [system.address(f"/other/{number}") for number in range(10)]
+    looked_at: list[Any] = []
+    system._addresses.values = lambda: looked_at.append(others) or iter(())  # type: ignore[method-assign]
+    await system.stop(parent)
+    await asyncio.sleep(0.01)
+    assert [message.ref for message in witness.handled] == [child]
+    assert looked_at == []
+    await system.stop(watcher)
+
+
+async def test_a_stash_is_not_lost_with_an_address_that_nobody_holds(system: ActorSystem) -> None:
+    parent = await system.spawn(Puppet, path="/parent")
+    child = await system.spawn(Puppet, path="/parent/child", parent=parent, while_down=Stash(2))
+    await system.stop(child)
+    child.tell("keep this")
+    del child
+    gc.collect()
+    handled = Witness()
+    await system.spawn(Puppet, handled, path="/parent/child", parent=parent)
+    await asyncio.sleep(0.01)
+    assert handled.handled == ["keep this"]

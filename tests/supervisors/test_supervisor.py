@@ -132,6 +132,60 @@ class TestStart:
                 await system.spawn(Supervisor, BUDGET, (stage.puppet("a", start_timeout_s=1.0),), path="/top")
             assert system.actors() == []
 
+    async def test_a_tree_that_is_stopped_while_it_starts_stops_in_order_what_had_started(self) -> None:
+        stage = Stage(starts={"d": ["hang"]}, stop_s={"b": 1.0})
+        below = tree("below", SupervisorFlags(), *stage.puppets("b", "c", "d"), start_timeout_s=60.0)
+        async with stage.system() as system:
+            starting = asyncio.ensure_future(
+                system.spawn(
+                    Supervisor,
+                    SupervisorFlags(),
+                    (stage.puppet("a"), below),
+                    path="/top",
+                    start_timeout_s=60.0,
+                )
+            )
+            await settle(1)
+            await system.stop(system.address("/top"), timeout_s=10.0)
+            with pytest.raises(StartError):
+                await starting
+            assert stage.log[-3:] == ["stop c shutdown", "stop b shutdown", "stop a shutdown"]
+            assert system.actors() == []
+
+    async def test_a_supervisor_killed_while_it_starts_does_not_touch_its_successors_children(self) -> None:
+        stage = Stage(starts={"b": ["hang"]})
+        async with stage.system() as system:
+            specs = stage.puppets("a", "b")
+            starting = asyncio.ensure_future(system.spawn(Supervisor, SupervisorFlags(), specs, path="/top"))
+            await settle(1)
+            system.kill(system.address("/top"))
+            await system.spawn(Supervisor, SupervisorFlags(), specs, path="/top")
+            await settle(1)
+            assert [incarnation(system, f"/top/{i}") for i in "ab"] == [2, 2]
+            with pytest.raises(StartError):
+                await starting
+
+    async def test_a_child_that_fails_just_after_its_start_is_restarted_and_fails_no_boot(self) -> None:
+        lives: list[int] = []
+
+        class Brief(Actor):
+            async def on_start(self) -> None:
+                lives.append(self.incarnation)
+                if len(lives) == 1:
+                    self.ref.tell("crash")
+                await asyncio.sleep(0.01)
+
+            async def on_receive(self, message: Any) -> Any:
+                raise RuntimeError(message)
+
+        async with Stage().system() as system:
+            await system.spawn(
+                Supervisor, SupervisorFlags(), (ChildSpec("brief", Start(Brief)),), path="/top"
+            )
+            await settle(1)
+            assert lives == [1, 2]
+            assert incarnation(system, "/top/brief") == 2
+
 
 class TestAdministration:
     async def test_child_adm(self) -> None:
