@@ -1,0 +1,87 @@
+"""The verdict on a killed engine, on truths made by hand."""
+
+from typing import Any
+
+from tests.kill.verdict import (
+    Life,
+    UncoveredTime,
+    cover_in_time,
+    entries_before_cover,
+    entries_of_the_halted,
+    uncovered_time,
+)
+
+S = 1_000_000_000
+
+
+def truth(*, bare: list[tuple[float, float | None]], requests: list[float], orders: dict[str, Any] | None = None,
+          away: list[tuple[float, float]] | None = None) -> dict[str, Any]:  # fmt: skip
+    intervals = [{"start_ns": int(a * S), "end_ns": None if b is None else int(b * S)} for a, b in bare]
+    return {
+        "at_ns": 100 * S,
+        "cover": {"main": {"BTC/USD": {"intervals": intervals}}},
+        "requests": [{"at_ns": int(at * S)} for at in requests],
+        "requests_forgotten": 0,
+        "executions": [{}],
+        "unreachable": [{"start_ns": int(a * S), "end_ns": int(b * S)} for a, b in away or []],
+        "orders": orders or {},
+    }
+
+
+def life(spawned: float, ended: float, *, halted: bool = False) -> Life:
+    return Life(int(spawned * S), int(ended * S), halted=halted)
+
+
+def buy(at: float) -> dict[str, Any]:
+    return {"order_id": "O", "symbol": "BTC/USD", "side": "buy", "opened_ns": int(at * S)}
+
+
+LIVES = [life(0, 10), life(12, 20)]
+
+
+def test_uncovered_time_is_split_by_what_the_engine_was() -> None:
+    told = truth(bare=[(9.5, 14.25)], requests=[1, 13])
+    assert uncovered_time(told, "main", LIVES) == UncoveredTime(1250.0, 1000.0, 2000.0)
+
+
+def test_an_engine_that_takes_longer_than_cover_s_after_it_connected_is_late() -> None:
+    late = cover_in_time(truth(bare=[(9.9, 15.1)], requests=[1, 13]), "main", LIVES, 2.0)
+    in_time = cover_in_time(truth(bare=[(9.9, 14.9)], requests=[1, 13]), "main", LIVES, 2.0)
+    assert (late.holds, in_time.holds) == (False, True)
+
+
+def test_an_interval_that_never_ended_counts_until_the_end_of_each_life() -> None:
+    assert uncovered_time(truth(bare=[(8, None)], requests=[1, 13]), "main", LIVES).live_ms_max == 7000.0
+
+
+def test_time_in_which_the_venue_was_away_is_nobodys_fault() -> None:
+    told = truth(bare=[(2, 6)], requests=[1, 13], away=[(3, 5)])
+    assert uncovered_time(told, "main", LIVES).live_ms_max == 2000.0
+
+
+def test_a_life_that_never_reached_the_venue_was_only_starting() -> None:
+    told = truth(bare=[(12, 20)], requests=[1])
+    assert uncovered_time(told, "main", LIVES) == UncoveredTime(0.0, 8000.0, 0.0)
+
+
+def test_a_run_without_executions_proves_nothing_about_cover() -> None:
+    told = truth(bare=[], requests=[]) | {"executions": []}
+    assert cover_in_time(told, "main", LIVES, 2.0).holds is None
+
+
+def test_requests_that_the_venue_forgot_are_no_evidence() -> None:
+    told = truth(bare=[], requests=[]) | {"requests_forgotten": 5}
+    assert cover_in_time(told, "main", LIVES, 2.0).holds is False
+
+
+def test_an_entry_in_a_halted_life_is_found() -> None:
+    told = truth(bare=[], requests=[], orders={"a": buy(13), "b": buy(5), "c": buy(13) | {"side": "sell"}})
+    lives = [life(0, 10), life(12, 20, halted=True)]
+    assert entries_of_the_halted(told, lives) == ["O"]
+
+
+def test_an_entry_of_a_life_that_found_the_pair_uncovered_is_found_until_it_is_covered() -> None:
+    told = truth(bare=[(9, 14)], requests=[1, 13], orders={"a": buy(13.5)})
+    assert entries_before_cover(told, "main", LIVES) == ["O"]
+    told = truth(bare=[(9, 14)], requests=[1, 13], orders={"a": buy(14.5), "b": buy(9.5)})
+    assert entries_before_cover(told, "main", LIVES) == []

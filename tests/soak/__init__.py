@@ -1,0 +1,1 @@
+"""`python -m tests.soak`: the longer tier, many process kills and demo seeds."""

@@ -1,0 +1,58 @@
+"""The soak's book-keeping, without running anything."""
+
+from pathlib import Path
+
+import pytest
+from tests.soak.book import GUESS_S, Book, Item, eta_s, parse_seeds, planned
+
+
+def test_enough_stories_are_planned_for_the_kills_and_a_demo_for_every_seed() -> None:
+    items = planned(200, range(30))
+    assert [i.seed for i in items if i.kind == "kills"] == list(range(29))
+    assert [i.seed for i in items if i.kind == "demo"] == list(range(30))
+
+
+def test_stories_and_demos_take_turns_so_that_half_of_a_soak_did_half_of_both() -> None:
+    half = planned(200, range(10))[:20]
+    assert 14 <= sum(i.kind == "kills" for i in half) <= 15
+
+
+def test_a_soak_that_was_interrupted_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    items = planned(14, range(2))
+    Book.open(tmp_path / "new" / "soak.json").passed(items[0], 10.0)
+    assert Book.open(tmp_path / "new" / "soak.json").left(items) == items[1:]
+
+
+@pytest.mark.parametrize("left", ["", "{", "[]", '{"done": 3}', '{"done": {"kills:0": "x"}}'])
+def test_a_state_file_that_cannot_be_read_begins_anew(tmp_path: Path, left: str) -> None:
+    path = tmp_path / "soak.json"
+    path.write_text(left)
+    assert Book.open(path).done == {}
+
+
+def test_a_finished_soak_leaves_no_state(tmp_path: Path) -> None:
+    book = Book.open(tmp_path / "soak.json")
+    book.passed(Item("demo", 1), 1.0)
+    book.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_time_left_is_reckoned_by_what_each_kind_has_taken() -> None:
+    left = [Item("kills", 5), Item("demo", 5)]
+    assert eta_s(left, {"kills:1": 40.0, "kills:2": 60.0}) == 50.0 + GUESS_S["demo"]
+
+
+@pytest.mark.parametrize("text", ["3", "5..2", "a..b", ""])
+def test_seeds_that_are_no_range_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"A\.\.B|invalid literal"):
+        parse_seeds(text)
+
+
+def test_seeds_include_both_ends() -> None:
+    assert list(parse_seeds("3..5")) == [3, 4, 5]
+
+
+@pytest.mark.parametrize("text", ["kills", "both:3", "demo:x"])
+def test_an_item_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"neither|invalid literal"):
+        Item.parse(text)
