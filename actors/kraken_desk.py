@@ -49,6 +49,8 @@ NONCE_TRIES: Final = 2  # after "Invalid nonce", for reads; the ledger has jumpe
 EDGE_COOL_S: Final = 10.0  # after the edge's own 429, which names no time: asking on prolongs it
 TURN_SLACK_S: Final = 1.0  # a turn outlives its request by this, so that the two never race
 
+UNKNOWN_ORDER: Final = "EOrder:Unknown order"
+
 # What each role's key must be allowed to do (GetApiKeyInfo's words).
 _READ = frozenset({"query-funds", "query-open-trades", "query-closed-trades"})
 NEEDED: Final[Mapping[Role, frozenset[str]]] = {
@@ -101,9 +103,20 @@ class KrakenDesk:
         raise QueryFailed(f"ClosedOrders has more than {PAGES_MAX} pages")
 
     async def query_orders(self, order_ids: Sequence[str]) -> list[OrderReport]:
+        """What the venue knows of these. One id that it does not know fails the whole question there: the question is
+        halved until it stands alone, and is left out. That it is unknown is not an end of that order."""
         found: list[OrderReport] = []
-        for at in range(0, len(order_ids), rest.BATCH_MAX):
-            result = await self._read(rest.query_orders(order_ids[at : at + rest.BATCH_MAX]))
+        asked = [order_ids[at : at + rest.BATCH_MAX] for at in range(0, len(order_ids), rest.BATCH_MAX)]
+        while asked:
+            batch = asked.pop()
+            try:
+                result = await self._read(rest.query_orders(batch))
+            except QueryFailed as failed:
+                if failed.fault is None or failed.fault.code != UNKNOWN_ORDER:
+                    raise
+                middle = len(batch) // 2
+                asked += [half for half in (batch[:middle], batch[middle:]) if len(batch) > 1]
+                continue
             found += self._decoded("QueryOrders", lambda: rest.decode_query_orders(result, self._names))  # noqa: B023
         return found
 

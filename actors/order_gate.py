@@ -6,7 +6,6 @@
     reconciled   orders, positions and balances were compared with the venue's after the last break
     clock        ours and the venue's are close enough
     budget       the venue's limits leave room
-    guardian     every position was audited, and is covered or being covered
     guardian     the account's guardian can read the venue, and has audited every position's cover
 
 Whoever knows tells the gate a `Proof`, with its time; it holds until the same name is told otherwise, or until the
@@ -100,6 +99,10 @@ class GateBoard:
         freezes.pop(by, None)
         if not freezes:
             self._freezes.pop(pair, None)
+
+    def frozen_by(self, by: str) -> set[str]:
+        """The instruments that `by` has frozen."""
+        return {pair for pair, freezes in self._freezes.items() if by in freezes}
 
     def thaw_all(self) -> None:
         """For `orders` when it starts: it folds the journal and finds anew what must be frozen."""

@@ -7,9 +7,13 @@ nothing, is tried again later, and is no crash until it has failed for long.
 
 When it was last proven is noted in the journal now and then: after an outage the closed orders are read from there,
 because an order that came and went meanwhile, such as a stop that triggered, stands in no other list.
+
+An order that we believe open and that the venue does not know, by its own id, is nobody's proof of anything: it is
+neither open nor over. Its instrument takes no entries until the venue tells of it again; the others are not held up.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import asyncio
+from collections.abc import Callable, Container, Iterable, Mapping
 from collections.abc import Sequence as Many
 from decimal import Decimal
 from typing import Any
@@ -21,6 +25,7 @@ from allstop.actors.connection_settings import ConnectionSettings
 from allstop.actors.exits import Exit
 from allstop.actors.journal import Append, Read
 from allstop.actors.kraken_desk import keep
+from allstop.actors.order_gate import GateBoard
 from allstop.actors.ports import Desk, JournalEntry, QueryFailed
 from allstop.actors.reports import OrderReport
 from allstop.actors.runtime import Actor, ActorDead, CallTimeout, Continue, Mailbox, Overflow, Ref, Timer
@@ -28,6 +33,7 @@ from allstop.actors.runtime import Actor, ActorDead, CallTimeout, Continue, Mail
 PROVEN_KIND = "reconciled"
 NOTE_EVERY_S = 300.0  # after an outage at most so much more is read than was missed
 SETTLE_TRIES = 5  # asking `orders` how it stands after it was told: its trackers journal first, then know
+SETTLE_S = 0.05  # between them: a flush of a slow disk
 
 
 class Reconcile(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,17 +69,18 @@ def _conflated(message: object) -> object:
 
 class Reconciler(Actor):
     """`make_desk` gives a desk of its own to each incarnation; `listeners` are the paths told what was read (orders,
-    guardian); `journal` None: an outage is not looked back over."""
+    guardian); `board` is where instruments freeze; `journal` None: an outage is not looked back over."""
 
     mailbox = Mailbox(capacity=1000, overflow=Overflow.CONFLATE, key=_conflated)
 
-    def __init__(self, *, make_desk: Callable[[Ref], Desk], stream: Ref, orders: Ref, gate: Ref,
+    def __init__(self, *, make_desk: Callable[[Ref], Desk], stream: Ref, orders: Ref, gate: Ref, board: GateBoard,
                  listeners: Many[str] = (), journal: Ref | None = None,
                  settings: ConnectionSettings | None = None) -> None:  # fmt: skip
         self._make_desk = make_desk
         self._stream = stream
         self._orders = orders
         self._gate = gate
+        self._board = board
         self._listener_paths = tuple(listeners)
         self._journal = journal
         self._settings = settings or ConnectionSettings()
@@ -136,16 +143,17 @@ class Reconciler(Actor):
         started_ns = self.clock.wall_ns()
         try:
             await self._look_back()
-            reports = await self._read()
+            reports, unknown = await self._read()
             self._tell(reports)
-            self._last = await self._disagreements(reports)
+            self._last, absent = await self._disagreements(reports, unknown)
         except (QueryFailed, ActorDead, CallTimeout) as error:
             self._fail(f"{type(error).__name__}: {error}", error)
             return
         if self._last:
             self._fail("; ".join(self._last[:5]), None)
             return
-        self._failures, self._failure = 0, ""
+        self._freeze(absent)
+        self._failures, self._failure = 0, "; ".join(absent.values())
         self._proven_at_ns = self._since_ns = started_ns
         await self._note(started_ns)
         self._prove(holds=True)
@@ -175,8 +183,9 @@ class Reconciler(Actor):
             return
         self._noted_ns = at_ns
 
-    async def _read(self) -> dict[str, OrderReport]:
-        """What the venue says of every order that is open, closed lately, or believed open by us; complete."""
+    async def _read(self) -> tuple[dict[str, OrderReport], set[str]]:
+        """What the venue says of every order that is open, closed lately, or believed open by us; complete. And the
+        ids, among those that we believed open when we began, that it does not know when asked by name."""
         assert self._desk is not None
         overlap_ns = int(self._settings.reconcile_overlap_s * 1e9)
         since_ns = self._since_ns - overlap_ns
@@ -189,7 +198,7 @@ class Reconciler(Actor):
         ]
         if missing:
             found |= _newest(found, await self._desk.query_orders(missing))
-        return found
+        return found, set(missing) - set(found)
 
     async def _views(self) -> list[OrderView]:
         return await self._orders.call(GetOrders(open_only=True), timeout_s=self._settings.permit_timeout_s)
@@ -199,14 +208,28 @@ class Reconciler(Actor):
         for listener in self._listeners:
             listener.tell(reports)
 
-    async def _disagreements(self, found: Mapping[str, OrderReport]) -> tuple[str, ...]:
-        """What still disagrees after `orders` had some time to take in what it was told."""
+    async def _disagreements(
+        self, found: Mapping[str, OrderReport], unknown: Container[str]
+    ) -> tuple[tuple[str, ...], dict[str, str]]:
+        """What still disagrees after `orders` had some time to take in what it was told, and what is absent then."""
         wrong: tuple[str, ...] = ()
-        for _ in range(SETTLE_TRIES):
-            wrong = disagreements(await self._views(), found)
-            if not wrong:
+        views: list[OrderView] = []
+        for left in reversed(range(SETTLE_TRIES)):
+            views = await self._views()
+            wrong = disagreements(views, found)
+            if not wrong or not left:
                 break
-        return wrong
+            await asyncio.sleep(SETTLE_S)
+        return wrong, absences(views, unknown)
+
+    def _freeze(self, absent: Mapping[str, str]) -> None:
+        """Freezes the instruments of orders that are absent, and frees the others: also those of an earlier
+        incarnation, which had the same path."""
+        for pair in self._board.frozen_by(self.path) - set(absent):
+            self._board.thaw(pair, self.path)
+        for pair, why in absent.items():
+            self.log.error("reconcile.absent", pair=pair, why=why)
+            self._board.freeze(pair, self.path, why)
 
     def _fail(self, why: str, error: BaseException | None) -> None:
         """Nothing was proven. What was proven before stands until the next snapshot, unless we found it wrong."""
@@ -246,12 +269,21 @@ def disagreements(views: Iterable[OrderView], found: Mapping[str, OrderReport]) 
             continue
         venue = found.get(known.order_id)
         if venue is None:
-            wrong.append(f"{known.order_id} is open here and unknown to the venue")
-        elif venue.status.terminal and not known.status.terminal:
+            continue  # placed since the lists were read, or unknown there: see `absences`
+        if venue.status.terminal and not known.status.terminal:
             wrong.append(f"{known.order_id} is {venue.status} at the venue and {known.status} here")
         elif (venue.cum_qty or Decimal(0)) > max(view.cum_qty, known.cum_qty or Decimal(0)):
             wrong.append(f"{known.order_id} executed {venue.cum_qty} at the venue and {view.cum_qty} here")
     return tuple(wrong)
+
+
+def absences(views: Iterable[OrderView], unknown: Container[str]) -> dict[str, str]:
+    """Instrument -> which order there we still believe open, of those that the venue does not know by its own id."""
+    return {
+        view.intent.pair: f"{view.report.order_id} is open here and unknown to the venue"
+        for view in views
+        if view.report is not None and not view.report.status.terminal and view.report.order_id in unknown
+    }
 
 
 def _newest(found: Mapping[str, OrderReport], newer: Iterable[OrderReport]) -> dict[str, OrderReport]:

@@ -23,6 +23,7 @@ from allstop.actors.limits.kraken import Tier
 from allstop.actors.limits.lanes import Lane
 from allstop.actors.links.memory_journal import MemoryDisk
 from allstop.actors.links.memory_link import MemoryNetwork
+from allstop.actors.order_gate import GateBoard
 from allstop.actors.ports import World
 from allstop.actors.protocols.records import AttemptStarted, CommandIntended, IntentCommitted
 from allstop.actors.reconciler import Reconciler
@@ -69,6 +70,7 @@ class Rig:
         self.events: list[Event] = []
         self.system = ActorSystem(dice=SeededDice(1), on_event=self.events.append)
         self.levels = LevelBoard()
+        self.board = GateBoard()
         self.gate_told: list[Proof] = []
         self.orders_told: list[Any] = []
         self.votes: list[Any] = []
@@ -178,7 +180,7 @@ class Rig:
     async def reconciler(self) -> Ref:
         return await self.system.spawn(
             Reconciler, make_desk=self.desk, stream=self.system.address("/trading/stream"), orders=self.orders,
-            gate=self.gate, listeners=("/trading/orders",), journal=self.journal, settings=self.settings, path="/trading/reconciler",
+            gate=self.gate, board=self.board, listeners=("/trading/orders",), journal=self.journal, settings=self.settings, path="/trading/reconciler",
         )  # fmt: skip
 
     # Evidence

@@ -169,6 +169,29 @@ async def test_a_refused_nonce_is_tried_again_for_a_read_and_told_for_a_write():
 
 
 @virtual
+async def test_an_id_that_the_venue_does_not_know_hides_no_other_order():
+    async with Rig() as rig:
+        desk = rig.desk()
+        placed: list[str] = []
+        for _ in range(3):
+            submit = await rig.committed(entry())
+            outcome = await desk.submit(submit.intent, attempt=1, deadline_s=5.0)
+            assert isinstance(outcome, Accepted)
+            placed += outcome.order_ids
+        asked = [placed[0], "OUNKNO-WNONE-AAAAAA", placed[1], placed[2], "OUNKNO-WNONE-BBBBBB"]
+        assert {report.order_id for report in await desk.query_orders(asked)} == set(placed)
+        assert await desk.query_orders(["OUNKNO-WNONE-AAAAAA"]) == []
+
+
+@virtual
+async def test_a_question_that_fails_for_another_reason_fails_as_a_whole():
+    async with Rig() as rig:
+        rig.fault(kind="error", method="QueryOrders", text="EGeneral:Internal error", n=10)
+        with pytest.raises(QueryFailed):
+            await rig.desk().query_orders(["O1", "O2"])
+
+
+@virtual
 async def test_a_refused_key_is_fatal_at_once_and_not_tried_twice():
     async with Rig() as rig:
         desk = rig.desk()

@@ -21,7 +21,7 @@ def believed(report: OrderReport | None, cum: str = "0") -> OrderView:
     ("view", "venue", "agrees"),
     [
         (believed(seen()), [seen()], True),
-        (believed(seen()), [], False),
+        (believed(seen()), [], True),  # placed since the list was read, or absent: that is another question
         (believed(seen()), [seen(status=OrderStatus.CANCELED)], False),
         (believed(seen(status=OrderStatus.FILLED, cum="1"), "1"), [seen()], True),  # ahead of an older list
         (believed(seen(), "0"), [seen(cum="0.5")], False),
@@ -79,15 +79,46 @@ async def test_reads_that_go_on_failing_are_an_exit():
 
 
 @pytest.mark.virtual
-async def test_an_order_that_only_we_believe_open_keeps_the_gate_closed():
+async def test_an_order_that_the_venue_does_not_know_freezes_its_instrument_and_holds_up_nothing_else():
     async with Rig() as rig:
         rig.views = [believed(seen("OQCLML-BW3P3-BUCMWZ"))]
         reconciler = await rig.reconciler()
         view = await reconciler.call(Reconcile(), timeout_s=20)
-        assert not view.holds
-        assert "Unknown order" in view.failure
+        assert view.holds
+        assert "unknown to the venue" in view.failure
+        assert rig.board.frozen_by(reconciler.path) == {"BTC/USD"}
+        await asyncio.sleep(600)  # for as long as it takes, and without an exit
+        assert reconciler.is_alive()
+        assert rig.board.frozen_by(reconciler.path) == {"BTC/USD"}
         rig.views = []
-        await rig.until(lambda: rig.proven("reconciled"))
+        await rig.until(lambda: not rig.board.frozen_by(reconciler.path))
+
+
+@pytest.mark.virtual
+async def test_a_restarted_reconciler_thaws_what_the_one_before_it_froze():
+    async with Rig() as rig:
+        rig.views = [believed(seen("OQCLML-BW3P3-BUCMWZ"))]
+        reconciler = await rig.reconciler()
+        await reconciler.call(Reconcile(), timeout_s=20)
+        rig.system.kill(reconciler)
+        rig.views = []
+        again = await rig.reconciler()
+        await again.call(Reconcile(), timeout_s=20)
+        assert not rig.board.frozen_by(reconciler.path)
+
+
+@pytest.mark.virtual
+async def test_an_order_that_was_accepted_while_the_lists_were_read_is_no_disagreement():
+    async with Rig() as rig:
+        rig.fault(kind="delay", method="ClosedOrders", s=0.5)
+        reconciler = await rig.reconciler()
+        asking = asyncio.create_task(reconciler.call(Reconcile(), timeout_s=20))
+        await asyncio.sleep(0.25)
+        rig.views = [believed(seen("OQCLML-BW3P3-BUCMWZ"))]
+        view = await asking
+        assert view.holds
+        assert view.disagreements == ()
+        assert not rig.board.frozen_by(reconciler.path)
 
 
 @pytest.mark.virtual
