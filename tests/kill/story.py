@@ -193,7 +193,7 @@ class _Story:
                 executed = self.dice.draw() < 0.5
                 await fault("delay", method="add_order", s=0.35, n=3, executed=executed)
             case Trouble.NO_STOP:
-                await fault("refuse_closes", n=2)
+                await fault("refuse_closes", n=1 if self.dice.draw() < 0.6 else 2)
                 self.rig.links["rest"].delay(
                     SLOW_REST_S
                 )  # the guardian is quick: most kills would come too late

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.kill.engine import EngineProcess, NotInTime, hindrances
-from tests.kill.story import run_story
+from tests.kill.story import COVER_S, run_story
 
 STORY_S = 100.0
 
@@ -23,6 +23,7 @@ async def test_an_engine_killed_again_and_again_knows_what_the_venue_knows(seed:
     assert told.kills == 5  # the three, one while it halts, one when it starts halted
     assert told.executions > 0
     assert told.promises > 0
+    assert told.uncovered.live_ms_max <= COVER_S * 1000  # with nothing taken off
     assert {verdict.oracle: verdict.holds for verdict in told.verdicts} == {
         f"O{n}": True for n in range(1, 9)
     }

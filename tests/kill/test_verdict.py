@@ -5,9 +5,11 @@ from typing import Any
 from tests.kill.verdict import (
     Life,
     UncoveredTime,
+    barred,
     cover_in_time,
     entries_before_cover,
     entries_of_the_halted,
+    merged,
     uncovered_time,
 )
 
@@ -41,7 +43,7 @@ LIVES = [life(0, 10), life(12, 20)]
 
 def test_uncovered_time_is_split_by_what_the_engine_was() -> None:
     told = truth(bare=[(9.5, 14.25)], requests=[1, 13])
-    assert uncovered_time(told, "main", LIVES) == UncoveredTime(1250.0, 1000.0, 2000.0)
+    assert uncovered_time(told, "main", LIVES) == UncoveredTime(1250.0, 1250.0, 1000.0, 2000.0)
 
 
 def test_an_engine_that_takes_longer_than_cover_s_after_it_connected_is_late() -> None:
@@ -61,7 +63,7 @@ def test_time_in_which_the_venue_was_away_is_nobodys_fault() -> None:
 
 def test_a_life_that_never_reached_the_venue_was_only_starting() -> None:
     told = truth(bare=[(12, 20)], requests=[1])
-    assert uncovered_time(told, "main", LIVES) == UncoveredTime(0.0, 8000.0, 0.0)
+    assert uncovered_time(told, "main", LIVES) == UncoveredTime(0.0, 0.0, 8000.0, 0.0)
 
 
 def test_a_run_without_executions_proves_nothing_about_cover() -> None:
@@ -72,6 +74,28 @@ def test_a_run_without_executions_proves_nothing_about_cover() -> None:
 def test_requests_that_the_venue_forgot_are_no_evidence() -> None:
     told = truth(bare=[], requests=[]) | {"requests_forgotten": 5}
     assert cover_in_time(told, "main", LIVES, 2.0).holds is False
+
+
+def call(at: float, method: str = "OpenOrders", key: str = "protect") -> dict[str, Any]:
+    return {"at_ns": int(at * S), "via": "rest", "key": key, "method": method}
+
+
+def test_a_key_is_barred_while_its_counter_has_no_room_for_a_call() -> None:
+    assert barred([call(1)] * 18) == []
+    assert barred([call(1)] * 19) == [(S, 2 * S)]
+    assert barred([call(1)] * 18 + [call(1, "AddOrder"), call(1, key="trade")]) == []
+    assert barred([call(1)] * 18 + [call(2), call(2)]) == [(2 * S, 3 * S)]
+
+
+def test_time_in_which_the_key_was_barred_is_told_and_taken_off() -> None:
+    told = truth(bare=[(9.9, 15.5)], requests=[]) | {"requests": [call(1), *[call(13)] * 20]}
+    time = uncovered_time(told, "main", LIVES)
+    assert (time.live_ms_max, time.unbarred_ms_max) == (2500.0, 500.0)
+    assert cover_in_time(told, "main", LIVES, 2.0).holds
+
+
+def test_spans_that_overlap_are_merged() -> None:
+    assert merged([(5, 9), (1, 3), (2, 4), (9, 10)]) == [(1, 4), (5, 10)]
 
 
 def test_an_entry_in_a_halted_life_is_found() -> None:

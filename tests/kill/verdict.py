@@ -8,16 +8,22 @@ a living engine is connected. So uncovered time is split by what the engine was:
     starting   started, and not one private request of it reached the venue yet
     live       from that first request to its end; a halted engine counts as live
 
-Only live time is judged, the longest stretch within one life. Nothing else is taken off: not the rest of the start,
-not a reconciliation. The other two are reported beside it.
+Only live time is judged, the longest stretch within one life. Not taken off: the rest of the start, a reconciliation.
+Taken off is *barred* time: in which the venue's own counter of the guardian's key, added up here from the requests
+that the venue saw and by its own table of costs, left no room for one more call. Kraken gives back one call a second,
+and a guardian that is killed every few seconds may come to life on a counter that its earlier lives have filled.
+Barred time is reported, and so is the longest live stretch with nothing taken off.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from allstop.actors.simulated.kraken.counters import TIERS, Tier
+from allstop.actors.simulated.kraken.rest_private import CALLS
 from allstop.supervisors.oracles import Verdict
 
+CEILING = 0.95  # of the counter: the rest is for what the venue counts a little later than we do
 Span = tuple[int, int]  # wall ns
 
 
@@ -36,6 +42,7 @@ class UncoveredTime:
     """The longest stretches in ms. Live: within one life. Dead and starting: within one uncovered interval."""
 
     live_ms_max: float = 0.0
+    unbarred_ms_max: float = 0.0  # the longest live stretch, less what the venue's counter barred of it
     starting_ms_max: float = 0.0
     dead_ms_max: float = 0.0
 
@@ -48,8 +55,9 @@ def connected_ns(life: Life, requests: Sequence[Mapping[str, Any]]) -> int:
 
 def uncovered_time(truth: Mapping[str, Any], account: str, lives: Sequence[Life]) -> UncoveredTime:
     """How long positions stood without cover at the venue while it was reachable, by what the engine was."""
-    live = starting = dead = 0
-    away = [(row["start_ns"], row["end_ns"] or truth["at_ns"]) for row in truth["unreachable"]]
+    live = unbarred = starting = dead = 0
+    away = merged([(row["start_ns"], row["end_ns"] or truth["at_ns"]) for row in truth["unreachable"]])
+    closed = merged([*away, *barred(truth["requests"])])
     starts = [connected_ns(life, truth["requests"]) for life in lives]
     for meter in truth["cover"].get(account, {}).values():
         for interval in meter["intervals"]:
@@ -60,11 +68,41 @@ def uncovered_time(truth: Mapping[str, Any], account: str, lives: Sequence[Life]
             in_starts = [
                 _overlap(bare, (life.spawned_ns, at), away) for at, life in zip(starts, lives, strict=True)
             ]
+            allowed = [
+                _overlap(bare, (at, life.ended_ns), closed) for at, life in zip(starts, lives, strict=True)
+            ]
             whole = _overlap(bare, bare, away)
-            live = max(live, *in_lives)
+            live, unbarred = max(live, *in_lives), max(unbarred, *allowed)
             starting = max(starting, sum(in_starts))
             dead = max(dead, whole - sum(in_lives) - sum(in_starts))
-    return UncoveredTime(live / 1e6, starting / 1e6, dead / 1e6)
+    return UncoveredTime(live / 1e6, unbarred / 1e6, starting / 1e6, dead / 1e6)
+
+
+def barred(requests: Sequence[Mapping[str, Any]], role: str = "protect", tier: Tier = Tier.PRO) -> list[Span]:
+    """When the venue's counter of the key of this role had no room for one more call."""
+    limits = TIERS[tier]
+    room = limits.rest_max * CEILING - 1
+    spans: list[Span] = []
+    level, at_ns = 0.0, 0
+    for row in requests:
+        if row.get("via") != "rest" or row.get("key") != role:
+            continue
+        level = max(0.0, level - (row["at_ns"] - at_ns) / 1e9 * limits.rest_decay) + CALLS[row["method"]].cost
+        at_ns = row["at_ns"]
+        if level > room:
+            spans.append((at_ns, at_ns + int((level - room) / limits.rest_decay * 1e9)))
+    return spans
+
+
+def merged(spans: Sequence[Span]) -> list[Span]:
+    """The same time without overlaps, in order."""
+    found: list[Span] = []
+    for start, end in sorted(spans):
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], end))
+        else:
+            found.append((start, end))
+    return found
 
 
 def _overlap(one: Span, other: Span, away: Sequence[Span]) -> int:
@@ -85,9 +123,9 @@ def cover_in_time(truth: Mapping[str, Any], account: str, lives: Sequence[Life],
     time = uncovered_time(truth, account, lives)
     return Verdict(
         "O3",
-        time.live_ms_max <= cover_s * 1000,
-        f"longest uncovered with a living engine {time.live_ms_max:.0f} ms of {cover_s * 1000:.0f}"
-        f" (starting {time.starting_ms_max:.0f}, dead {time.dead_ms_max:.0f})",
+        time.unbarred_ms_max <= cover_s * 1000,
+        f"longest uncovered with a living engine {time.unbarred_ms_max:.0f} ms of {cover_s * 1000:.0f}"
+        f" ({time.live_ms_max:.0f} with what the key's counter barred, starting {time.starting_ms_max:.0f}, dead {time.dead_ms_max:.0f})",
     )
 
 

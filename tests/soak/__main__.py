@@ -46,7 +46,7 @@ async def run_kills(item: Item, keep: Path) -> str:
     bare = told.uncovered
     return (
         f"{told.kills} kills, {told.orders} orders, {told.executions} executions; starts up to {max(told.starts_ms) / 1000:.1f} s; "
-        f"uncovered up to {bare.live_ms_max:.0f} ms live, {bare.starting_ms_max:.0f} starting, {bare.dead_ms_max:.0f} dead"
+        f"uncovered up to {bare.unbarred_ms_max:.0f} ms ({bare.live_ms_max:.0f} with barred time) live, {bare.starting_ms_max:.0f} starting, {bare.dead_ms_max:.0f} dead"
     )
 
 
