@@ -19,15 +19,15 @@ from collections.abc import Callable
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
 
-from allstop.actors.errors import ReplyError
-from allstop.actors.events import CrashReport
-from allstop.actors.exits import KILLED, NORMAL, Exit, ExitKind, crashed
+from allstop.actors.exits import KILLED, Exit, ExitKind, crashed
 from allstop.actors.runtime import messages as m
-from allstop.actors.runtime.belongings import Belongings, Reply, Timer
-from allstop.actors.runtime.dead_letters import DeadLetter
+from allstop.actors.runtime.aftermath import abandon_tasks, current_task, let_go, lose
+from allstop.actors.runtime.belongings import Belongings, Reply
 from allstop.actors.runtime.entrance import accept
-from allstop.actors.runtime.errors import ActorDead, ControlLaneFull, MailboxFull
+from allstop.actors.runtime.errors import ActorDead, ControlLaneFull
+from allstop.actors.runtime.handling import begin
 from allstop.actors.runtime.mailbox import CONTROL_LANE_MAX, Mailbox, Overflow
+from allstop.actors.runtime.reporting import crash_report
 from allstop.actors.runtime.serving import serve, start_and_serve
 from allstop.actors.runtime.states import ENDED, FAILING, RUNNING, STARTING, STOPPING, State, is_later
 
@@ -172,7 +172,7 @@ class Cell:
             and self.handling
             and not self.interrupted
             and self.state in (STARTING, RUNNING)
-            and _current_task() is not self.task
+            and current_task() is not self.task
         ):
             self.interrupted = True
             self.task.cancel()
@@ -180,7 +180,7 @@ class Cell:
     # -- handling --------------------------------------------------------------------------------------------------
     def take_special(self, message: Any) -> bool:
         """Handles what is not a plain message. True: the run loop must leave this cell alone (task, or ended)."""
-        result, call = self.begin(message)
+        result, call = begin(self, message)
         if result is not None and result.__class__ is CoroutineType:
             self.adopt(result, call, message)
             return True
@@ -188,75 +188,9 @@ class Cell:
             self.finish_call(call, result)
         return self.detour is not None
 
-    def begin(self, message: Any) -> tuple[Any, m.Call | None]:
-        """Runs the handler: gives its result, perhaps a coroutine, and the call that it answers, if one waits."""
-        kind = message.__class__
-        if kind is m.Call:
-            self.calling = message
-            try:
-                return self.begin(message.message)[0], message
-            except ReplyError as error:
-                message.fail(error)
-                return None, None
-            except BaseException as error:
-                message.fail(self.caller_error(error))
-                raise
-            finally:
-                self.calling = None
-        if kind not in m.SPECIAL:
-            return self.actor.on_receive(message), None
-        return self._begin_runtime_message(kind, message), None
-
-    def _begin_runtime_message(self, kind: type[Any], message: Any) -> Any:
-        if kind is m.ControlToken:
-            return self._begin_control()
-        if kind is m.MoreToken:
-            return None
-        if kind is m.Fired:
-            return None if message.timer.cancelled else self.actor.on_receive(message.timer.message)
-        if kind is m.Parked:
-            if not message.claim():
-                return None
-            message.future.set(True)
-            return self.actor.on_receive(message.message)
-        if kind is m.Conflated:
-            with self.system.lock:
-                newest = (self.newest or {}).pop(message.key, _NOTHING)
-            return None if newest is _NOTHING else self.actor.on_receive(newest)
-        if kind is m.Continue:
-            return self.actor.on_continue(message.argument)
-        if (
-            kind is m.ActorStop
-        ):  # pykka's: at its place in the queue, so that what came before is handled first
-            return self.stop(NORMAL)
-        return self.actor._handle_receive(message)  # a proxy's call or attribute
-
-    def _begin_control(self) -> Any:
-        if not self.control:
-            return None
-        message = self.control.popleft()
-        if message.__class__ is m.Stop:
-            return self.stop(message.exit)
-        if message.__class__ is m.TaskFailed:
-            raise message.error
-        if not message.monitor.active:
-            return None
-        message.monitor.active = False
-        if self.belongings is not None:
-            self.belongings.monitoring.pop(message.monitor, None)
-        return self.actor.on_receive(message)
-
     def finish_call(self, call: m.Call, result: Any) -> None:
         if not call.deferred:
             call.answer(result)
-
-    def caller_error(self, error: BaseException) -> BaseException:
-        """What a caller gets when the handler raised: the error itself, unless raising it there would end more than a call."""
-        if isinstance(error, Exception) and not isinstance(error, StopIteration | StopAsyncIteration):
-            return error
-        dead = ActorDead(self.path, self.incarnation, crashed(error))
-        dead.__cause__ = error
-        return dead
 
     def defer(self) -> Reply:
         call = self.calling
@@ -410,31 +344,8 @@ class Cell:
         self.wind_down(exit_)
 
     def report(self, error: BaseException, message: Any) -> None:
-        """Says what happened, as values that are rendered when somebody reads them."""
-        if not self.system.listened_to:
-            return
-        inner = message.message if isinstance(message, m.Call | m.Parked) else message
-        self.system.emit(
-            CrashReport(
-                at_ns=self.system.clock.wall_ns(),
-                path=self.path,
-                incarnation=self.incarnation,
-                actor_class=self.actor_class.__qualname__,
-                error=error,
-                last_message=None if isinstance(inner, m._Token) else inner,
-                status=self.actor.shown_status() if self.actor is not None else None,
-                mailbox_len=len(self.queue),
-                ancestors=self.ancestors(),
-            )
-        )
-
-    def ancestors(self) -> tuple[str, ...]:
-        found: list[str] = []
-        parent = self.parent
-        while parent is not None:
-            found.append(parent.path)
-            parent = parent.parent
-        return tuple(found)
+        if self.system.listened_to:
+            self.system.emit(crash_report(self, error, message))
 
     def wind_down(self, exit_: Exit) -> None:
         """Cancels what is left running; the end is told when that is over, or when it was given long enough."""
@@ -470,47 +381,14 @@ class Cell:
             self.started.set_result(False)
         if self.calling is not None:
             self.calling.fail(ActorDead(self.path, self.incarnation, exit_))
-        self._abandon_tasks()
+        abandon_tasks(self)
         if self.belongings is not None:
-            self._let_go(self.belongings, exit_)
+            let_go(self, self.belongings, exit_)
         if self.parent is not None:
             parent = self.parent.cell
             if parent.belongings is not None:
                 parent.belongings.children.pop(self, None)
         self.system.ended(self, exit_)
-
-    def _abandon_tasks(self) -> None:
-        """Cancels what still runs, and remembers it until it has ended: it may swallow the cancellation."""
-        tasks = list(self.belongings.tasks) if self.belongings is not None else []
-        if self.waiter is not None and not self.waiter.done():
-            self.waiter.set_result(None)  # it waits for mail, and will return
-        elif self.task is not None:
-            tasks.append(self.task)
-        for task in tasks:
-            if not task.done() and task is not _current_task():
-                task.cancel()
-                self.system.abandon(self, task)
-
-    def _let_go(self, belongings: Belongings, exit_: Exit) -> None:
-        for timer in tuple(belongings.timers):
-            timer.cancel()
-        for reply in tuple(belongings.replies):
-            reply.fail(ActorDead(self.path, self.incarnation, exit_))
-        for monitor in belongings.monitoring:
-            monitor.active = False
-            monitor.ref.forget(monitor)
-        for child in tuple(
-            belongings.children
-        ):  # OTP's links: the children of what was not stopped do not outlive it
-            child.kill(KILLED)
-        if belongings.monitored_by:
-            self.ref._told = {monitor.watcher for monitor in belongings.monitored_by}
-        for monitor in tuple(belongings.monitored_by):
-            monitor.watcher.post(m.Down(monitor, self.ref, self.incarnation, exit_))
-        belongings.monitored_by.clear()
-        for tell in belongings.end_waiters:
-            tell(exit_)
-        belongings.end_waiters.clear()
 
     # -- after the end ---------------------------------------------------------------------------------------------
     def drain(self, *, back_to_stash: bool = False) -> None:
@@ -518,51 +396,10 @@ class Cell:
         queue = self.queue
         while queue:
             try:
-                self.lose(queue.popleft(), back_to_stash=back_to_stash)
+                lose(self, queue.popleft(), back_to_stash=back_to_stash)
             except IndexError:
                 return
 
     def discard(self, message: Any) -> None:
-        self.lose(message)
+        lose(self, message)
         self.drain()
-
-    def lose(self, message: Any, *, back_to_stash: bool = False, cause: Any = None) -> None:
-        """Ends the wait of a message's sender, if one waits; else makes the message a dead letter."""
-        why = cause if cause is not None else self.exit
-        match message:
-            case m.Call():
-                full = MailboxFull(self.path, self.mailbox.capacity)
-                message.fail(full if cause is not None else ActorDead(self.path, self.incarnation, self.exit))
-                return
-            case m.Parked():
-                if not message.claim():
-                    return
-                message.future.set(False)
-                message = message.message
-            case m.Conflated():
-                with self.system.lock:
-                    message = (self.newest or {}).pop(message.key, m.MORE)
-            case m.Fired() | m.Continue() | m.ActorStop() | m.ControlToken() | m.MoreToken():
-                return
-            case _:
-                pass
-        if message is m.MORE or (back_to_stash and self.ref.stash(message)):
-            return
-        self.system.dead_letters.add(DeadLetter(message, self.path, self.incarnation, why))
-
-
-class _Nothing:
-    __slots__ = ()
-
-
-_NOTHING: Final = _Nothing()
-
-
-def _current_task() -> "asyncio.Task[Any] | None":
-    try:
-        return asyncio.current_task()
-    except RuntimeError:  # no loop runs on this thread
-        return None
-
-
-__all__ = ["Cell", "State", "Timer"]

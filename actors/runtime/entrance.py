@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, assert_never
 
+from allstop.actors.runtime.aftermath import lose
 from allstop.actors.runtime.errors import MailboxFull
 from allstop.actors.runtime.future import Future, on_a_loop
 from allstop.actors.runtime.mailbox import Overflow
@@ -27,7 +28,7 @@ def accept(cell: "Cell", ref: "Ref", message: Any, *, may_park: bool = True) -> 
             case Overflow.REFUSE | Overflow.CONFLATE:
                 return _refuse(cell, message)
             case Overflow.DROP_NEWEST:
-                cell.lose(message, cause="dropped: the mailbox was full")
+                lose(cell, message, cause="dropped: the mailbox was full")
                 return None
             case Overflow.DROP_OLDEST:
                 _drop_oldest(cell)
@@ -62,7 +63,7 @@ def _drop_oldest(cell: "Cell") -> None:
         if oldest.__class__ in SPECIAL and oldest.__class__ is not Call:
             kept.append(oldest)
             continue
-        cell.lose(oldest, cause="dropped: the mailbox was full of newer messages")
+        lose(cell, oldest, cause="dropped: the mailbox was full of newer messages")
         break
     cell.queue.extendleft(reversed(kept))
 

@@ -13,6 +13,7 @@ from allstop.actors.errors import ReplyError
 from allstop.actors.exits import NORMAL, Exit
 from allstop.actors.runtime.errors import ActorDead, BlockingOnLoop, CallingSelf, CallTimeout, MailboxFull
 from allstop.actors.runtime.future import Future, on_a_loop
+from allstop.actors.runtime.handling import caller_error
 from allstop.actors.runtime.messages import SPECIAL, Call, MonitorRef
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ class Ref(pykka.ActorRef[Any]):
                         cell.rest()
                         raise
                     cell.crash(error, message)
-                    _raise(cell.caller_error(error))
+                    _raise(caller_error(cell, error))
                 cell.calling = None
                 if result is not None and result.__class__ is CoroutineType:
                     call.future = scheduler.loop.create_future()

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from allstop.actors.errors import ReplyError
 from allstop.actors.exits import SHUTDOWN, Exit
+from allstop.actors.runtime.aftermath import lose
 from allstop.actors.runtime.errors import ActorDead
+from allstop.actors.runtime.handling import begin, caller_error
 from allstop.actors.runtime.messages import Call
 from allstop.actors.runtime.states import State
 
@@ -49,7 +51,7 @@ async def serve(cell: "Cell", coroutine: Any, call: Call | None, message: Any) -
     handled = 0
     if coroutine is not None and cell.state is State.RUNNING and (end := cell.waiting_end()) is not None:
         cell.calling = None  # a stop came before this task's first step: the handler does not begin any more
-        cell.lose(call or message, cause=end)
+        lose(cell, call or message, cause=end)
         coroutine = call = None
     while True:
         if coroutine is not None:
@@ -68,7 +70,7 @@ async def serve(cell: "Cell", coroutine: Any, call: Call | None, message: Any) -
         handled += 1
         message = cell.queue.popleft()
         try:
-            result, call = cell.begin(message)
+            result, call = begin(cell, message)
         except BaseException as error:  # noqa: BLE001 - a crash, or our own cancellation
             cell.crash(error, message)
             continue
@@ -108,7 +110,7 @@ def _fail_handler(cell: "Cell", error: BaseException, call: Call | None, message
         call.fail(error)
         return
     if call is not None:
-        call.fail(cell.caller_error(error))
+        call.fail(caller_error(cell, error))
     cell.crash(error, message)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from allstop.actors.exits import KILLED, Exit
 from allstop.actors.runtime.belongings import Belongings
 from allstop.actors.runtime.cell import Cell
+from allstop.actors.runtime.handling import begin
 from allstop.actors.runtime.states import State
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ class ThreadCell(Cell):
 
     def _handle(self, message: Any) -> None:
         try:
-            result, call = self.begin(message)
+            result, call = begin(self, message)
             _refuse_coroutine(result)
         except BaseException as error:  # noqa: BLE001 - a crash is reported, and ends this thread
             self.crash(error, message)

@@ -762,6 +762,19 @@ async def test_a_foreign_cancellation_between_two_batches_is_a_crash(
         await ref.call("anybody there?")
 
 
+async def test_a_caller_whose_handler_a_stop_forestalls_hears_of_the_end(
+    system: ActorSystem, witness: Witness
+) -> None:
+    ref = await system.spawn(AsyncPuppet, witness)
+    calling = asyncio.ensure_future(ref.call("never begun"))
+    await asyncio.sleep(0)
+    assert ref.cell.task is not None
+    ref.stop(block=False)
+    with pytest.raises(ActorDead) as caught:
+        await calling
+    assert (caught.value.exit, witness.handled) == (NORMAL, [])
+
+
 async def test_what_a_killed_handler_returns_to_be_awaited_never_runs(
     system: ActorSystem, witness: Witness
 ) -> None:
