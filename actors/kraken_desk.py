@@ -15,7 +15,7 @@ import msgspec
 from allstop.actors.clock import Clock, Ids
 from allstop.actors.connection_settings import ConnectionSettings
 from allstop.actors.egress import Guard, OrderFrame
-from allstop.actors.errors import BadInput, Fatal, Fault, Problem, Refused, Remedy
+from allstop.actors.errors import BadInput, Fatal, Fault, Problem, Refused, Remedy, ReplyError
 from allstop.actors.instruments import Instrument
 from allstop.actors.intents import OrderIntent
 from allstop.actors.ledger import (
@@ -270,9 +270,20 @@ class KrakenDesk:
             raise Fatal("KEY_STOPPED", str(stopped)) from stopped
         finally:
             self._ledger.tell(end)
-        if end.stop and not call.write:
-            raise Fatal("KEY_REFUSED", end.stop)
+        if end.stop:
+            await self._write_down(end.stop)
+            if not call.write:
+                raise Fatal("KEY_REFUSED", end.stop)
         return result, faults
+
+    async def _write_down(self, reason: str) -> None:
+        """That the key is refused, before anybody acts on it: what it ends may be this process, and the next one must
+        know. A ledger that cannot say so has its own end coming."""
+        stop = StopKey(key=self._key.fingerprint, reason=reason)
+        try:
+            await self._ledger.call(stop, timeout_s=self._settings.permit_timeout_s)
+        except (ReplyError, ActorDead, CallTimeout):
+            return
 
     def _deadline(self, deadline_s: float) -> str:
         return rfc3339(self._clock.wall_ns() + int(deadline_s * 1e9))

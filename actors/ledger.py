@@ -128,7 +128,8 @@ class AccountLedger(Actor):
             case NextNonce():
                 return await self._next_nonce(self._key(message.key))
             case StopKey(key=name, reason=reason):
-                return await self._stop_key(self._key(name), reason)
+                await self._stop_key(self._key(name), reason)
+                return True
             case ChargeOrder():
                 return await self._charge_order(message)
             case OrderTouched():

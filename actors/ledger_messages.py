@@ -88,7 +88,8 @@ class EndTurn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StopKey(msgspec.Struct, frozen=True, kw_only=True):
-    """Tell: the venue refused this key elsewhere than in a call under a turn. Never use it again."""
+    """The venue refused this key: never use it again. Answered with True when that is on disk; told, for what a socket
+    said of it."""
 
     key: str
     reason: str

@@ -4,13 +4,14 @@ It runs the account's own journal and ledger, so that its nonces are above every
 Nothing is traded here.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
 
 from allstop.actors.connection_settings import ConnectionSettings
-from allstop.actors.errors import AllstopError, BadInput, Category, Fatal, Problem
+from allstop.actors.errors import AllstopError, BadInput, Category, Fatal, Problem, Remedy
 from allstop.actors.instruments import Instrument
 from allstop.actors.journal import JournalActor
 from allstop.actors.kraken_desk import KrakenDesk, Role
@@ -25,6 +26,9 @@ from allstop.actors.runtime import ActorSystem
 from allstop.supervisors.config import KrakenAccount, KrakenPublic
 
 TRIES = 3  # a restarted engine may meet a venue that is just coming back; a longer wait is the operator's decision
+PAUSE_S = (
+    1.0  # between them: a proxy or a service that restarts needs some, and the call counter one for each
+)
 TIMEOUT_S = 10.0
 TURN_WAIT_S = (
     30.0  # an engine that was killed at its key's limit starts at it: the counter falls by one in 1 to 3 s
@@ -52,7 +56,8 @@ async def learn_instruments(world: World, base_url: str, pairs: Mapping[str, str
     call = rest.asset_pairs()
     trouble = ""
     try:
-        for _ in range(TRIES):
+        for tried in range(TRIES):
+            await asyncio.sleep(PAUSE_S if tried else 0.0)
             try:
                 request = HttpRequest(method="GET", path=call.path)
                 response = await http.request(request, timeout_s=TIMEOUT_S, pool_timeout_s=TIMEOUT_S)
@@ -81,9 +86,8 @@ def _wanted(listed: Mapping[str, Instrument], pairs: Mapping[str, str]) -> dict[
 async def probe_keys(world: World, node: KrakenAccount, keys: Keys, settings: ConnectionSettings) -> None:
     """Asks the venue what each key may do. Raises BadInput, naming the account's line, for a key that is refused,
     can withdraw, or lacks a permission; VenueUnreachable when the venue does not say."""
-    settings = msgspec.structs.replace(settings, protect_wait_max_s=TURN_WAIT_S, turn_wait_max_s=TURN_WAIT_S)
     # No position waits for this call: after a crash the ledger's worst case may have to decay first.
-    settings = msgspec.structs.replace(settings, protect_wait_max_s=settings.turn_wait_max_s)
+    settings = msgspec.structs.replace(settings, protect_wait_max_s=TURN_WAIT_S, turn_wait_max_s=TURN_WAIT_S)
     async with ActorSystem(clock=world.clock, dice=world.dice, ids=world.ids) as system:
         journal = await system.spawn(JournalActor, world.open_journal, node.id, path="/journal")
         ledger = await system.spawn(AccountLedger, journal=journal, tier=Tier(node.tier), path="/ledger")
@@ -102,7 +106,8 @@ async def probe_keys(world: World, node: KrakenAccount, keys: Keys, settings: Co
 
 
 async def _probe(desk: KrakenDesk, node: KrakenAccount, role: str) -> None:
-    for left in reversed(range(TRIES)):
+    for tried in range(TRIES):
+        await asyncio.sleep(PAUSE_S if tried else 0.0)
         try:
             await desk.probe()
         except BadInput as error:
@@ -116,14 +121,19 @@ async def _probe(desk: KrakenDesk, node: KrakenAccount, role: str) -> None:
                 Problem(f"account {node.account!r}: the venue refuses the {role} key: {error}", node.where)
             ) from error
         except QueryFailed as error:
-            if error.fault is not None and error.fault.category in (Category.AUTH, Category.PERM):
+            locked = error.fault is not None and error.fault.remedy is Remedy.COOL  # asking again prolongs it
+            if (
+                error.fault is not None
+                and not locked
+                and error.fault.category in (Category.AUTH, Category.PERM)
+            ):
                 raise BadInput(
                     Problem(
                         f"account {node.account!r}: the venue refuses the {role} key: {error.fault}",
                         node.where,
                     )
                 ) from error
-            if not left:
+            if locked or tried == TRIES - 1:
                 raise VenueUnreachable(
                     f"{node.rest_url} did not say what the {role} key may do: {error}"
                 ) from error
