@@ -7,9 +7,12 @@ starts ends with it.
 import asyncio
 import json
 import shutil
+import sqlite3
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
@@ -22,6 +25,7 @@ from tests.kill.tree import WITNESS
 from tests.kill.verdict import (
     Life,
     UncoveredTime,
+    caught,
     cover_in_time,
     entries_before_cover,
     entries_of_the_halted,
@@ -36,6 +40,7 @@ from allstop.supervisors.demo.run import MARKET_FALL
 from allstop.supervisors.demo.tree import PAIRS
 from allstop.supervisors.oracles import (
     Evidence,
+    Journal,
     Verdict,
     chain_fault,
     judge,
@@ -68,6 +73,9 @@ class Told:
     executions: int = 0
     promises: int = 0
     starts_ms: list[float] = field(default_factory=list[float])  # from a spawn to open gates
+    caught: Counter[str] = field(
+        default_factory=Counter[str]
+    )  # where between its steps a kill caught an intent
     uncovered: UncoveredTime = field(default_factory=UncoveredTime)
     verdicts: Sequence[Verdict] = ()
     broken: list[str] = field(default_factory=list[str])
@@ -154,13 +162,15 @@ class _Story:
         await engine.kill()
         self.told.kills += 1
         self._lived(engine, halted=halted)
+        for journal in self._journals():
+            self.told.caught += caught(journal.rows, self.lives[-1])
 
     def _lived(self, engine: EngineProcess, *, halted: bool = False) -> None:
         """Writes the life down. What a killed writer left must be a whole chain, before anybody repairs it."""
         self.lives.append(Life(engine.spawned_ns, engine.ended_ns, engine.pid, halted))
-        for path in sorted(self.state_dir.glob("journal-*.db")):
-            if path.stat().st_size and (fault := _fault_of(path)):
-                self.told.broken.append(f"after kill {self.told.kills}, {path.name}: {fault}")
+        for journal in self._journals():
+            if fault := chain_fault(journal):
+                self.told.broken.append(f"after kill {self.told.kills}, journal {journal.chain}: {fault}")
 
     async def _live_and_die(self, kill: Kill) -> None:
         engine = await self._start()
@@ -293,6 +303,10 @@ class _Story:
 
     # -- judging ---------------------------------------------------------------------------------------------------
 
+    def _journals(self) -> list[Journal]:
+        """Those that were made: a kill may have come between the file and its tables."""
+        return [read_journal(path) for path in sorted(self.state_dir.glob("journal-*.db")) if _made(path)]
+
     def _heard(self, pid: int | None, what: str) -> list[Any]:
         """What the witnesses wrote down, of one life or of all. A line cut off by a kill cannot be: it is one write."""
         if not self.witness.exists():
@@ -305,7 +319,7 @@ class _Story:
         return {pair: Decimal(net) for pair, net in found[-1].items()} if found else None
 
     def _evidence(self, truth: Mapping[str, Any], pid: int) -> Evidence:
-        journals = [read_journal(path) for path in sorted(self.state_dir.glob("journal-*.db"))]
+        journals = self._journals()
         outputs = {
             f"journal {one.chain}": "\n".join(row.body.decode() for row in one.rows) for one in journals
         }
@@ -343,8 +357,10 @@ def _bare_now(truth: Mapping[str, Any]) -> bool:
     return any(interval["end_ns"] is None for meter in meters for interval in meter["intervals"])
 
 
-def _fault_of(path: Path) -> str:
-    return chain_fault(read_journal(path))
+def _made(path: Path) -> bool:
+    query = "SELECT count(*) FROM sqlite_master WHERE name IN ('about', 'record')"
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10)) as connection:
+        return connection.execute(query).fetchone() == (2,)
 
 
 def _tail(path: Path) -> str:

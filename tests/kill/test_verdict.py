@@ -6,12 +6,15 @@ from tests.kill.verdict import (
     Life,
     UncoveredTime,
     barred,
+    caught,
     cover_in_time,
     entries_before_cover,
     entries_of_the_halted,
     merged,
     uncovered_time,
 )
+
+from allstop.supervisors.oracles import Row
 
 S = 1_000_000_000
 
@@ -92,6 +95,16 @@ def test_time_in_which_the_key_was_barred_is_told_and_taken_off() -> None:
     time = uncovered_time(told, "main", LIVES)
     assert (time.live_ms_max, time.unbarred_ms_max) == (2500.0, 500.0)
     assert cover_in_time(told, "main", LIVES, 2.0).holds
+
+
+def row(at: float, kind: str, key: str) -> Row:
+    return Row(1, int(at * S), 1, kind, key, b"", b"", b"")
+
+
+def test_a_kill_catches_the_intents_of_its_own_life_where_their_last_record_stands() -> None:
+    rows = [row(1, "intent", "old"), row(12.1, "intent", "a"), row(12.2, "attempt", "a"), row(12.3, "intent", "b"),
+            row(12.4, "intent", "over"), row(12.5, "terminal", "over"), row(12.6, "fill", "old"), row(12.7, "ledger.level", "b")]  # fmt: skip
+    assert caught(rows, LIVES[1]) == {"sent or about to be": 1, "journalled, not sent": 1}
 
 
 def test_spans_that_overlap_are_merged() -> None:

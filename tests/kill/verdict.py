@@ -15,13 +15,14 @@ and a guardian that is killed every few seconds may come to life on a counter th
 Barred time is reported, and so is the longest live stretch with nothing taken off.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from allstop.actors.simulated.kraken.counters import TIERS, Tier
 from allstop.actors.simulated.kraken.rest_private import CALLS
-from allstop.supervisors.oracles import Verdict
+from allstop.supervisors.oracles import Row, Verdict
 
 CEILING = 0.95  # of the counter: the rest is for what the venue counts a little later than we do
 Span = tuple[int, int]  # wall ns
@@ -92,6 +93,29 @@ def barred(requests: Sequence[Mapping[str, Any]], role: str = "protect", tier: T
         if level > room:
             spans.append((at_ns, at_ns + int((level - room) / limits.rest_decay * 1e9)))
     return spans
+
+
+# What the journal says last about an intent, and where between its steps (T102) a kill has caught it then.
+_CAUGHT = {
+    "intent": "journalled, not sent",
+    "attempt": "sent or about to be",
+    "outcome": "answered",
+    "report": "reported",
+    "fill": "filled",
+    "stop": "with its stop",
+}
+
+
+def caught(rows: Sequence[Row], life: Life) -> Counter[str]:
+    """How far the intents of one life had come when it was killed, by the account's journal; those that were over are
+    left out."""
+    last: dict[str, str] = {}
+    for row in rows:
+        if (row.kind == "intent" and row.ts_ns >= life.spawned_ns) or (
+            row.key in last and (row.kind in _CAUGHT or row.kind == "terminal")
+        ):
+            last[row.key] = row.kind
+    return Counter(_CAUGHT[kind] for kind in last.values() if kind in _CAUGHT)
 
 
 def merged(spans: Sequence[Span]) -> list[Span]:

@@ -10,7 +10,9 @@ import argparse
 import asyncio
 import os
 import shutil
+import signal
 import sys
+from collections import Counter
 from pathlib import Path
 
 from tests.kill.engine import ROOT
@@ -22,6 +24,9 @@ from allstop.actors.clock import SystemClock
 BUILD = ROOT / "build"
 STORY_MAX_S = 300.0  # eight starts, each bounded by the recovery time objective of 30 s, and a halt
 DEMO_MAX_S = 120.0  # it promises 60
+
+
+CAUGHT: Counter[str] = Counter()  # of this run: where between their steps the kills caught intents
 
 
 class ItemFailed(Exception):
@@ -44,6 +49,7 @@ async def run_kills(item: Item, keep: Path) -> str:
     except StoryFailed as failed:
         raise ItemFailed(str(failed)) from failed
     bare = told.uncovered
+    CAUGHT.update(told.caught)
     return (
         f"{told.kills} kills, {told.orders} orders, {told.executions} executions; starts up to {max(told.starts_ms) / 1000:.1f} s; "
         f"uncovered up to {bare.unbarred_ms_max:.0f} ms ({bare.live_ms_max:.0f} with barred time) live, {bare.starting_ms_max:.0f} starting, {bare.dead_ms_max:.0f} dead"
@@ -102,6 +108,11 @@ async def soak(items: list[Item], book: Book, minutes: float) -> int:
             f"ETA {eta_s(left, book.done) / 60:.0f} min",
             flush=True,
         )
+    if CAUGHT:
+        print(
+            "the kills caught intents: " + ", ".join(f"{n} {what}" for what, n in CAUGHT.most_common()),
+            flush=True,
+        )
     if not left and not failed:
         print(f"all {len(items)} items hold", flush=True)
         book.close()
@@ -132,6 +143,7 @@ def main() -> int:
     items = planned(asked.kills, asked.seeds)
     if asked.only:
         items, book = [asked.only], Book(BUILD / "soak-only.json")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what was started is ended
     try:
         return asyncio.run(soak(items, book, asked.minutes))
     except KeyboardInterrupt:
