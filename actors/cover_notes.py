@@ -20,6 +20,7 @@ class CoverNotes:
         self._journal = journal
         self._memory = memory
         self._fills: set[str] = set()  # written; the guardian's own are few
+        self._ended: set[str] = set()  # of the guardian's own orders, with their end
         self._noted: dict[str, tuple[object, ...]] = {}  # orders that are not over -> what was written last
 
     async def write(self, executed: Iterable[Execution]) -> None:
@@ -32,6 +33,12 @@ class CoverNotes:
             if report is not None:
                 records += self._changed(report)
         if records:
+            await self._journal.note(*records, durable=False)
+
+    async def write_end(self, order_id: str) -> None:
+        """An order of the guardian's that ended between two readings."""
+        report = self._memory.book.order(order_id)
+        if report is not None and (records := self._changed(report)):
             await self._journal.note(*records, durable=False)
 
     async def write_fills(self, reports: Iterable[OrderReport]) -> None:
@@ -58,6 +65,9 @@ class CoverNotes:
             return [record]
         self._noted.pop(report.order_id, None)
         if isinstance(record, Reported):
+            if report.order_id in self._ended:
+                return []
+            self._ended.add(report.order_id)
             evidence = f"the venue's report of {report.order_id}"
             return [record, Terminal(intent_id=record.intent_id, state=report.status.name, evidence=evidence)]
         return [record]

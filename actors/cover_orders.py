@@ -2,8 +2,8 @@
 
 A write that was not answered leaves its pair *pending*: nothing else is written for that pair until readings of the
 venue have shown the order or, past its deadline, twice not (`protocols/lookup.py`). A stop or a flatten is an intent
-with an id that follows from the journal, so that it is the same after a restart; amends and cancels set a state and
-do no harm twice, and are over with the next reading that began after them.
+with an id that follows from the journal, so that it is the same after a restart; an exit has the id that its strategy
+gave it. Amends and cancels set a state and do no harm twice, and are over with the next reading that began after them.
 """
 
 from decimal import Decimal
@@ -13,10 +13,11 @@ import msgspec
 from allstop.actors.clock import Clock, Ids
 from allstop.actors.cover_journal import CoverJournal
 from allstop.actors.errors import Fault, Remedy
-from allstop.actors.intents import OrderIntent, OrderType, StopLoss
+from allstop.actors.intents import OrderIntent, OrderType, StopLoss, TimeInForce
 from allstop.actors.levels import IntentKind, Origin, Scope
 from allstop.actors.ports import Desk
 from allstop.actors.protocols.cover_memory import CoverMemory, OwnWrite, Parentage, cover_id
+from allstop.actors.protocols.exiting import CancelExit, SendExit
 from allstop.actors.protocols.lookup import Lookup, ProvenAbsent, Search, Timing
 from allstop.actors.protocols.positions import ZERO
 from allstop.actors.protocols.records import (
@@ -28,6 +29,7 @@ from allstop.actors.protocols.records import (
     IntentCommitted,
     LookupDone,
     Record,
+    Terminal,
     Withheld,
 )
 from allstop.actors.protocols.remedies import (
@@ -40,23 +42,26 @@ from allstop.actors.protocols.remedies import (
 )
 from allstop.actors.reports import Accepted, NotSent, Rejected, Unknown, WriteOutcome
 
+Write = Step | SendExit | CancelExit
+
 
 class Written(msgspec.Struct, frozen=True):
     """What became of a step. `fault`: the venue refused it. Neither taken nor refused: it was not sent, or is proven
     never to have arrived."""
 
     pair: str
-    step: Step
+    step: Write
     taken: bool
     fault: Fault | None = None
 
 
 class _Pending(msgspec.Struct):
-    step: Step
+    step: Write
     intent_id: str | None = None
     order_ids: tuple[str, ...] = ()
     lookup: Lookup | None = None
     fault: Fault | None = None  # what a lookup is to confirm
+    answered: bool = False  # of a command: the venue said yes or no
     over_after_s: float | None = None  # of a command: any reading that began later shows its effect
 
 
@@ -100,33 +105,59 @@ class CoverOrders:
         return tuple(order_id for pending in self._pending.values() for order_id in pending.order_ids)
 
     def in_flight(self, pair: str) -> Decimal:
-        """What an unanswered flatten will take off the position, if it arrives; what the venue shows of it counts by
-        itself."""
+        """What an unanswered flatten or exit will take off the position, if it arrives; what the venue shows of a
+        market order counts by itself. A limit that is immediate-or-cancel is shown only for a moment, and ends."""
+        book, immediate = self._memory.book, ZERO
+        for order in book.open_orders(pair):
+            intent = book.intent(order.cl_ord_id or "")
+            if intent is not None and is_exit_intent(intent) and intent.order_type is OrderType.LIMIT:
+                immediate += order.leaves_qty
         pending = self._pending.get(pair)
-        if pending is None or not isinstance(pending.step, Flatten):
-            return ZERO
-        shown = pending.intent_id is not None and self._memory.book.order_of(pending.intent_id) is not None
-        return ZERO if shown else pending.step.qty
+        match pending.step if pending is not None else None:
+            case Flatten(qty=qty) | SendExit(OrderIntent(qty=qty)):
+                assert pending is not None
+                shown = pending.intent_id is not None and book.order_of(pending.intent_id) is not None
+                return immediate + (ZERO if shown else qty)
+            case _:
+                return immediate
+
+    def shown(self, pair: str) -> None:
+        """The venue was asked by name about the orders of the last write: if it was answered, it is no longer open."""
+        pending = self._pending.get(pair)
+        if pending is None or pending.lookup is not None:
+            return
+        intent_id = pending.intent_id
+        if pending.answered or (intent_id is not None and self._memory.book.order_of(intent_id) is not None):
+            del self._pending[pair]
+
+    def order_ids(self, pair: str) -> tuple[str, ...]:
+        """The venue's ids of the orders that the last write on the pair made."""
+        pending = self._pending.get(pair)
+        return pending.order_ids if pending is not None else ()
 
     # -- writing ---------------------------------------------------------------------------------------------
 
-    async def write(self, pair: str, step: Step) -> Written | None:
+    async def write(self, pair: str, step: Write) -> Written | None:
         """Carries a step out. None: its outcome is not known, and `read` will tell."""
         match step:
             case PlaceStop() | Flatten():
                 return await self._order(pair, step)
             case AmendStop(order_id=order_id, order_qty=order_qty):
                 return await self._command(pair, step, (order_id,), order_qty)
-            case CancelStops(order_ids=order_ids) | CancelEntries(order_ids=order_ids):
+            case SendExit(intent=intent):
+                return await self._attempt(pair, step, intent)
+            case CancelStops(order_ids=ids) | CancelEntries(order_ids=ids) | CancelExit(order_ids=ids):
+                order_ids = ids
                 return await self._command(pair, step, order_ids, None)
             case _:
                 raise TypeError(f"{step!r} is no write")
 
     async def _order(self, pair: str, step: PlaceStop | Flatten) -> Written | None:
         intent, parentage = self._intent(step)
-        pending = self._pending[pair] = _Pending(step, intent.id)
-        now_ns = self._clock.wall_ns()
-        await self._note(
+        return await self._attempt(
+            pair,
+            step,
+            intent,
             CoverRecorded(
                 pair=pair,
                 step="stop" if isinstance(step, PlaceStop) else "flatten",
@@ -136,19 +167,32 @@ class CoverOrders:
                 intent=intent,
                 origin=Origin.GUARDIAN,
                 scope=(*self._scope, pair),
-                at_ns=now_ns,
+                at_ns=self._clock.wall_ns(),
                 owner=self._memory.owner,
             ),
+        )
+
+    async def _attempt(
+        self, pair: str, step: Write, intent: OrderIntent, *committed: Record
+    ) -> Written | None:
+        """The one attempt that there is: `committed` and its beginning become durable together, then it is sent."""
+        pending = self._pending[pair] = _Pending(step, intent.id)
+        await self._note(
+            *committed,
             AttemptStarted(
                 intent_id=intent.id,
                 attempt=1,
                 channel="desk",
                 deadline_s=self._timing.deadline_s,
-                at_ns=now_ns,
+                at_ns=self._clock.wall_ns(),
             ),
         )
         outcome = await self._desk.submit(intent, attempt=1, deadline_s=self._timing.deadline_s)
-        await self._note(AttemptEnded(intent_id=intent.id, attempt=1, outcome=outcome), durable=False)
+        await self._note(
+            AttemptEnded(intent_id=intent.id, attempt=1, outcome=outcome),
+            *_ended(intent, outcome),
+            durable=False,
+        )
         now_s = self._clock.now_s()
         match outcome:
             case Accepted(order_ids=order_ids):
@@ -161,17 +205,19 @@ class CoverOrders:
             case Rejected(fault=fault):
                 del self._pending[pair]
                 return Written(pair, step, taken=False, fault=fault)
-            case NotSent(reason=reason):
-                # The next try is a new intent: this one is over, and says so.
-                await self._note(Withheld(intent_id=intent.id, reason=reason), durable=False)
+            case NotSent():
                 del self._pending[pair]
                 return Written(pair, step, taken=False)
             case Unknown():
                 pending.lookup = Lookup.begin(now_s, self._timing)
                 return None
 
+    async def withhold(self, intent: OrderIntent, reason: str) -> None:
+        """An exit that was committed will not be sent."""
+        await self._note(Withheld(intent_id=intent.id, reason=reason), *_not_placed(intent, reason))
+
     async def _command(
-        self, pair: str, step: Step, order_ids: tuple[str, ...], order_qty: Decimal | None
+        self, pair: str, step: Write, order_ids: tuple[str, ...], order_qty: Decimal | None
     ) -> Written | None:
         pending = self._pending[pair] = _Pending(step)
         command_id = self._ids.new()
@@ -203,10 +249,10 @@ class CoverOrders:
         now_s = self._clock.now_s()
         match outcome:
             case Accepted():
-                pending.over_after_s = now_s
+                pending.over_after_s, pending.answered = now_s, True
                 return Written(pair, step, taken=True)
             case Rejected(fault=fault):
-                pending.over_after_s = now_s
+                pending.over_after_s, pending.answered = now_s, True
                 return Written(pair, step, taken=False, fault=fault)
             case NotSent():
                 del self._pending[pair]
@@ -270,6 +316,7 @@ class CoverOrders:
         await self._note(
             LookupDone(intent_id=pending.intent_id, verdict="absent", evidence=verdict.evidence),
             Withheld(intent_id=pending.intent_id, reason="proven absent"),
+            *_not_placed(self._memory.book.intent(pending.intent_id), "the venue never took it"),
         )
         del self._pending[pair]
         return [Written(pair, pending.step, taken=False, fault=pending.fault)]
@@ -292,8 +339,37 @@ class CoverOrders:
             self._memory.note(record)
 
 
-def _step_of(intent: OrderIntent) -> Step:
+def is_exit_intent(intent: OrderIntent) -> bool:
+    """An exit that somebody wanted, and no order that the guardian thought of itself."""
+    ioc = intent.order_type is OrderType.LIMIT and intent.time_in_force is TimeInForce.IOC
+    return intent.kind is IntentKind.REDUCE and (ioc or intent.order_type is OrderType.MARKET)
+
+
+def _ended(intent: OrderIntent, outcome: WriteOutcome) -> tuple[Record, ...]:
+    """What follows from an answer for the intent. The next try is a new intent: one that was not sent is over."""
+    match outcome:
+        case NotSent(reason=reason):
+            return (Withheld(intent_id=intent.id, reason=reason), *_not_placed(intent, reason))
+        case Rejected(fault=fault) if fault.remedy is not Remedy.RENONCE and is_exit_intent(intent):
+            return (
+                Terminal(intent_id=intent.id, state="REJECTED", evidence=f"answer to attempt 1: {fault}"),
+            )
+        case _:
+            return ()
+
+
+def _not_placed(intent: OrderIntent | None, why: str) -> tuple[Record, ...]:
+    """For an exit the end is written, as a tracker would: somebody asks for it by its id."""
+    if intent is None or not is_exit_intent(intent):
+        return ()
+    evidence = f"nothing of it is at the venue: {why}"
+    return (Terminal(intent_id=intent.id, state="NOT_PLACED", evidence=evidence),)
+
+
+def _step_of(intent: OrderIntent) -> Write:
     """The step that an intent of an earlier incarnation was; its stop's parent no longer matters."""
+    if is_exit_intent(intent):
+        return SendExit(intent)
     if intent.order_type is OrderType.MARKET:
         return Flatten(intent.pair, intent.side, intent.qty)
     trigger = intent.trigger_price or ZERO

@@ -23,8 +23,10 @@ import msgspec
 
 from allstop.actors.audit import Audit
 from allstop.actors.commands import (
+    BeginExit,
     CoverView,
     GetCover,
+    OrderView,
     PairCover,
     Proof,
     ProveHalt,
@@ -33,7 +35,9 @@ from allstop.actors.commands import (
 from allstop.actors.cover_journal import CoverJournal
 from allstop.actors.cover_notes import CoverNotes
 from allstop.actors.cover_orders import CoverOrders, Written
+from allstop.actors.errors import RefusalCode, Refused
 from allstop.actors.events import CoverChanged
+from allstop.actors.exit_duty import ExitDuty
 from allstop.actors.exits import Exit
 from allstop.actors.guardian_settings import GuardianSettings, Pace, guardian_settings
 from allstop.actors.halter import HaltDuty
@@ -50,10 +54,11 @@ from allstop.actors.protocols.cover import (
 )
 from allstop.actors.protocols.cover_memory import CoverMemory
 from allstop.actors.protocols.cover_watch import PairWatch
+from allstop.actors.protocols.exiting import CancelExit, SendExit
 from allstop.actors.protocols.records import Record
 from allstop.actors.protocols.remedies import GiveUp, Rest, Step, confirmed
 from allstop.actors.reports import OrderReport
-from allstop.actors.runtime import Actor, ActorDead, CallTimeout, Ref
+from allstop.actors.runtime import Actor, ActorDead, CallTimeout, Ref, Reply
 
 ROUTINE_SHARE = 0.75  # of what a key gives back: what urgent looks have spent must come back meanwhile
 __all__ = ["Guardian", "GuardianSettings", "Pace", "guardian_settings"]
@@ -129,6 +134,19 @@ class Guardian(Actor):
             ids=self.ids,
         )
         self._notes = CoverNotes(self._journal, self._memory)
+        self._exits = ExitDuty(
+            self._settings,
+            desk=self._desk,
+            orders=self._orders,
+            notes=self._notes,
+            journal=self._journal,
+            memory=self._memory,
+            instruments=self._instruments,
+            board=self._board,
+            clock=self.clock,
+            acting=self._acting.__contains__,
+            open_orders=self._stops,
+        )
         self._halt = HaltDuty(
             self._settings.name,
             self._settings.scope,
@@ -143,6 +161,7 @@ class Guardian(Actor):
         self._memory.fold(await self._journal.rows())
         await self._journal.follow(self.path, self._learn, after_seq=self._memory.seq)
         self._orders.resume()
+        await self._exits.settle()
         self.start_task(self._telling(), "telling the gate")
         self.start_task(self._watching(), "watch")
 
@@ -159,6 +178,8 @@ class Guardian(Actor):
             case _Recheck(pair=pair):
                 self._recheck(pair)
                 return None
+            case BeginExit():
+                return self._leave(message)
             case ProveHalt(reason=reason):
                 self._halt.ask(reason, self.defer())
                 return None
@@ -248,6 +269,7 @@ class Guardian(Actor):
         for pair, step in steps.items():
             self._begin(pair, step)
         await self._notes.write(self._audit.executed)
+        await self._exits.settle()
         self._vote()
         self._cleared = self._cleared or not any(isinstance(v, Uncovered) for v, _ in self._verdicts.values())
         self._prove_audit()
@@ -297,7 +319,7 @@ class Guardian(Actor):
     def _looks_wrong(self, pair: str) -> bool:
         """By what has been told so far."""
         instrument = self._instruments.get(pair)
-        if instrument is None:
+        if instrument is None or self._exits.holds(pair):
             return False
         now_s = self.clock.now_s()
         verdict = assess(self._memory.book.position(pair), self._stops(pair), instrument, now_s=now_s)
@@ -336,7 +358,7 @@ class Guardian(Actor):
             instrument,
             self._settings.times,
             now_s=now_s,
-            outstanding=pair in self._acting or pair in self._orders.pairs(),
+            outstanding=pair in self._acting or pair in self._orders.pairs() or self._exits.holds(pair),
             in_flight=self._orders.in_flight(pair),
             mark=None if self._mark is None else self._mark(pair),
         )
@@ -349,6 +371,8 @@ class Guardian(Actor):
             case Rest():
                 if not isinstance(verdict, Covered | Dust):
                     self._wake_in(self._settings.times.cover_s / 4)
+                elif self._orders.in_flight(pair):
+                    self._wake_in(max(self._settings.times.cover_s / 4, self._settings.timing.search_gap_s))
             case _:
                 pass
         return step
@@ -374,7 +398,23 @@ class Guardian(Actor):
 
     # -- acting ----------------------------------------------------------------------------------------------
 
+    def _leave(self, begin: BeginExit) -> OrderView | None:
+        """An exit: a task carries it, and the ordinary looks leave its pair alone meanwhile."""
+        if self._audited_s is None:
+            raise Refused(RefusalCode.GATE_CLOSED, "the positions were not audited yet", place=self.path)
+        if (known := self._exits.take(begin)) is not None:
+            return known
+        self.start_task(self._carry(begin, self.defer()), f"exit {begin.intent.pair}")
+        return None
+
+    async def _carry(self, begin: BeginExit, reply: Reply) -> None:
+        why = await self._exits.carry(begin, reply)
+        self.log.info("guardian.exit", pair=begin.intent.pair, intent=begin.intent.id, ended=why)
+        self._wake_in(0.0)
+
     def _begin(self, pair: str, step: Step) -> None:
+        if self._exits.holds(pair):
+            return  # it began after the reading that this step comes from
         match step:
             case Rest():
                 return
@@ -399,7 +439,9 @@ class Guardian(Actor):
 
     def _settle(self, written: Written) -> None:
         watch = self._watches.get(written.pair, PairWatch())
-        if written.taken:
+        if isinstance(written.step, SendExit | CancelExit):
+            watch = watch.relieved()
+        elif written.taken:
             watch = watch.done(written.step)
         elif written.fault is not None:
             self.log.warning(

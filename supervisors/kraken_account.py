@@ -187,6 +187,7 @@ def _trading(parts: AccountParts) -> ChildSpec:
         ChildSpec("orders", Start(Orders, (), {
             "scope": parts.scope, "links": links, "nursery": TrackerNursery(parts.at("trading/trackers"), budget),
             "instruments": parts.instruments.get, "levels": parts.levels, "fresh": parts.fresh,
+            "guardian": parts.at("guardian"),
         })),
         ChildSpec("session", Start(Session, (), {
             "make_desk": session_desk, "ledger": ledger, "checkpoint": parts.checkpoint, "gate": gate, "scope_head": parts.scope,

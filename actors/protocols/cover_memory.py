@@ -78,6 +78,8 @@ class CoverMemory:
         self._wire: dict[str, int] = {}  # intents that may be on the wire -> until when (wall, ns)
         self._parents: dict[str, Parentage] = {}
         self._own: set[str] = set()
+        self.exits: dict[str, OrderIntent] = {}  # whose end nobody wrote down yet
+        self._attempts: set[str] = set()
 
     def fold(self, rows: Iterable[JournalRow]) -> None:
         for row in rows:
@@ -98,6 +100,8 @@ class CoverMemory:
                     self._parents[parentage.intent_id] = parentage
                     self._counts[parentage.subject] = self._counts.get(parentage.subject, 0) + 1
             case AttemptStarted(intent_id=intent_id, at_ns=at_ns, deadline_s=deadline_s):
+                if intent_id in self.exits:
+                    self._attempts.add(intent_id)
                 self._attempted(intent_id, at_ns, at_ns + int(deadline_s * 1e9))
             case AttemptEnded(intent_id=intent_id, outcome=outcome):
                 if isinstance(outcome, Rejected | NotSent | Accepted):
@@ -107,6 +111,9 @@ class CoverMemory:
             case Terminal(intent_id=intent_id) | Withheld(intent_id=intent_id):
                 self._resolved(intent_id)
                 self._live.pop(intent_id, None)
+                if isinstance(record, Terminal):
+                    self.exits.pop(intent_id, None)
+                    self._attempts.discard(intent_id)
             case Reported(report=report) | StopSeen(report=report) | ExternalSeen(report=report):
                 self.book.take(report)
             case Filled(fill=fill):
@@ -143,6 +150,10 @@ class CoverMemory:
     def count(self, subject: str) -> int:
         """How many orders the guardian has journalled for a subject."""
         return self._counts.get(subject, 0)
+
+    def was_attempted(self, exit_id: str) -> bool:
+        """Whether an exit that is not over may have been sent."""
+        return exit_id in self._attempts
 
     def is_own(self, intent_id: str) -> bool:
         return intent_id in self._own
@@ -184,6 +195,8 @@ class CoverMemory:
         self.book.know(intent, parent=parentage.parent if parentage else None)
         if record.owner == self.owner:
             self._own.add(intent.id)
+            if intent.kind is IntentKind.REDUCE:
+                self.exits[intent.id] = intent
         else:
             self._live[intent.id] = record.at_ns
 

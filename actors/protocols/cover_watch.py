@@ -93,6 +93,10 @@ class PairWatch(msgspec.Struct, frozen=True, kw_only=True):
     def done(self, step: Step) -> "PairWatch":
         return msgspec.structs.replace(self, effort=done(self.effort, step))
 
+    def relieved(self) -> "PairWatch":
+        """What became of an exit is known only now: what it left bare gets a stop first, as if found just now."""
+        return msgspec.structs.replace(self, effort=msgspec.structs.replace(self.effort, reachable_s=0.0))
+
     def gave_up(self, now_s: float) -> "PairWatch":
         """After a GiveUp was acted on: nothing more until `retry_s` is over."""
         return msgspec.structs.replace(self, effort=msgspec.structs.replace(self.effort, gave_up_s=now_s))

@@ -68,6 +68,7 @@ class ToyVenue:
         self.closed_ns: dict[str, int] = {}
         self.stops: dict[str, StopLoss] = {}
         self.makes_stops = True
+        self.takes = D(10)  # what the market takes of each order that is immediate-or-cancel
         self.refusals: deque[Fault | None] = deque()  # one for each coming submit; None lets it pass
         self.amend_refusals: deque[Fault | None] = deque()
         self.submitted: list[OrderIntent] = []
@@ -137,7 +138,11 @@ class ToyVenue:
         """What the guardian sends: the fault, or the new order's id."""
         self.submitted.append(intent)
         refusal = self.refusals.popleft() if self.refusals else None
-        if refusal is None and intent.order_type is OrderType.MARKET and self.stops_hold_balance:
+        at_once = intent.order_type in (
+            OrderType.MARKET,
+            OrderType.LIMIT,
+        )  # an entry is placed, not submitted
+        if refusal is None and at_once and self.stops_hold_balance:
             held = sum((o.leaves_qty for o in self.stops_open()), D(0))
             if intent.qty > abs(self.position()) - held:
                 refusal = fault("EOrder:Insufficient funds", Category.FUNDS)
@@ -146,6 +151,10 @@ class ToyVenue:
         order_id = self.place(intent)
         if intent.order_type is OrderType.MARKET:
             self.fill(order_id, intent.qty)
+        elif intent.order_type is OrderType.LIMIT:
+            if taken := min(intent.qty, self.takes):
+                self.fill(order_id, taken)
+            self.cancel(order_id)
         return order_id
 
     def amend(self, order_id: str, qty: Decimal) -> Fault | None:
@@ -203,6 +212,10 @@ class PuppetDesk:
         self.calls: list[str] = []
         self.batches: list[tuple[str, ...]] = []
         self.closed = False
+        self.crash: Callable[[], None] = lambda: None
+        self.crash_at: tuple[int, str] | None = (
+            None  # in so many calls, "before" or "after" the venue took it
+        )
         self.before: dict[
             str, Callable[[], None]
         ] = {}  # what happens at the venue as the next call of a name arrives
@@ -250,9 +263,19 @@ class PuppetDesk:
     async def close(self) -> None:
         self.closed = True
 
+    async def _crashes(self, when: str) -> None:
+        if self.crash_at is None or self.crash_at[1] != when:
+            return
+        left = self.crash_at[0] - 1
+        self.crash_at = (left, when) if left > 0 else None
+        if not left:
+            self.crash()
+            await asyncio.sleep(3600)
+
     async def _read(self, name: str, read: Callable[[], object]) -> list:  # type: ignore[type-arg]
         self.calls.append(name)
         await asyncio.sleep(self.latency_s)
+        await self._crashes("before")
         self.before.pop(name, lambda: None)()
         if self.blind:
             raise QueryFailed(name)
@@ -261,6 +284,8 @@ class PuppetDesk:
     async def _write(self, name: str, deadline_s: float, write: Callable[[], Fault | str]) -> WriteOutcome:
         self.calls.append(name)
         await asyncio.sleep(self.latency_s)
+        await self._crashes("before")
+        self.before.pop(name, lambda: None)()
         if self.unsent:
             self.unsent -= 1
             return NotSent("no connection")
@@ -269,6 +294,7 @@ class PuppetDesk:
             await asyncio.sleep(deadline_s)
             return Unknown("no answer")
         answer = write()
+        await self._crashes("after")
         if self.lose:
             self.lose -= 1
             await asyncio.sleep(deadline_s)

@@ -1,0 +1,226 @@
+"""The guardian's exits: each is a saga (`protocols/exiting.py`) that one task carries from step to step.
+
+The intent becomes durable under its strategy's own id before its placer is answered and before anything is moved. Each
+write is journalled as the guardian's other writes are, and after each the venue is asked by name what it made of it,
+so that the next step is decided from what is there. An exit holds its pair for as long as it is within its time; after
+that, and after a restart, the ordinary watch has it.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+from allstop.actors.clock import Clock
+from allstop.actors.commands import BeginExit, OrderView
+from allstop.actors.cover_journal import CoverJournal
+from allstop.actors.cover_notes import CoverNotes
+from allstop.actors.cover_orders import CoverOrders, Write, Written
+from allstop.actors.errors import RefusalCode, Refused
+from allstop.actors.guardian_settings import GuardianSettings
+from allstop.actors.instruments import Instrument
+from allstop.actors.levels import IntentKind, LevelBoard, Origin, permits
+from allstop.actors.ports import Desk, QueryFailed
+from allstop.actors.protocols.cover_memory import CoverMemory
+from allstop.actors.protocols.exiting import (
+    Ask,
+    CancelExit,
+    Exiting,
+    Leave,
+    Pause,
+    SendExit,
+    Stage,
+    Withhold,
+    exit_refusal,
+    next_exit_step,
+)
+from allstop.actors.protocols.order_life import content
+from allstop.actors.protocols.records import IntentCommitted
+from allstop.actors.protocols.remedies import AmendStop, CancelStops, PlaceStop
+from allstop.actors.reports import OrderReport
+from allstop.actors.runtime import Reply
+
+
+class ExitDuty:
+    """One account's exits, at most one per pair. `acting(pair)`: the guardian is writing on the pair. `open_orders`:
+    ours that the venue knows."""
+
+    def __init__(
+        self,
+        settings: GuardianSettings,
+        *,
+        desk: Desk,
+        orders: CoverOrders,
+        notes: CoverNotes,
+        journal: CoverJournal,
+        memory: CoverMemory,
+        instruments: Mapping[str, Instrument],
+        board: LevelBoard,
+        clock: Clock,
+        acting: Callable[[str], bool],
+        open_orders: Callable[[str], Sequence[OrderReport]],
+    ) -> None:
+        self._settings = settings
+        self._desk = desk
+        self._orders = orders
+        self._notes = notes
+        self._journal = journal
+        self._memory = memory
+        self._instruments = instruments
+        self._board = board
+        self._clock = clock
+        self._acting = acting
+        self._open_orders = open_orders
+        self._active: dict[str, Exiting] = {}
+
+    def holds(self, pair: str) -> bool:
+        """Whether an exit is under way there and within its time: nobody else acts on the pair."""
+        exiting = self._active.get(pair)
+        return exiting is not None and exiting.holds(self._settings.times, self._clock.now_s())
+
+    async def settle(self) -> None:
+        """Writes down the end of exits that nobody carries any more. One that was never attempted is withheld: whoever
+        placed it may have been told that it was refused, and an order older than its decision is dangerous."""
+        carried = {exiting.intent.id for exiting in self._active.values()}
+        for intent in [i for i in self._memory.exits.values() if i.id not in carried]:
+            if not self._memory.was_attempted(intent.id):
+                await self._orders.withhold(intent, "its exit was not begun")
+            elif (report := self._memory.book.order_of(intent.id)) is not None:
+                await self._notes.write_end(report.order_id)
+
+    def take(self, begin: BeginExit) -> OrderView | None:
+        """Takes the exit on; `carry` does it. The order, where it is known already. Raises Refused."""
+        intent = begin.intent
+        if (known := self._memory.book.intent(intent.id)) is not None:
+            if content(known) != content(intent):
+                raise Refused(RefusalCode.INTENT_ID_REUSED, f"{intent.id} is another order's", place="id")
+            return OrderView(intent=known, state="INTENT", report=self._memory.book.order_of(intent.id))
+        if intent.pair not in self._instruments:
+            raise Refused(RefusalCode.UNKNOWN_PAIR, f"no instrument {intent.pair!r}", place="pair")
+        if self._clock.wall_ns() > begin.until_ns:
+            raise Refused(RefusalCode.EXPIRED, "nobody waits for it any more", place=intent.id)
+        if self._journal.lost:
+            raise Refused(RefusalCode.NOT_COMMITTED, "the journal is lost", place=intent.id)
+        if not self._permitted(intent.pair, begin.origin):
+            raise Refused(RefusalCode.LEVEL, "an exit does not pass at this level", place=intent.pair)
+        if intent.pair in self._active:
+            raise Refused(
+                RefusalCode.EXIT_UNDER_WAY, f"an exit from {intent.pair} is under way", place=intent.pair
+            )
+        position = self._memory.book.position(intent.pair)
+        in_flight = self._orders.in_flight(intent.pair)
+        if refused := exit_refusal(intent, position, self._open_orders(intent.pair), in_flight):
+            raise refused
+        due_s = self._clock.now_s() + intent.ttl_s
+        self._active[intent.pair] = Exiting(intent=intent, due_s=due_s)
+        return None
+
+    async def carry(self, begin: BeginExit, reply: Reply) -> str:
+        """Commits the exit, answers, and carries it to its end. Why it ended."""
+        intent = begin.intent
+        try:
+            record = IntentCommitted(
+                intent=intent,
+                origin=begin.origin,
+                scope=(*self._settings.scope, intent.pair),
+                at_ns=self._clock.wall_ns(),
+                owner=self._memory.owner,
+            )
+            await self._journal.note(record)
+            if self._journal.lost:
+                reply.fail(Refused(RefusalCode.NOT_COMMITTED, "the journal did not commit", place=intent.id))
+                return "not committed"
+            self._memory.note(record)
+            reply.set(OrderView(intent=intent, state="INTENT"))
+            return await self._carry(intent.pair, begin.origin)
+        finally:
+            del self._active[intent.pair]
+
+    # -- one step after the other -----------------------------------------------------------------------------
+
+    async def _carry(self, pair: str, origin: Origin) -> str:
+        while True:
+            exiting = self._active[pair] = self._active[pair].told(self._exit_order(pair))
+            if exiting.stage is Stage.OVER and exiting.order_ids:
+                await self._notes.write_end(exiting.order_ids[0])
+            orders = self._open_orders(pair)
+            step = next_exit_step(
+                exiting,
+                self._memory.book.position(pair),
+                orders,
+                self._instruments[pair],
+                self._settings.times,
+                now_s=self._clock.now_s(),
+                busy=self._acting(pair) or pair in self._orders.pairs(),
+                permitted=self._permitted(pair, origin),
+            )
+            match step:
+                case Leave(why=why):
+                    return why
+                case Pause(seconds=seconds):
+                    await asyncio.sleep(seconds)
+                case Withhold(reason=reason):
+                    await self._orders.withhold(exiting.intent, reason)
+                    self._active[pair] = exiting.over()
+                case Ask(order_ids=order_ids, pause_s=pause_s):
+                    await self._ask(order_ids)
+                    if self._active[pair].told(self._exit_order(pair)).stage is Stage.SENT:
+                        await asyncio.sleep(pause_s)
+                case SendExit():
+                    await self._send(pair, step)
+                case AmendStop() | CancelStops() | PlaceStop() | CancelExit():
+                    await self._move(pair, step, orders)
+
+    async def _send(self, pair: str, step: SendExit) -> None:
+        exiting = self._active[pair] = self._active[pair].began(self._clock.now_s())
+        written = await self._orders.write(pair, step)
+        if written is None:
+            self._active[pair] = exiting.lost()
+        elif written.taken:
+            self._active[pair] = exiting.sent(self._orders.order_ids(pair))
+            await self._seen(pair, self._orders.order_ids(pair))
+        else:
+            self._active[pair] = exiting.over()
+
+    async def _move(
+        self, pair: str, step: AmendStop | CancelStops | PlaceStop | CancelExit, orders: Sequence[OrderReport]
+    ) -> None:
+        exiting = self._active[pair] = self._active[pair].began(self._clock.now_s())
+        written = await self._orders.write(pair, step)
+        if written is None:
+            if exiting.stage is Stage.WAITING:
+                await self._orders.withhold(exiting.intent, "a stop was moved, and it is not known whether")
+            self._active[pair] = exiting.lost()
+            return
+        self._active[pair] = exiting.done(step, orders) if written.taken else exiting.refused()
+        await self._seen(pair, _touched(step, written, self._orders.order_ids(pair)))
+
+    async def _seen(self, pair: str, order_ids: Sequence[str]) -> None:
+        """What the venue made of a write decides the next step; without an answer the pair stays blocked."""
+        if not order_ids or await self._ask(order_ids):
+            self._orders.shown(pair)
+
+    async def _ask(self, order_ids: Sequence[str]) -> bool:
+        try:
+            reports = await self._desk.query_orders(order_ids)
+        except QueryFailed:
+            return False
+        await self._notes.write(self._memory.book.take_all(reports))
+        return True
+
+    def _exit_order(self, pair: str) -> OrderReport | None:
+        return self._memory.book.order_of(self._active[pair].intent.id)
+
+    def _permitted(self, pair: str, origin: Origin) -> bool:
+        level = self._board.effective((*self._settings.scope, pair))
+        return permits(level, IntentKind.REDUCE, origin=origin)
+
+
+def _touched(step: Write, written: Written, made: tuple[str, ...]) -> tuple[str, ...]:
+    """The orders that a write was about: also where it was refused, because that says that they are not as they were
+    thought to be."""
+    match step:
+        case AmendStop(order_id=order_id):
+            return (order_id,)
+        case CancelStops(order_ids=order_ids) | CancelExit(order_ids=order_ids):
+            return order_ids
+        case _:
+            return made if written.taken else ()

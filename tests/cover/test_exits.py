@@ -1,0 +1,338 @@
+"""Exits through the guardian on virtual time: the position is left as asked, and ends covered or flat whatever fails."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from tests.cover.rig import Rig, rig
+from tests.cover.toy_venue import PAIR, D, entry, fault
+
+from allstop.actors.commands import BeginExit, OrderView
+from allstop.actors.errors import Category, RefusalCode, Refused
+from allstop.actors.intents import OrderIntent, OrderType, Side, TimeInForce
+from allstop.actors.journal import read
+from allstop.actors.levels import IntentKind, Level, Origin, Vote
+from allstop.actors.protocols.order_life import life_of
+from allstop.actors.protocols.records import IntentCommitted, from_row
+
+pytestmark = pytest.mark.virtual
+both_balances = pytest.mark.parametrize("holds", [False, True], ids=["free balance", "stops hold balance"])
+COVER_S = 2.0
+
+
+def leaving(
+    qty: str, intent_id: str = "exit-1", side: Side = Side.SELL, limit: str | None = None
+) -> OrderIntent:
+    return OrderIntent(
+        id=intent_id, pair=PAIR, side=side, qty=D(qty), kind=IntentKind.REDUCE,
+        order_type=OrderType.MARKET if limit is None else OrderType.LIMIT,
+        limit_price=None if limit is None else D(limit),
+        time_in_force=TimeInForce.GTC if limit is None else TimeInForce.IOC,
+    )  # fmt: skip
+
+
+async def leave(r: Rig, intent: OrderIntent, origin: Origin = Origin.STRATEGY) -> OrderView:
+    until_ns = r.system.clock.wall_ns() + 2 * 10**9
+    return await r.guardian.call(BeginExit(intent=intent, origin=origin, until_ns=until_ns), timeout_s=5.0)
+
+
+async def refused(r: Rig, intent: OrderIntent) -> RefusalCode:
+    with pytest.raises(Refused) as caught:
+        await leave(r, intent)
+    return caught.value.code
+
+
+async def state(r: Rig, intent_id: str = "exit-1") -> str:
+    """As `orders` answers it."""
+    life = life_of(from_row(row) for row in await read(r.journal, key=intent_id))
+    assert life is not None
+    return life.state
+
+
+def stands(r: Rig, position: str) -> Callable[[], bool]:
+    return lambda: r.venue.position() == r.venue.covered() == D(position)
+
+
+@both_balances
+async def test_a_part_of_a_position_is_left_at_market_and_the_rest_stays_covered(holds: bool) -> None:
+    async with rig(stops_hold_balance=holds) as r:
+        await r.enter(entry(), fill="1")
+        await asyncio.sleep(1.5)
+        assert (await leave(r, leaving("0.4"))).state == "INTENT"
+        await r.until(stands(r, "0.6"), 0.5)
+        await asyncio.sleep(5)
+        assert (await state(r), r.venue.flips, r.level()) == ("FILLED", 0, Level.NONE)
+        assert [i.id for i in r.venue.submitted] == ["exit-1"], "no stop was placed: it was amended down"
+
+
+@both_balances
+async def test_a_whole_position_of_many_stops_is_left_with_one_cancel(holds: bool) -> None:
+    async with rig(stops_hold_balance=holds) as r:
+        order_id = await r.enter(entry())
+        for _ in range(10):
+            r.venue.fill(order_id, "0.1")
+        await asyncio.sleep(1.5)
+        await leave(r, leaving("1"))
+        await r.until(stands(r, "0"), 0.5)
+        assert [len(batch) for batch in r.desk.batches] == [10]
+
+
+@both_balances
+async def test_a_short_position_is_left_by_buying(holds: bool) -> None:
+    async with rig(stops_hold_balance=holds) as r:
+        await r.enter(entry(side=Side.SELL, stop="110"), fill="1")
+        await asyncio.sleep(1.5)
+        await leave(r, leaving("0.25", side=Side.BUY))
+        await r.until(lambda: r.venue.position() == D("-0.75") and r.venue.covered() == D("0.75"), 0.5)
+
+
+@both_balances
+@pytest.mark.parametrize("takes", ["0", "0.1"])
+async def test_what_an_ioc_does_not_sell_is_covered_again_in_time(holds: bool, takes: str) -> None:
+    async with rig(stops_hold_balance=holds) as r:
+        await r.enter(entry(), fill="1")
+        await asyncio.sleep(1.5)
+        r.venue.takes = D(takes)
+        await leave(r, leaving("0.4", limit="101"))
+        await r.until(r.naked, 0.5)
+        assert await r.until(stands(r, str(1 - D(takes))), COVER_S) < 0.5
+        await asyncio.sleep(3)
+        assert (await state(r), len(r.venue.stops_open())) == ("CANCELED", 1)
+
+
+@both_balances
+async def test_a_stop_that_was_cancelled_for_an_exit_comes_back_at_its_price(holds: bool) -> None:
+    async with rig(stops_hold_balance=holds) as r:
+        await r.enter(entry(stop="87.5"), fill="1")
+        await asyncio.sleep(1.5)
+        r.venue.refusals.append(fault("EOrder:Insufficient funds", Category.FUNDS))
+        await leave(r, leaving("1"))
+        await r.until(r.naked, 0.5)
+        await r.until(stands(r, "1"), COVER_S)
+        await asyncio.sleep(3)
+        assert [o.trigger_price for o in r.venue.stops_open()] == [D("87.5")]
+        assert await state(r) == "REJECTED"
+
+
+@pytest.mark.parametrize(
+    ("intent", "code"),
+    [
+        (leaving("0.5", side=Side.BUY), RefusalCode.EXCEEDS_POSITION),
+        (leaving("1.1"), RefusalCode.EXCEEDS_POSITION),
+        (leaving("1"), None),
+    ],
+)
+async def test_an_exit_only_makes_a_position_smaller(intent: OrderIntent, code: RefusalCode | None) -> None:
+    async with rig() as r:
+        await r.enter(entry(), fill="1")
+        await asyncio.sleep(1.5)
+        if code is None:
+            await leave(r, intent)
+            return
+        calls = len(r.desk.calls)
+        assert await refused(r, intent) is code
+        assert (len(r.desk.calls), r.venue.submitted) == (calls, [])
+        assert not any(isinstance(x, IntentCommitted) and x.intent.id == "exit-1" for x in await r.records())
+
+
+async def test_a_position_that_does_not_exist_is_not_left() -> None:
+    async with rig() as r:
+        assert await refused(r, leaving("1")) is RefusalCode.EXCEEDS_POSITION
+
+
+async def test_a_second_exit_waits_for_its_strategy_to_ask_again() -> None:
+    async with rig() as r:
+        await r.enter(entry(), fill="1")
+        await asyncio.sleep(1.5)
+        await leave(r, leaving("0.4"))
+        assert await refused(r, leaving("0.4", "exit-2")) is RefusalCode.EXIT_UNDER_WAY
+        await r.until(stands(r, "0.6"), 1.0)
+        await asyncio.sleep(0.5)
+        assert await refused(r, leaving("0.7", "exit-3")) is RefusalCode.EXCEEDS_POSITION
+        await leave(r, leaving("0.6", "exit-4"))
+        await r.until(stands(r, "0"), 1.0)
+
+
+async def test_the_same_exit_again_is_the_same_and_other_content_is_refused_also_after_a_restart() -> None:
+    async with rig() as r:
+        await r.enter(entry(), fill="1")
+        await asyncio.sleep(1.5)
+        await leave(r, leaving("0.4"))
+        await leave(r, leaving("0.4"))
+        await asyncio.sleep(3)
+        r.kill()
+        await r.start()
+        await r.until_audited()
+        await leave(r, leaving("0.4"))
+        assert await refused(r, leaving("0.3")) is RefusalCode.INTENT_ID_REUSED
+        await asyncio.sleep(3)
+        assert stands(r, "0.6")()
+
+
+async def test_nothing_is_left_before_the_positions_were_audited() -> None:
+    async with rig(start=False) as r:
+        await r.enter(entry(), fill="1")
+        r.desk.blind = True
+        await r.start()
+        assert await refused(r, leaving("0.4")) is RefusalCode.GATE_CLOSED
+
+
+async def test_from_emergency_on_only_an_operator_leaves() -> None:
+    async with rig() as r:
+        await r.enter(entry(), fill="1")
+        await asyncio.sleep(1.5)
+        r.board.cast(Vote("x", ("kraken", "main"), Level.EMERGENCY, "test"))
+        assert await refused(r, leaving("0.4")) is RefusalCode.LEVEL
+        await leave(r, leaving("0.4"), Origin.OPERATOR)
+        await r.until(stands(r, "0.6"), 1.0)
+
+
+async def test_a_level_that_falls_under_an_exit_leaves_the_stops_as_they_were() -> None:
+    async with rig() as r:
+        await r.enter(entry(), fill="1")
+        await asyncio.sleep(1.5)
+        await leave(r, leaving("0.4"))
+        r.board.cast(Vote("x", ("kraken", "main"), Level.EMERGENCY, "test"))
+        await asyncio.sleep(3)
+        assert stands(r, "1")()
+        assert (await state(r), r.venue.submitted) == ("NOT_PLACED", [])
+
+
+@both_balances
+async def test_an_exit_whose_answer_is_lost_is_found_and_not_sent_again(holds: bool) -> None:
+    async with rig(stops_hold_balance=holds) as r:
+        await r.enter(entry(), fill="1")
+        await asyncio.sleep(1.5)
+        r.desk.before["submit"] = lambda: setattr(r.desk, "lose", 1)
+        await leave(r, leaving("0.4"))
+        await asyncio.sleep(4)
+        assert stands(r, "0.6")()
+        assert ([i.id for i in r.venue.submitted], await state(r)) == (["exit-1"], "FILLED")
+
+
+@both_balances
+async def test_an_exit_that_never_arrived_is_looked_for_and_then_covered_again(holds: bool) -> None:
+    async with rig(stops_hold_balance=holds) as r:
+        await r.enter(entry(), fill="1")
+        await asyncio.sleep(1.5)
+        r.desk.before["submit"] = lambda: setattr(r.desk, "eat", 1)
+        await leave(r, leaving("0.4"))
+        await r.until(r.naked, 1.0)
+        await r.until(stands(r, "1"), 4.0)
+        await asyncio.sleep(3)
+        assert await state(r) == "NOT_PLACED"
+
+
+@both_balances
+async def test_an_exit_that_was_not_sent_is_over_and_the_stop_is_whole_again(holds: bool) -> None:
+    async with rig(stops_hold_balance=holds) as r:
+        await r.enter(entry(), fill="1")
+        await asyncio.sleep(1.5)
+        r.desk.before["submit"] = lambda: setattr(r.desk, "unsent", 1)
+        await leave(r, leaving("0.4"))
+        await r.until(r.naked, 1.0)
+        await r.until(stands(r, "1"), COVER_S)
+        assert await state(r) == "NOT_PLACED"
+
+
+@both_balances
+@pytest.mark.parametrize("lost", ["lose", "eat"])
+async def test_a_stop_of_which_it_is_not_known_whether_it_was_moved_ends_the_exit(
+    holds: bool, lost: str
+) -> None:
+    async with rig(stops_hold_balance=holds) as r:
+        await r.enter(entry(), fill="1")
+        await asyncio.sleep(1.5)
+        setattr(r.desk, lost, 1)
+        await leave(r, leaving("0.4"))
+        await asyncio.sleep(5)
+        assert (stands(r, "1")(), r.venue.flips, await state(r)) == (True, 0, "NOT_PLACED")
+
+
+@both_balances
+async def test_a_stop_that_triggers_while_it_is_moved_does_not_let_the_exit_flip_the_position(
+    holds: bool,
+) -> None:
+    async with rig(stops_hold_balance=holds) as r:
+        await r.enter(entry(), fill="1")
+        await asyncio.sleep(1.5)
+        r.desk.before["amend"] = r.venue.trigger_all_stops
+        await leave(r, leaving("0.4"))
+        await asyncio.sleep(3)
+        assert (r.venue.position(), r.venue.flips, r.venue.submitted) == (0, 0, [])
+        assert await state(r) == "NOT_PLACED"
+
+
+@both_balances
+async def test_a_stop_that_triggers_after_it_was_moved_and_the_exit_end_flat(holds: bool) -> None:
+    async with rig(stops_hold_balance=holds) as r:
+        await r.enter(entry(), fill="1")
+        await asyncio.sleep(1.5)
+        r.desk.before["submit"] = r.venue.trigger_all_stops
+        await leave(r, leaving("0.4"))
+        await asyncio.sleep(3)
+        assert (r.venue.position(), r.venue.flips) == (0, 0)
+
+
+async def test_the_ordinary_looks_leave_an_exit_alone() -> None:
+    async with rig(poll_s=0.02) as r:
+        r.desk.latency_s = 0.1
+        await r.enter(entry(), fill="1")
+        await asyncio.sleep(3)
+        r.venue.takes = D("0.1")
+        await leave(r, leaving("0.4", limit="101"))
+        await asyncio.sleep(4)
+        assert stands(r, "0.9")()
+        assert [i.id for i in r.venue.submitted] == ["exit-1"]
+        assert r.desk.calls.count("amend") == 2
+
+
+@both_balances
+@pytest.mark.parametrize("latency_s", [0.1, 0.3, 0.6, 0.9])
+async def test_a_slow_venue_does_not_leave_a_position_uncovered(holds: bool, latency_s: float) -> None:
+    async with rig(stops_hold_balance=holds) as r:
+        await r.enter(entry(), fill="1")
+        await asyncio.sleep(2)
+        r.desk.latency_s = latency_s
+        await leave(r, leaving("0.4", limit="101"))
+        await asyncio.sleep(15)
+        assert not r.naked()
+        assert r.venue.flips == 0
+
+
+# Before any call of the exit and of the looks that follow, and after each of its writes.
+CRASHES = [*((call, "before") for call in range(1, 7)), *((call, "after") for call in range(1, 3))]
+
+
+@both_balances
+@pytest.mark.parametrize(("call", "when"), CRASHES)
+@pytest.mark.parametrize(("qty", "limit"), [("0.4", None), ("1", None), ("0.4", "101"), ("1", "101")])
+async def test_a_guardian_that_dies_at_any_call_of_an_exit_ends_covered_or_flat(
+    holds: bool, call: int, when: str, qty: str, limit: str | None
+) -> None:
+    async with rig(stops_hold_balance=holds) as r:
+        await r.enter(entry(), fill="1")
+        await asyncio.sleep(1.5)
+        r.venue.takes = D("0.15")
+        died = asyncio.Event()
+
+        def die() -> None:
+            r.kill()
+            died.set()
+
+        r.desk.crash, r.desk.crash_at = die, (call, when)
+        await leave(r, leaving(qty, limit=limit))
+        bare_s: list[float] = []
+        for _ in range(100):
+            if died.is_set():
+                died.clear()
+                await r.start()
+            bare_s = [*bare_s, r.system.clock.now_s()] if r.naked() else []
+            assert not bare_s or bare_s[-1] - bare_s[0] <= COVER_S
+            await asyncio.sleep(0.1)
+        assert r.desk.crash_at is None, "it did not die"
+        sold = [i for i in r.venue.submitted if i.id == "exit-1"]
+        assert (r.naked(), r.venue.flips, len(sold) <= 1) == (False, 0, True)
+        assert r.venue.position() in (D(1), 1 - D(qty), D("0.85"))
+        assert await state(r) in ("FILLED", "CANCELED", "NOT_PLACED")
+        assert bool(sold) is (await state(r) != "NOT_PLACED")
