@@ -17,7 +17,6 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from allstop.actors.commands import HaltProof, ProveHalt
 from allstop.actors.errors import BadInput
 from allstop.actors.events import HaltProven, LevelChanged
 from allstop.actors.exits import Exit
@@ -26,11 +25,9 @@ from allstop.actors.runtime import Down, Mailbox, Ref, Reply
 from allstop.actors.spec import Backoff, ChildSpec, OnExceeded, Restart, SupervisorFlags
 from allstop.supervisors import decisions as d
 from allstop.supervisors.aside import Aside
-from allstop.supervisors.backoff import delay_s
 from allstop.supervisors.children import ChildState
 from allstop.supervisors.errors import InvalidFlags
 from allstop.supervisors.halting import (
-    AccountProof,
     Halt,
     HaltStatus,
     LatchPort,
@@ -43,6 +40,7 @@ from allstop.supervisors.halting import (
     too_many_latched,
     writable,
 )
+from allstop.supervisors.proving import Answered, Proving
 from allstop.supervisors.strategy import wants_restart
 from allstop.supervisors.supervisor import Supervisor
 from allstop.supervisors.votes import CastVote, WithdrawVote
@@ -54,15 +52,6 @@ READY_TIMEOUT_S = 10.0
 LOOK_S = 1.0  # a halt that another process wrote is seen this late at worst, when it could not tell us
 WRITE_AGAIN_S = 5.0  # a disk that failed is tried again, so that a halt in memory does not stay there
 THE_START = "the start"  # who votes READ_ONLY until the tree stands
-
-
-class _Asked(msgspec.Struct, frozen=True):
-    """A halter answered, or did not: `proof` or `trouble`."""
-
-    account: str
-    halt: int
-    proof: HaltProof | None
-    trouble: str
 
 
 class _Checked(msgspec.Struct, frozen=True):
@@ -110,10 +99,7 @@ class HaltRoot(Supervisor):
         super().__init__(ROOT_FLAGS, children)
         self._board = board
         self._latch = latch
-        self._halters = dict(halters or {})
         self._ready_to_resume = ready_to_resume
-        self._prove_backoff = prove_backoff
-        self._prove_timeout_s = prove_timeout_s
         self._latched: dict[tuple[str, Scope], Vote] = {}
         self._halt: Vote | None = None
         self._halted_at_ns = 0
@@ -123,7 +109,7 @@ class HaltRoot(Supervisor):
             0  # how often a halt was asked for, also while one stood: a resume must not answer what it missed
         )
         self._on_disk = True
-        self._proofs: dict[str, AccountProof] = {}
+        self._proving = Proving(self, halters or {}, prove_backoff, prove_timeout_s)
         self._aside = Aside(self, super().on_receive)
         self._stands = False
 
@@ -134,7 +120,7 @@ class HaltRoot(Supervisor):
             self._enter(Vote(found.by, ROOT, Level.HALTED, found.reason), found.at_ns)
         await super().on_start()
         if self._halt is not None:
-            self._prove()
+            self._proving.begin(self._halts, self._halt.reason)
         self._look()
         self.ref.tell(_Standing())
 
@@ -159,7 +145,7 @@ class HaltRoot(Supervisor):
         found = self._latch.read()
         if found.latched and self._halt is None:
             self._enter(Vote(found.by, ROOT, Level.HALTED, found.reason), found.at_ns)
-            self._prove()
+            self._proving.begin(self._halts, found.reason)
         self.send_after(LOOK_S, _Look())
 
     async def on_receive(self, message: Any) -> Any:
@@ -177,7 +163,7 @@ class HaltRoot(Supervisor):
                 return self._begin_resume(message)
             case Status():
                 return self._status()
-            case _Asked():
+            case Answered():
                 self._note(message)
                 return None
             case _Checked():
@@ -220,11 +206,14 @@ class HaltRoot(Supervisor):
 
     # -- votes -----------------------------------------------------------------------------------------------------
     def _cast(self, cast: CastVote) -> None:
-        vote = cast.vote
-        if cast.latched:
-            self._latched[vote.by, vote.scope] = vote
-        elif (vote.by, vote.scope) in self._latched:
-            return  # a latched vote is not softened by a later one of the same voter
+        vote, key = cast.vote, (cast.vote.by, cast.vote.scope)
+        if self._is_mine(vote.by):
+            return
+        latched = self._latched.get(key)
+        if latched is not None and (vote.level, cast.latched) < (latched.level, True):
+            return  # a latched vote is not softened by a later one of the same voter; a worse one counts
+        if cast.latched or latched is not None:
+            self._latched[key] = vote
         changed = self._lower(vote)
         reason = halts(cast, self._latched.values())
         if reason is not None and (changed or self._halt is None):
@@ -232,12 +221,19 @@ class HaltRoot(Supervisor):
 
     def _withdraw(self, message: WithdrawVote) -> None:
         key = (message.by, message.scope)
-        if key in self._latched and not message.by_person:
+        if self._is_mine(message.by) or (key in self._latched and not message.by_person):
             return
         self._latched.pop(key, None)
         before = self._board.effective(message.scope)
         if self._board.withdraw(*key):
             self._say_level(message.scope, before, message.by, "withdrawn")
+
+    def _is_mine(self, by: str) -> bool:
+        """The votes of the halt itself, and of the start: nobody else gives or takes them."""
+        if by not in (self.path, THE_START):
+            return False
+        self.log.warning("halt.vote_in_the_roots_name", by=by)
+        return True
 
     def _lower(self, vote: Vote) -> bool:
         before = self._board.effective(vote.scope)
@@ -262,8 +258,9 @@ class HaltRoot(Supervisor):
         self._asked += 1
         if self._halt is not None:
             return
-        self._enter(Vote(writable(by), ROOT, Level.HALTED, writable(reason)), self.clock.wall_ns())
-        self._prove()
+        vote = Vote(writable(by), ROOT, Level.HALTED, writable(reason))
+        self._enter(vote, self.clock.wall_ns())
+        self._proving.begin(self._halts, vote.reason)
 
     def _enter(self, vote: Vote, at_ns: int) -> None:
         """The latch is written here, on the loop, and not on a thread: until it is on the disk no other actor runs, so
@@ -292,42 +289,19 @@ class HaltRoot(Supervisor):
             self.log.error("halt.latch_not_written", error=str(error), again_s=WRITE_AGAIN_S)
             self.send_after(WRITE_AGAIN_S, _WriteAgain(self._halts))
 
-    # -- proving ---------------------------------------------------------------------------------------------------
-    def _prove(self) -> None:
-        self._proofs = {account: AccountProof(account=account) for account in self._halters}
-        for account, halter in self._halters.items():
-            self.start_task(self._prove_account(account, halter, self._halts), f"prove {account}")
-
-    async def _prove_account(self, account: str, halter: Ref, halt: int) -> None:
-        """Asks until it is proven, however long that takes. What a halter dies of is its supervisor's affair."""
-        tries = 0
-        while True:
-            tries += 1
-            reason = self._halt.reason if self._halt is not None else ""
-            asking = halter.call(ProveHalt(reason=reason), timeout_s=self._prove_timeout_s)
-            (answer,) = await asyncio.gather(asking, return_exceptions=True)
-            if isinstance(answer, HaltProof):
-                self.ref.tell(_Asked(account, halt, answer, ""))
-                return
-            self.ref.tell(_Asked(account, halt, None, f"{type(answer).__name__}: {answer}"))
-            await asyncio.sleep(delay_s(self._prove_backoff, tries, self.dice.draw()))
-
-    def _note(self, asked: _Asked) -> None:
-        if asked.halt != self._halts or self._halt is None:
+    def _note(self, answered: Answered) -> None:
+        if answered.halt != self._halts or self._halt is None:
             return
-        before = self._proofs[asked.account]
-        self._proofs[asked.account] = AccountProof(
-            account=asked.account, proof=asked.proof, tries=before.tries + 1, trouble=asked.trouble
-        )
-        if asked.proof is not None:
+        self._proving.note(answered)
+        if answered.proof is not None:
             self.system.emit(
                 HaltProven(
                     at_ns=self.clock.wall_ns(),
                     path=self.path,
-                    account=asked.account,
+                    account=answered.account,
                     after_s=self.clock.now_s() - self._halted_at_s,
-                    canceled=asked.proof.canceled,
-                    kept=asked.proof.kept,
+                    canceled=answered.proof.canceled,
+                    kept=answered.proof.kept,
                 )
             )
 
@@ -371,7 +345,7 @@ class HaltRoot(Supervisor):
         checked.reply.set(self._status())
 
     def _missing(self) -> list[str]:
-        unproven = [f"{p.account}: {p.in_words}" for p in self._proofs.values() if p.proof is None]
+        unproven = [f"{p.account}: {p.in_words}" for p in self._proving.accounts if p.proof is None]
         venues = too_many_latched(self._latched.values())
         latched = [f"latched venues: {', '.join(venues)}"] if venues else []
         return [*unproven, *latched, *(f"{path} is down" for path in self._children_down())]
@@ -384,7 +358,7 @@ class HaltRoot(Supervisor):
             return [f"the latch cannot be lifted: {error}"]
         self._halt = None
         self._on_disk = True
-        self._proofs = {}
+        self._proving.end()
         for vote in self._board.votes():
             if vote.level is Level.HALTED:  # what called for the halt is answered by this person, too
                 before = self._board.effective(vote.scope)
@@ -412,7 +386,7 @@ class HaltRoot(Supervisor):
             on_disk=self._on_disk,
             votes=self._board.votes(),
             latched_venues=latched_venues(self._latched.values()),
-            proofs=tuple(self._proofs.values()),
+            proofs=self._proving.accounts,
             children_down=self._children_down(),
         )
 

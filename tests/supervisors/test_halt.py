@@ -342,6 +342,21 @@ class TestVotes:
             await settle()
             assert scene.board.effective(KRAKEN) is Level.NONE
 
+    async def test_a_worse_vote_of_whoever_latched_counts(self) -> None:
+        async with halt_root() as scene:
+            scene.vote("/t", KRAKEN, Level.READ_ONLY, latched=True)
+            scene.vote("/t", KRAKEN, Level.HALTED)
+            await settle()
+            assert (await halt_status(scene.root)).halted
+
+    async def test_nobody_else_takes_back_what_the_root_itself_voted(self) -> None:
+        async with halt_root() as scene:
+            await halt(scene.root, "operator:ada", "drill")
+            scene.root.tell(WithdrawVote("/", (), by_person=True))
+            scene.vote("/", (), Level.NONE)
+            await settle()
+            assert scene.board.effective(()) is Level.HALTED
+
     async def test_a_subtree_over_its_budget_lowers_its_venue_and_a_person_raises_it(self) -> None:
         stage = Stage()
         async with halt_root(stage=stage) as scene:
