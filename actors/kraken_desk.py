@@ -166,7 +166,9 @@ class KrakenDesk:
             trigger_price=_decimal(trigger_price),
             deadline=self._deadline(deadline_s),
         )
-        frame = command_frame(self._guard, command_id, None, self._scope_head, deadline_s)
+        # What was never committed can leave only under the emergency rule, and then only as what the guardian does.
+        least = IntentKind.PROTECT if self._lane is Lane.PROTECT else IntentKind.REDUCE
+        frame = command_frame(self._guard, command_id, None, self._scope_head, deadline_s, least=least)
         kind = frame.kind
         charge = ChargeOrder(op=OrderOp.AMEND, orders=(order_id,), lane=lane_of(kind),
                              overdraft=kind is IntentKind.PROTECT)  # fmt: skip
@@ -215,7 +217,7 @@ class KrakenDesk:
         for _ in range(NONCE_TRIES):
             try:
                 result, faults = await self._call(call, self._lane, self._settings.rest_timeout_s, None)
-            except (HttpNotSent, HttpNoReply, Refused, ActorDead, CallTimeout) as error:
+            except (HttpNotSent, HttpNoReply, ReplyError, ActorDead, CallTimeout) as error:
                 raise QueryFailed(f"{call.path}: {error}") from error
             trouble = [fault for fault in faults if fault.remedy is not Remedy.OK]
             if not trouble:
@@ -231,7 +233,7 @@ class KrakenDesk:
             return NotSent("this desk only reads")
         try:
             await self._ledger.call(charge, timeout_s=self._settings.permit_timeout_s)
-        except (Refused, ActorDead, CallTimeout) as error:
+        except (ReplyError, ActorDead, CallTimeout) as error:
             return NotSent(str(error))
 
         timeout_s = deadline_s + self._settings.reply_grace_s
@@ -241,7 +243,7 @@ class KrakenDesk:
             )
         except HttpNoReply as error:
             return Unknown(str(error))
-        except (HttpNotSent, Refused, ActorDead, CallTimeout) as error:
+        except (HttpNotSent, ReplyError, ActorDead, CallTimeout) as error:
             return NotSent(str(error))
         if charge.pair is not None and any(fault.code == "EOrder:Rate limit exceeded" for fault in faults):
             self._ledger.tell(SyncOrders(pair=charge.pair, level=None))
@@ -363,12 +365,18 @@ def submit_frame(
 
 
 def command_frame(
-    guard: Guard | None, subject: str, kind: IntentKind | None, scope_head: tuple[str, str], deadline_s: float
+    guard: Guard | None,
+    subject: str,
+    kind: IntentKind | None,
+    scope_head: tuple[str, str],
+    deadline_s: float,
+    *,
+    least: IntentKind = IntentKind.REDUCE,
 ) -> OrderFrame:
     """What the guard is asked about a cancel or an amend: what was committed under its id, or, when nothing was, the
-    least that it claims. `kind` None: the committed one, else REDUCE."""
+    least that it claims. `kind` None: the committed one, else `least`."""
     known = None if guard is None else guard.about(subject)
-    committed_kind, origin, scope = known or (IntentKind.REDUCE, Origin.STRATEGY, scope_head)
+    committed_kind, origin, scope = known or (least, Origin.STRATEGY, scope_head)
     return OrderFrame(
         kind=kind or committed_kind, subject=subject, scope=scope, origin=origin, deadline_s=deadline_s
     )

@@ -21,7 +21,7 @@ from allstop.actors.channels import ChannelConnection
 from allstop.actors.commands import Amend, Cancel, Proof, Submit
 from allstop.actors.connection import Open
 from allstop.actors.egress import Checkpoint, Guard, OrderFrame
-from allstop.actors.errors import Category, Fatal, Fault, RefusalCode, Refused, Remedy
+from allstop.actors.errors import Category, Fatal, Fault, RefusalCode, Refused, Remedy, ReplyError
 from allstop.actors.exits import Exit
 from allstop.actors.kraken_desk import KrakenDesk, command_frame, keep, submit_frame
 from allstop.actors.ledger_messages import OrderTouched, SetTier, SyncOrders
@@ -200,7 +200,7 @@ class Session(ChannelConnection):
         left_s = min(max(left_s, self.settings.deadline_min_s), self.settings.deadline_max_s)
         try:
             await self._ledger.call(charge_of(job.command), timeout_s=self.settings.permit_timeout_s)
-        except (Refused, ActorDead, CallTimeout) as refused:
+        except (ReplyError, ActorDead, CallTimeout) as refused:  # also a ledger whose mailbox is full
             return self._settle(job, NotSent(str(refused)))
         if not self.ready or job.done:
             return self._settle(job, NotSent("the connection ended before the write"))

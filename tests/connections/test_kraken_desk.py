@@ -169,6 +169,20 @@ async def test_a_refused_nonce_is_tried_again_for_a_read_and_told_for_a_write():
 
 
 @virtual
+async def test_without_a_journal_the_guardian_still_moves_a_stop_and_nobody_else_amends():
+    async with Rig() as rig:
+        submit = await rig.committed(entry())
+        outcome = await rig.desk().submit(submit.intent, attempt=1, deadline_s=5.0)
+        assert isinstance(outcome, Accepted)
+        rig.checkpoint.journal_lost()
+        other = await rig.desk().amend("c1", outcome.order_ids[0], order_qty="0.02", deadline_s=5.0)
+        assert isinstance(other, NotSent)
+        guardians = rig.desk(role="protect", lane=Lane.PROTECT)
+        moved = await guardians.amend("c2", outcome.order_ids[0], order_qty="0.005", deadline_s=5.0)
+        assert isinstance(moved, Accepted)
+
+
+@virtual
 async def test_an_id_that_the_venue_does_not_know_hides_no_other_order():
     async with Rig() as rig:
         desk = rig.desk()

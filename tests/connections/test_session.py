@@ -2,16 +2,17 @@ import asyncio
 from decimal import Decimal
 
 import pytest
-from tests.connections.rig import Rig, entry, exit_of
+from tests.connections.rig import Recorder, Rig, entry, exit_of
 
 from allstop.actors.channels import GetConnection
 from allstop.actors.commands import Submit
 from allstop.actors.errors import Category, Fatal
 from allstop.actors.exits import ExitKind
+from allstop.actors.ledger import ChargeOrder
 from allstop.actors.limits.kraken import Tier
 from allstop.actors.ports import LinkClosed
 from allstop.actors.reports import Accepted, NotSent, Rejected, Unknown
-from allstop.actors.runtime import ActorDead
+from allstop.actors.runtime import ActorDead, MailboxFull
 
 pytestmark = pytest.mark.virtual
 
@@ -109,6 +110,21 @@ async def test_commands_for_one_order_go_out_one_at_a_time():
         assert isinstance(await cancel, Accepted)
         order = rig.orders_at_venue()[0]
         assert (order["status"], Decimal(str(order["limit_price"]))) == ("canceled", Decimal(25001))
+
+
+async def test_a_ledger_too_busy_to_answer_refuses_one_command_and_holds_up_no_later_one():
+    async with Rig() as rig:
+        session = await up(rig)
+        (order_id,) = (await session.call(await rig.committed(entry()), timeout_s=10)).order_ids
+
+        def full(_: object) -> object:
+            raise MailboxFull("/store/ledger", 5000)
+
+        ledger, busy = rig.ledger, await rig.system.spawn(Recorder, [], {ChargeOrder: full}, path="/busy")
+        session.cell.actor._ledger = busy
+        assert isinstance(await session.call(await rig.cancel(order_id), timeout_s=10), NotSent)
+        session.cell.actor._ledger = ledger
+        assert isinstance(await session.call(await rig.cancel(order_id), timeout_s=10), Accepted)
 
 
 async def test_several_orders_are_cancelled_in_one_batch():
