@@ -15,7 +15,7 @@ import msgspec
 from allstop.actors.clock import Clock, Ids
 from allstop.actors.connection_settings import ConnectionSettings
 from allstop.actors.egress import Guard, OrderFrame
-from allstop.actors.errors import BadInput, Fatal, Fault, Problem, Refused, Remedy, ReplyError
+from allstop.actors.errors import BadInput, Fatal, Fault, Problem, Remedy, ReplyError
 from allstop.actors.instruments import Instrument
 from allstop.actors.intents import OrderIntent
 from allstop.actors.ledger import (
