@@ -1,6 +1,6 @@
 """How long to wait before a restart. Akka's formula, which applies to the first restart of a child too."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from allstop.actors.spec import Backoff
 
@@ -36,7 +36,7 @@ class Failures:
     up_since_s: float | None = None  # None: it is not up
 
     def started(self, now_s: float) -> "Failures":
-        return replace(self, up_since_s=now_s)
+        return Failures(self.in_a_row, now_s)
 
     def failed(self, backoff: Backoff, now_s: float) -> "Failures":
         healthy = self.up_since_s is not None and now_s - self.up_since_s >= reset_after_s(backoff)

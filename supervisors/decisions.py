@@ -1,7 +1,8 @@
 """What a supervisor core is told, and what it answers: plain values, so that each decision can be read and compared."""
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+
+import msgspec
 
 from allstop.actors.events import Event
 from allstop.actors.exits import Exit
@@ -10,13 +11,11 @@ from allstop.actors.spec import ChildSpec, Shutdown, SupervisorFlags
 # ---- told to the core ----
 
 
-@dataclass(frozen=True, slots=True)
-class Boot:
+class Boot(msgspec.Struct, frozen=True):
     """Start the static children, in order."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(msgspec.Struct, frozen=True):
     """An incarnation of a child ended, by itself or by someone else's hand."""
 
     child_id: Hashable
@@ -24,16 +23,14 @@ class Ended:
     exit: Exit
 
 
-@dataclass(frozen=True, slots=True)
-class RestartDue:
+class RestartDue(msgspec.Struct, frozen=True):
     """The time of a scheduled restart has come. A ticket that is no longer valid means nothing."""
 
     child_id: Hashable
     ticket: int
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(msgspec.Struct, frozen=True):
     """Answers StartChild: `ref` is the child's address."""
 
     child_id: Hashable
@@ -41,75 +38,63 @@ class Started:
     incarnation: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ignored:
+class Ignored(msgspec.Struct, frozen=True):
     """Answers StartChild: the child chose not to run, and that is no error."""
 
     child_id: Hashable
 
 
-@dataclass(frozen=True, slots=True)
-class NotStarted:
+class NotStarted(msgspec.Struct, frozen=True):
     """Answers StartChild: its constructor or `on_start` raised, or took too long."""
 
     child_id: Hashable
     error: BaseException
 
 
-@dataclass(frozen=True, slots=True)
-class Stopped:
+class Stopped(msgspec.Struct, frozen=True):
     """Answers StopChildren: how each of them ended."""
 
     exits: tuple[tuple[Hashable, Exit], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class AddChild:
+class AddChild(msgspec.Struct, frozen=True):
     spec: ChildSpec
 
 
-@dataclass(frozen=True, slots=True)
-class TerminateChild:
+class TerminateChild(msgspec.Struct, frozen=True):
     child_id: Hashable
 
 
-@dataclass(frozen=True, slots=True)
-class RestartChild:
+class RestartChild(msgspec.Struct, frozen=True):
     child_id: Hashable
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteChild:
+class DeleteChild(msgspec.Struct, frozen=True):
     child_id: Hashable
 
 
-@dataclass(frozen=True, slots=True)
-class Reconfigure:
+class Reconfigure(msgspec.Struct, frozen=True):
     """New flags and specs, taken as a whole or refused as a whole."""
 
     flags: SupervisorFlags
     specs: tuple[ChildSpec, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(msgspec.Struct, frozen=True):
     """The supervisor ends: its children do so first."""
 
 
-@dataclass(frozen=True, slots=True)
-class CooldownDue:
+class CooldownDue(msgspec.Struct, frozen=True):
     ticket: int
 
 
-@dataclass(frozen=True, slots=True)
-class CallReported:
+class CallReported(msgspec.Struct, frozen=True):
     """A child's call succeeded (`category` None) or failed. While half-open it is the answer to a probe."""
 
     category: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class ResetBreaker:
+class ResetBreaker(msgspec.Struct, frozen=True):
     """A person wants another try of a latched (or open) breaker."""
 
     by: str
@@ -138,30 +123,26 @@ Given = (
 # ---- answered by the core ----
 
 
-@dataclass(frozen=True, slots=True)
-class StartChild:
+class StartChild(msgspec.Struct, frozen=True):
     """Start an incarnation, and answer with Started, Ignored or NotStarted before anything else is told."""
 
     spec: ChildSpec
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class StopChild:
+class StopChild(msgspec.Struct, frozen=True):
     child_id: Hashable
     ref: object
     shutdown: float | Shutdown
 
 
-@dataclass(frozen=True, slots=True)
-class StopChildren:
+class StopChildren(msgspec.Struct, frozen=True):
     """Stop all of these at the same time, and answer with Stopped. A static supervisor stops one at a time."""
 
     stops: tuple[StopChild, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ScheduleRestart:
+class ScheduleRestart(msgspec.Struct, frozen=True):
     """Tell RestartDue after `delay_s`: with 0, behind the messages that wait already."""
 
     child_id: Hashable
@@ -169,75 +150,64 @@ class ScheduleRestart:
     ticket: int
 
 
-@dataclass(frozen=True, slots=True)
-class CancelTimer:
+class CancelTimer(msgspec.Struct, frozen=True):
     ticket: int
 
 
-@dataclass(frozen=True, slots=True)
-class ScheduleCooldown:
+class ScheduleCooldown(msgspec.Struct, frozen=True):
     delay_s: float
     ticket: int
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(msgspec.Struct, frozen=True):
     """Say this; the shell puts the time in."""
 
     event: Event
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """The answer to whoever asked."""
 
     value: object
 
 
-@dataclass(frozen=True, slots=True)
-class Refuse:
+class Refuse(msgspec.Struct, frozen=True):
     error: Exception
 
 
-@dataclass(frozen=True, slots=True)
-class FailStart:
+class FailStart(msgspec.Struct, frozen=True):
     """The supervisor itself did not start; those of its children that had are stopped again."""
 
     error: BaseException
 
 
-@dataclass(frozen=True, slots=True)
-class GiveUp:
+class GiveUp(msgspec.Struct, frozen=True):
     """The supervisor exits so. Its children are stopped already."""
 
     exit: Exit
 
 
-@dataclass(frozen=True, slots=True)
-class Retire:
+class Retire(msgspec.Struct, frozen=True):
     """This child will not come back by itself: whoever watches its address is told so."""
 
     ref: object
 
 
-@dataclass(frozen=True, slots=True)
-class Latch:
+class Latch(msgspec.Struct, frozen=True):
     """Trading must be halted because of this child; no sibling was touched."""
 
     offender: Hashable
     error: BaseException
 
 
-@dataclass(frozen=True, slots=True)
-class LowerLevel:
+class LowerLevel(msgspec.Struct, frozen=True):
     """The breaker opened: vote for the level that stands for it. `latched`: only a person ends it."""
 
     reason: str
     latched: bool
 
 
-@dataclass(frozen=True, slots=True)
-class RaiseLevel:
+class RaiseLevel(msgspec.Struct, frozen=True):
     """The breaker closed (or a new incarnation began): withdraw that vote; a latched one only when `by_person`."""
 
     by_person: bool
