@@ -107,7 +107,11 @@ class Actor(pykka.Actor):
         """Runs before any other message after `on_start` returned Continue(argument); plain or async."""
 
     def on_stop(self, exit_: Exit) -> Any:  # type: ignore[override]
-        """Runs when the actor ends in order, not after a crash and not on a kill; plain or async."""
+        """Runs when the actor ends in order, not after a crash and not on a kill; plain or async.
+
+        What must be closed whatever happens belongs to a task of mine (`start_task`), whose `finally` runs, or also
+        into `on_failure`.
+        """
 
     def on_failure(
         self,
@@ -147,6 +151,7 @@ class Actor(pykka.Actor):
 
         One Down per incarnation: for one that ended before, with its true exit (NOPROC if none ever ran); whoever
         was told of that end already waits for the next incarnation, so a handler of Down may monitor again at once.
+        A Down may overtake what the ended actor told me last: it comes by the control lane.
         If no next one comes (the address is retired), that wait ends in a Down with NOPROC.
         """
         return self._observe(MonitorRef(ref, self._cell, final=False))

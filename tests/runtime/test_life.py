@@ -840,6 +840,35 @@ async def test_retiring_an_address_looks_at_its_own_children_only(
     await system.stop(watcher)
 
 
+async def test_what_came_during_a_start_that_fails_waits_for_the_next_incarnation(
+    system: ActorSystem,
+) -> None:
+    async def fail_late(_puppet: Any) -> None:
+        await asyncio.sleep(0.01)
+        raise ValueError("not today")
+
+    parent = await system.spawn(Puppet, path="/parent")
+    ref = system.address("/parent/child")
+    starting = asyncio.ensure_future(
+        system.spawn(AsyncPuppet, None, fail_late, path=ref.path, parent=parent, while_down=Stash(2))
+    )
+    await asyncio.sleep(0.005)
+    ref.tell("keep this")
+    with pytest.raises(StartError):
+        await starting
+    handled = Witness()
+    await system.spawn(Puppet, handled, path=ref.path, parent=parent)
+    await asyncio.sleep(0.01)
+    assert handled.handled == ["keep this"]
+
+
+async def test_a_timer_does_not_keep_its_ended_incarnation_for_an_hour(system: ActorSystem) -> None:
+    ref = await system.spawn(Puppet)
+    timer = await ref.call(lambda puppet: puppet.send_after(3600.0, "late"))
+    await system.stop(ref)
+    assert timer.cancelled
+
+
 async def test_a_stash_is_not_lost_with_an_address_that_nobody_holds(system: ActorSystem) -> None:
     parent = await system.spawn(Puppet, path="/parent")
     child = await system.spawn(Puppet, path="/parent/child", parent=parent, while_down=Stash(2))

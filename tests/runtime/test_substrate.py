@@ -545,3 +545,21 @@ async def test_a_ref_held_by_name_reaches_the_new_incarnation(system: ActorSyste
     found = system.whereis("quotes")
     assert found is not None
     assert await found.call("hello") == "hello"
+
+
+async def test_an_on_stop_after_an_interruption_is_not_taken_for_cancelled_any_more(
+    system: ActorSystem, witness: Witness
+) -> None:
+    pending: list[int] = []
+
+    class Grouping(AsyncPuppet):
+        async def on_stop(self, exit_: Any) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            pending.append(task.cancelling())  # a TaskGroup would take it for its own cancellation
+
+    ref = await system.spawn(Grouping, witness)
+    ref.tell(sleeps(60))
+    await asyncio.sleep(0.01)
+    await system.stop(ref)
+    assert pending == [0]
