@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from allstop.actors.errors import Fatal, Refused
+from allstop.actors.errors import Fatal, RefusalCode, Refused
 from allstop.actors.journal import Append, Read
 from allstop.actors.ledger_messages import (
     AccountKey,
@@ -33,14 +33,15 @@ from allstop.actors.ledger_messages import (
     TakeTurn,
     Turn,
 )
-from allstop.actors.levels import CastVote, Level, Scope, Vote
+from allstop.actors.levels import ROOT, CastVote, Level, Scope, Vote
 from allstop.actors.limits import nonces as nonce_rules
 from allstop.actors.limits.kraken import LIMITS, Tier, order_cost, order_meter, rest_cost, rest_meter
+from allstop.actors.limits.lanes import Lane
 from allstop.actors.limits.meter import Meter
 from allstop.actors.limits.nonces import Nonces
 from allstop.actors.limits.promised import Promised, fresh, restored
 from allstop.actors.ports import JournalEntry, JournalRow
-from allstop.actors.runtime import Actor, Mailbox, Overflow, Ref, Reply, Timer
+from allstop.actors.runtime import Actor, ActorDead, Mailbox, Overflow, Ref, Reply, Timer
 
 __all__ = [
     "AccountKey", "AccountLedger", "ChargeOrder", "EndTurn", "GetLedger", "KeyStopped", "LedgerView", "NextNonce",
@@ -61,6 +62,7 @@ BAD_NONCES_WINDOW_S = 60.0
 # Kraken locks an account out for 15 minutes after repeated refusals. A stopped key stays stopped for whoever starts
 # within them; one try in that time prolongs no lockout, and lets in whoever has set the key right again.
 LOCKOUT_S = 900.0
+UNWRITTEN = "nothing can be promised on disk: only protection and cancels go on"
 
 
 class _Wake(msgspec.Struct, frozen=True):
@@ -93,7 +95,7 @@ class _Key(msgspec.Struct, kw_only=True):
 
 class AccountLedger(Actor):
     """Answers the messages above. `journal` is the account's JournalActor; `votes` takes READ_ONLY when a second
-    writer seems to use a key. Raises Fatal when a promise cannot be written."""
+    writer seems to use a key, and HALTED when a promise cannot be written; without it that is Fatal."""
 
     mailbox: ClassVar[Mailbox] = Mailbox(capacity=5000, overflow=Overflow.REFUSE)
 
@@ -111,6 +113,7 @@ class AccountLedger(Actor):
         self._stop_rows: dict[str, str] = {}
         self._level_rows: dict[str, tuple[float, int]] = {}
         self._arrivals = 0
+        self._unwritten = False
 
     async def on_start(self) -> None:
         rows = await self._journal.call(
@@ -164,6 +167,8 @@ class AccountLedger(Actor):
         key = self._key(take.key)
         if key.stopped:
             raise KeyStopped(key.stopped, place=key.name)
+        if self._withholds(take.lane):
+            raise Refused(RefusalCode.NOT_COMMITTED, UNWRITTEN, place=take.path)
         if len(key.waiting) >= WAITING_MAX:
             raise RateRefused("too many callers wait for a turn", place=take.path, retry_after_s=take.hold_s)
         self._arrivals += 1
@@ -213,7 +218,7 @@ class AccountLedger(Actor):
         if key.held is not None and now_s >= key.held_until_s:
             self.log.warning("turn.ran_out", key=key.name, path=key.held.path)
             key.held = None
-        for waiter in [w for w in key.waiting if key.stopped or now_s >= w.until_s]:
+        for waiter in [w for w in key.waiting if self._is_hopeless(key, w, now_s)]:
             key.waiting.remove(waiter)
             waiter.reply.fail(self._refusal(key, waiter, now_s))
         if key.held is None and (waiter := self._first_ready(key, now_s)) is not None:
@@ -237,9 +242,17 @@ class AccountLedger(Actor):
             blocked = True
         return None
 
+    def _is_hopeless(self, key: _Key, waiter: _Waiter, now_s: float) -> bool:
+        return bool(key.stopped) or now_s >= waiter.until_s or self._withholds(waiter.take.lane)
+
+    def _withholds(self, lane: Lane) -> bool:
+        return self._unwritten and lane > Lane.CANCEL
+
     def _refusal(self, key: _Key, waiter: _Waiter, now_s: float) -> Refused:
         if key.stopped:
             return KeyStopped(key.stopped, place=key.name)
+        if self._withholds(waiter.take.lane):
+            return Refused(RefusalCode.NOT_COMMITTED, UNWRITTEN, place=waiter.take.path)
         wait_s = max(
             key.rest.meter.wait_s(waiter.cost, now_s, waiter.take.lane), key.cool_until_s - now_s, 0.1
         )
@@ -274,6 +287,8 @@ class AccountLedger(Actor):
     # The matching engine's counter, per pair
 
     async def _charge_order(self, charge: ChargeOrder) -> float:
+        if self._withholds(charge.lane):
+            raise Refused(RefusalCode.NOT_COMMITTED, UNWRITTEN, place=charge.pair or self.path)
         now_s = self.clock.now_s()
         costs = self._costs(charge, now_s)
         if not charge.overdraft:
@@ -371,11 +386,23 @@ class AccountLedger(Actor):
         return renewed
 
     async def _write(self, kind: str, key: str, body: dict[str, Any]) -> None:
+        if self._unwritten:
+            return
         entry = JournalEntry(kind=kind, key=key, body=msgspec.json.encode(body))
         try:
             await self._journal.call(Append(entries=(entry,)), timeout_s=self._write_timeout_s)
-        except TimeoutError as error:
-            raise Fatal("LEDGER_WRITE", f"{kind} was not committed in {self._write_timeout_s} s") from error
+        except (ActorDead, Fatal, TimeoutError) as error:
+            ended = self._journal.last_exit
+            if isinstance(error, ActorDead) and not (ended is not None and ended.fatal):
+                raise  # it is only starting again, and so will this ledger
+            self._go_on_unwritten(f"{kind} was not committed: {error}")
+
+    def _go_on_unwritten(self, why: str) -> None:
+        if self._votes is None:
+            raise Fatal("LEDGER_WRITE", why)
+        self._unwritten = True
+        self.log.critical("ledger.unwritten", reason=why)
+        self._votes.tell(CastVote(vote=Vote(self.path, ROOT, Level.HALTED, why)))
 
     def _view(self) -> LedgerView:
         now_s = self.clock.now_s()

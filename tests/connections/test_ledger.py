@@ -6,6 +6,7 @@ import pytest
 from tests.connections.rig import Recorder, exit_of
 
 from allstop.actors.clock import LoopClock
+from allstop.actors.errors import Fatal, Refused
 from allstop.actors.journal import JournalActor
 from allstop.actors.ledger import (
     LOCKOUT_S,
@@ -27,7 +28,7 @@ from allstop.actors.levels import CastVote, Level
 from allstop.actors.limits.kraken import OrderOp, Tier
 from allstop.actors.limits.lanes import Lane
 from allstop.actors.links.memory_journal import MemoryDisk
-from allstop.actors.runtime import ActorSystem, Ref
+from allstop.actors.runtime import ActorDead, ActorSystem, Ref
 
 pytestmark = pytest.mark.virtual
 READ = "/0/private/OpenOrders"
@@ -328,13 +329,63 @@ async def test_an_order_charge_that_does_not_fit_takes_nothing_unless_it_must_go
     )
 
 
-async def test_a_ledger_that_cannot_write_ends_fatally_and_gives_no_nonce(bench: Bench):
+async def test_a_ledger_whose_journal_is_lost_halts_and_serves_protection_and_cancels_alone(
+    bench: Bench,
+):  # T103
     ledger = await bench.open()
     bench.disk.fail_next_commit("kraken.main")
-    with pytest.raises(Exception, match=r"JOURNAL_LOST|is not running"):
+    nonces = [(await turn(ledger, "stop", lane=Lane.PROTECT)).nonce]
+    ledger.tell(EndTurn(id="stop"))
+    assert [cast.vote.level for cast in bench.votes] == [Level.HALTED]
+    for lane in (Lane.PROTECT, Lane.CANCEL):
+        nonces.append((await turn(ledger, lane.name, lane=lane)).nonce)
+        ledger.tell(EndTurn(id=lane.name))
+    await ledger.call(ChargeOrder(op=OrderOp.ADD, pair="BTC/USD", lane=Lane.PROTECT))
+    await ledger.call(ChargeOrder(op=OrderOp.CANCEL, pair="BTC/USD", lane=Lane.CANCEL))
+    assert nonces == sorted(set(nonces))
+    for lane in (Lane.QUERY, Lane.ENTRY):
+        with pytest.raises(Refused, match="NOT_COMMITTED"):
+            await turn(ledger, "other", lane=lane)
+    with pytest.raises(Refused, match="NOT_COMMITTED"):
+        await ledger.call(ChargeOrder(op=OrderOp.ADD, pair="BTC/USD", lane=Lane.ENTRY))
+    assert len(bench.votes) == 1
+
+
+async def test_who_waits_for_a_turn_when_the_journal_is_lost_is_refused(bench: Bench):
+    ledger = await bench.open()
+    await turn(ledger, "held", lane=Lane.PROTECT)
+    waiting = asyncio.create_task(turn(ledger, "waiting", lane=Lane.QUERY))
+    await asyncio.sleep(0.01)
+    bench.disk.fail_next_commit("kraken.main")
+    ledger.tell(StopKey(key="other", reason="a write"))
+    ledger.tell(EndTurn(id="held"))
+    with pytest.raises(Refused, match="NOT_COMMITTED"):
+        await waiting
+
+
+async def test_a_disk_that_hangs_costs_no_protection(bench: Bench):
+    ledger = await bench.open()
+    bench.disk.commit_s = 1e6
+    await turn(ledger, "stop", lane=Lane.PROTECT)
+    assert [cast.vote.level for cast in bench.votes] == [Level.HALTED]
+
+
+async def test_a_ledger_whose_journal_only_starts_again_promises_nothing_meanwhile(bench: Bench):
+    ledger = await bench.open()
+    bench.system.kill(bench.journal)
+    await asyncio.sleep(0.01)
+    with pytest.raises(ActorDead):
+        await turn(ledger, "stop", lane=Lane.PROTECT)
+    assert bench.votes == []
+
+
+async def test_without_anybody_to_halt_a_ledger_that_cannot_write_ends_fatally(bench: Bench):
+    await bench.open()
+    ledger = await bench.system.spawn(AccountLedger, journal=bench.journal, path="/alone")
+    bench.disk.fail_next_commit("kraken.main")
+    with pytest.raises(Fatal, match="LEDGER_WRITE"):
         await ledger.call(NextNonce())
     await asyncio.sleep(0.01)
-    assert not ledger.is_alive()
     assert exit_of(ledger).fatal
 
 
