@@ -12,7 +12,7 @@ from allstop.actors.instruments import Instrument
 from allstop.actors.journal import JournalActor
 from allstop.actors.kraken_desk import KrakenDesk, Role
 from allstop.actors.ledger import AccountLedger, GetLedger, LedgerView
-from allstop.actors.levels import CastVote, Level, LevelBoard, Vote
+from allstop.actors.levels import ROOT, CastVote, Level, LevelBoard, Vote
 from allstop.actors.limits.kraken import Tier
 from allstop.actors.limits.lanes import Lane
 from allstop.actors.market_data import Freshness
@@ -25,7 +25,7 @@ from allstop.actors.reconciler import Reconciler
 from allstop.actors.runtime import ActorSystem, Ref
 from allstop.actors.session import Session
 from allstop.actors.shared_desk import SharedDesk
-from allstop.actors.spec import ChildSpec, ChildType, Start, Strategy, SupervisorFlags
+from allstop.actors.spec import ChildSpec, ChildType, OnExceeded, Start, Strategy, SupervisorFlags
 from allstop.actors.subscription import PrivateStream
 from allstop.supervisors.config import KrakenAccount
 from allstop.supervisors.nursery import TRACKER_BUDGET, TrackerNursery, trackers_spec
@@ -129,7 +129,10 @@ def _store(parts: AccountParts) -> ChildSpec:
         ),
         ChildSpec("egress", Start(EgressActor, (parts.checkpoint, journal))),
     )
-    return _supervisor("store", node.budget.flags(Strategy.REST_FOR_ONE), children)
+    # A lost journal is a halt, and no reason to end what can still cancel and protect: the guardian's ledger, its
+    # egress and, above, the guardian itself. What gave up stays down; the rest goes on by the emergency rule.
+    flags = replace(node.budget, on_exceeded=OnExceeded.LATCH).flags(Strategy.REST_FOR_ONE)
+    return _supervisor("store", flags, children, Votes(parts.root, ROOT, Level.NONE, Level.HALTED))
 
 
 def _guardian(parts: AccountParts) -> ChildSpec:
