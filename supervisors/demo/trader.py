@@ -1,4 +1,4 @@
-"""The demo's strategy: it places orders, each with its stop, and cancels some of those that rest."""
+"""The demo's strategy: it places orders, each with its stop, cancels some that rest, and leaves positions in part."""
 
 from collections import deque
 from decimal import ROUND_DOWN, Decimal
@@ -6,14 +6,16 @@ from functools import partial
 
 import msgspec
 
-from allstop.actors.commands import CancelIntent, Place
+from allstop.actors.commands import CancelIntent, CoverView, GetCover, Place
 from allstop.actors.errors import RefusalCode, Refused
 from allstop.actors.intents import OrderIntent, OrderType, Side, StopLoss
+from allstop.actors.levels import IntentKind
 from allstop.actors.market_data import BookView, SubscribeBook, Tick
 from allstop.actors.runtime import Actor, ActorDead, CallTimeout, Continue, Mailbox, MailboxFull, Overflow
 
 PLACE_EVERY_S = 0.5  # 2 a second per pair: the pair's counter gives back 3.75 a second on the Pro tier
 RETRY_S = 0.05  # how soon a refused entry is tried again: this measures when trading is back
+LEAVES = 0.1  # so many of its turns end with an exit, of a part or of all that there is
 RESTING_MAX = 4  # orders left resting; the oldest is cancelled
 KEPT_MAX = 10_000  # ids remembered for the report; a demo places under 500
 
@@ -44,6 +46,7 @@ class DemoTrader(Actor):
     def __init__(self, pair: str, account: str = "kraken.main", public: str = "kraken.public") -> None:
         self._pair = pair
         self._orders_path = f"/accounts/{account}/trading/orders"
+        self._guardian_path = f"/accounts/{account}/guardian"
         self._data_path = f"/data/{public}/book.{pair.replace('/', '-')}"
         self._book: BookView | None = None
         self._resting: deque[str] = deque()
@@ -55,6 +58,7 @@ class DemoTrader(Actor):
     def on_start(self) -> Continue:
         self._orders = self.system.address(self._orders_path)
         self._data = self.system.address(self._data_path)
+        self._guardian = self.system.address(self._guardian_path)
         return Continue(None)
 
     async def on_continue(self, argument: object) -> None:
@@ -82,14 +86,45 @@ class DemoTrader(Actor):
         except (ActorDead, CallTimeout):
             self._schedule(RETRY_S)
             return
-        self._schedule(PLACE_EVERY_S if await self._place() else RETRY_S)
+        placed = await self._place()
+        self._schedule(PLACE_EVERY_S if placed else RETRY_S)
         await self._cancel_oldest()
+        if placed and self.dice.draw() < LEAVES:
+            await self._leave()
 
     async def _place(self) -> bool:
         book = self._book
         if book is None or not book.good or not book.bids or not book.asks:
             return False
         intent = self._intent(book)
+        if not await self._submit(intent):
+            return False
+        self._accepted_at_s.append(self.clock.now_s())
+        if (
+            intent.order_type is OrderType.LIMIT
+            and intent.limit_price is not None
+            and intent.limit_price < book.bids[0][0]
+        ):
+            self._resting.append(intent.id)
+        return True
+
+    async def _leave(self) -> None:
+        """Sells a half of the position at market, or all of it. The guardian moves the stops out of the way."""
+        try:
+            view: CoverView = await self._guardian.call(GetCover(), timeout_s=0.5)
+        except (ActorDead, CallTimeout, MailboxFull):
+            return
+        net = next((pair.net for pair in view.pairs if pair.pair == self._pair), Decimal(0))
+        qty = net if self.dice.draw() < 0.3 else _stepped(net / 2, Decimal("0.00001"))
+        if qty > 0:
+            await self._submit(
+                OrderIntent(
+                    pair=self._pair, side=Side.SELL, qty=qty, order_type=OrderType.MARKET,
+                    kind=IntentKind.REDUCE, id=self.ids.new(),
+                )
+            )  # fmt: skip
+
+    async def _submit(self, intent: OrderIntent) -> bool:
         try:
             await self._orders.call(Place(intent=intent), timeout_s=2.0)
         except Refused as refused:
@@ -100,13 +135,6 @@ class DemoTrader(Actor):
         except (ActorDead, CallTimeout, MailboxFull):
             return False  # it may be durable all the same: it counts neither as submitted nor as refused
         self._submitted.append(intent.id)
-        self._accepted_at_s.append(self.clock.now_s())
-        if (
-            intent.order_type is OrderType.LIMIT
-            and intent.limit_price is not None
-            and intent.limit_price < book.bids[0][0]
-        ):
-            self._resting.append(intent.id)
         return True
 
     def _intent(self, book: BookView) -> OrderIntent:
