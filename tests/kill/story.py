@@ -52,7 +52,7 @@ from allstop.supervisors.oracles import (
 ACCOUNT = "main"
 COVER_S = 2.0
 RTO_S = 30.0  # from a start to the first entry that may pass
-SLOW_REST_S = 0.2  # one way is enough for a stop to be late
+SLOW_REST_S = 0.1  # each way: a remedy takes half a second or more then
 BARE_WAIT_S = 4.0  # for a fill: the traders cross every second or so
 HALT_WAIT_S = 15.0
 AGREE_S = 8.0  # for the guardian's next look, when nothing trades any more
