@@ -55,6 +55,7 @@ from allstop.supervisors.kraken_account import (
     account_path,
     account_spec,
     make_checkpoint,
+    missing,
 )
 from allstop.supervisors.preflight import Keys, learn_instruments, probe_keys, wanted_pairs
 from allstop.supervisors.supervisor import Supervisor
@@ -117,6 +118,7 @@ class Runtime:
         self._given_world = world
         self._system: ActorSystem | None = None
         self._stack = AsyncExitStack()
+        self._accounts_parts: list[AccountParts] = []
         self.leaked: list[str] = []
 
     @property
@@ -174,6 +176,7 @@ class Runtime:
         self._stack.push_async_callback(self._stop)
         self._stack.callback(system.subscribe(self._watch))
         parts = [self._parts(node, world, keys[node.id]) for node in self.tree.accounts.children]
+        self._accounts_parts = parts
         await system.spawn(
             HaltRoot, self.levels, FileLatch(state_dir), tuple(self._children(world, parts)),
             path=ROOT_PATH, halters={p.node.id: p.at("guardian") for p in parts}, ready_to_resume=self._missing,
@@ -308,12 +311,8 @@ class Runtime:
                     self.root.tell(CastVote(Vote(event.path, ROOT, Level.HALTED, reason)))
 
     async def _missing(self) -> list[str]:
-        """What stands between a halt and a resume: each account's gate, with the conditions that are not proven."""
-        return [
-            f"{name}: not proven: {', '.join(gate.missing)}"
-            for name, gate in self.gates.items()
-            if gate.missing
-        ]
+        """What stands between a halt and a resume: who is down, and which conditions of a gate are not proven."""
+        return [what for parts in self._accounts_parts for what in missing(parts)]
 
     # -- use -------------------------------------------------------------------------------------------------------
 

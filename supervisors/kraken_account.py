@@ -84,6 +84,18 @@ class AccountParts:
         )
 
 
+ESSENTIAL = ("store/journal", "store/ledgers", "store/egress", "guardian")
+
+
+def missing(parts: AccountParts) -> list[str]:
+    """What stands between a halt and a resume of this account, in words. A gate's proofs outlive a lost journal for a
+    while, so who must live to trade at all is asked for by name."""
+    name = parts.node.id
+    down = [f"{name}: {path} is down" for path in ESSENTIAL if not parts.at(path).is_alive()]
+    unproven = parts.gate_board.missing
+    return [*down, *([f"{name}: not proven: {', '.join(unproven)}"] if unproven else [])]
+
+
 def account_path(node: KrakenAccount) -> str:
     return f"/accounts/{node.id}"
 

@@ -19,7 +19,13 @@ from allstop.actors.market_data import Freshness
 from allstop.actors.order_gate import GateBoard
 from allstop.actors.ports import JournalEntry
 from allstop.actors.runtime import ActorSystem
-from allstop.supervisors.kraken_account import AccountParts, account_path, account_spec, make_checkpoint
+from allstop.supervisors.kraken_account import (
+    AccountParts,
+    account_path,
+    account_spec,
+    make_checkpoint,
+    missing,
+)
 from allstop.supervisors.supervisor import Supervisor
 
 pytestmark = pytest.mark.virtual
@@ -60,6 +66,7 @@ async def test_a_lost_journal_leaves_the_guardian_and_its_way_out_alive_and_the_
             while (await orders.call(GetOrder(intent_id=view.intent.id))).state != "NEW":
                 await asyncio.sleep(0.05)
 
+        assert missing(parts) == []
         bench.disk.fail_next_commit(node.id)
         with pytest.raises(Exception, match="JOURNAL_LOST"):
             await journal.call(Append(entries=(JournalEntry(kind="test", key="", body=b"{}"),)))
@@ -75,3 +82,4 @@ async def test_a_lost_journal_leaves_the_guardian_and_its_way_out_alive_and_the_
         proof = await guardian.call(ProveHalt(reason="the journal is lost"), timeout_s=30.0)
         assert proof.canceled == 1
         assert (await guardian.call(GetCover())).reachable
+        assert f"{node.id}: store/journal is down" in missing(parts)  # so nobody resumes before a restart
