@@ -1,19 +1,21 @@
 """The guardian's exits: each is a saga (`protocols/exiting.py`) that one task carries from step to step.
 
 The intent becomes durable under its strategy's own id before its placer is answered and before anything is moved. Each
-write is journalled as the guardian's other writes are, and after each the venue is asked by name what it made of it,
-so that the next step is decided from what is there. An exit holds its pair for as long as it is within its time; after
-that, and after a restart, the ordinary watch has it.
+write is journalled as the guardian's other writes are, and the next step waits until the venue has told what it made of
+it: by the stream mostly, and when that is silent by a question, because questions are what the key has few of. An exit
+holds its pair for as long as it is within its time; after that, and after a restart, the ordinary watch has it.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
+import msgspec
+
 from allstop.actors.clock import Clock
 from allstop.actors.commands import BeginExit, OrderView
 from allstop.actors.cover_journal import CoverJournal
 from allstop.actors.cover_notes import CoverNotes
-from allstop.actors.cover_orders import CoverOrders, Write, Written
+from allstop.actors.cover_orders import CoverOrders
 from allstop.actors.errors import RefusalCode, Refused
 from allstop.actors.guardian_settings import GuardianSettings
 from allstop.actors.instruments import Instrument
@@ -37,6 +39,9 @@ from allstop.actors.protocols.records import IntentCommitted
 from allstop.actors.protocols.remedies import AmendStop, CancelStops, PlaceStop
 from allstop.actors.reports import OrderReport
 from allstop.actors.runtime import Reply
+
+# How long the stream may take to tell of a write before the venue is asked: a share of cover_s.
+TELL_SHARE = 0.1
 
 
 class ExitDuty:
@@ -70,6 +75,11 @@ class ExitDuty:
         self._acting = acting
         self._open_orders = open_orders
         self._active: dict[str, Exiting] = {}
+        self._news = asyncio.Event()
+
+    def told(self) -> None:
+        """The stream has told something."""
+        self._news.set()
 
     def holds(self, pair: str) -> bool:
         """Whether an exit is under way there and within its time: nobody else acts on the pair."""
@@ -113,8 +123,8 @@ class ExitDuty:
         self._active[intent.pair] = Exiting(intent=intent, due_s=due_s)
         return None
 
-    async def carry(self, begin: BeginExit, reply: Reply) -> str:
-        """Commits the exit, answers, and carries it to its end. Why it ended."""
+    async def carry(self, begin: BeginExit, reply: Reply) -> Leave:
+        """Commits the exit, answers, and carries it to its end."""
         intent = begin.intent
         try:
             record = IntentCommitted(
@@ -127,7 +137,7 @@ class ExitDuty:
             await self._journal.note(record)
             if self._journal.lost:
                 reply.fail(Refused(RefusalCode.NOT_COMMITTED, "the journal did not commit", place=intent.id))
-                return "not committed"
+                return Leave("not committed")
             self._memory.note(record)
             reply.set(OrderView(intent=intent, state="INTENT"))
             return await self._carry(intent.pair, begin.origin)
@@ -136,7 +146,7 @@ class ExitDuty:
 
     # -- one step after the other -----------------------------------------------------------------------------
 
-    async def _carry(self, pair: str, origin: Origin) -> str:
+    async def _carry(self, pair: str, origin: Origin) -> Leave:
         while True:
             exiting = self._active[pair] = self._active[pair].told(self._exit_order(pair))
             if exiting.stage is Stage.OVER and exiting.order_ids:
@@ -153,8 +163,8 @@ class ExitDuty:
                 permitted=self._permitted(pair, origin),
             )
             match step:
-                case Leave(why=why):
-                    return why
+                case Leave():
+                    return step
                 case Pause(seconds=seconds):
                     await asyncio.sleep(seconds)
                 case Withhold(reason=reason):
@@ -176,7 +186,7 @@ class ExitDuty:
             self._active[pair] = exiting.lost()
         elif written.taken:
             self._active[pair] = exiting.sent(self._orders.order_ids(pair))
-            await self._seen(pair, self._orders.order_ids(pair))
+            await self._seen(pair, self._orders.order_ids(pair), self._ended)
         else:
             self._active[pair] = exiting.over()
 
@@ -191,12 +201,40 @@ class ExitDuty:
             self._active[pair] = exiting.lost()
             return
         self._active[pair] = exiting.done(step, orders) if written.taken else exiting.refused()
-        await self._seen(pair, _touched(step, written, self._orders.order_ids(pair)))
+        match step:
+            case AmendStop(order_id=order_id, order_qty=order_qty) if written.taken:
+                # Its answer says it all: the venue sells no more than this total, whatever has executed of it.
+                known = self._memory.book.order(order_id)
+                if known is not None:
+                    self._memory.book.take(msgspec.structs.replace(known, order_qty=order_qty, fill=None))
+                self._orders.shown(pair)
+            case AmendStop(order_id=order_id):
+                await self._seen(pair, (order_id,), self._ended)
+            case CancelStops(order_ids=order_ids) | CancelExit(order_ids=order_ids):
+                await self._seen(pair, order_ids, self._ended)
+            case PlaceStop():
+                await self._seen(pair, self._orders.order_ids(pair), self._known)
 
-    async def _seen(self, pair: str, order_ids: Sequence[str]) -> None:
+    async def _seen(
+        self, pair: str, order_ids: Sequence[str], settled: Callable[[Sequence[str]], bool]
+    ) -> None:
         """What the venue made of a write decides the next step; without an answer the pair stays blocked."""
-        if not order_ids or await self._ask(order_ids):
-            self._orders.shown(pair)
+        try:
+            async with asyncio.timeout(self._settings.times.cover_s * TELL_SHARE):
+                while not settled(order_ids):
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            if not await self._ask(order_ids):
+                return
+        self._orders.shown(pair)
+
+    def _known(self, order_ids: Sequence[str]) -> bool:
+        return all(self._memory.book.order(order_id) is not None for order_id in order_ids)
+
+    def _ended(self, order_ids: Sequence[str]) -> bool:
+        orders = [self._memory.book.order(order_id) for order_id in order_ids]
+        return all(order is not None and order.status.terminal for order in orders)
 
     async def _ask(self, order_ids: Sequence[str]) -> bool:
         try:
@@ -212,15 +250,3 @@ class ExitDuty:
     def _permitted(self, pair: str, origin: Origin) -> bool:
         level = self._board.effective((*self._settings.scope, pair))
         return permits(level, IntentKind.REDUCE, origin=origin)
-
-
-def _touched(step: Write, written: Written, made: tuple[str, ...]) -> tuple[str, ...]:
-    """The orders that a write was about: also where it was refused, because that says that they are not as they were
-    thought to be."""
-    match step:
-        case AmendStop(order_id=order_id):
-            return (order_id,)
-        case CancelStops(order_ids=order_ids) | CancelExit(order_ids=order_ids):
-            return order_ids
-        case _:
-            return made if written.taken else ()

@@ -302,6 +302,7 @@ class Guardian(Actor):
     def _told(self, reports: tuple[OrderReport, ...]) -> None:
         """What the stream says goes into the book. It starts a look when an execution stands there without a stop."""
         executed = self._memory.book.take_all(reports)
+        self._exits.told()
         if any(r.fill is not None for r in reports) and self._memory.has_own():
             self.start_task(self._notes.write_fills(reports), "fills")
         for pair in {e.pair for e in executed} - self._suspects:
@@ -408,9 +409,10 @@ class Guardian(Actor):
         return None
 
     async def _carry(self, begin: BeginExit, reply: Reply) -> None:
-        why = await self._exits.carry(begin, reply)
-        self.log.info("guardian.exit", pair=begin.intent.pair, intent=begin.intent.id, ended=why)
-        self._wake_in(0.0)
+        left = await self._exits.carry(begin, reply)
+        self.log.info("guardian.exit", pair=begin.intent.pair, intent=begin.intent.id, ended=left.why)
+        if not left.covered:
+            self._wake_in(0.0)
 
     def _begin(self, pair: str, step: Step) -> None:
         if self._exits.holds(pair):

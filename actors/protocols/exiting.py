@@ -90,9 +90,10 @@ class Withhold(msgspec.Struct, frozen=True, tag=True):
 
 
 class Leave(msgspec.Struct, frozen=True, tag=True):
-    """The saga is over; the guardian's ordinary watch has the pair again."""
+    """The saga is over; the guardian's ordinary watch has the pair again. Not `covered`: it should look at once."""
 
     why: str
+    covered: bool = False
 
 
 ExitStep = SendExit | CancelExit | Ask | Pause | Withhold | AmendStop | CancelStops | PlaceStop | Leave
@@ -267,7 +268,7 @@ def _restored(
     cover = sum((o.leaves_qty for o in stops.values()), ZERO)
     missing = abs(position.net) - cover if position.reducing is side else ZERO
     if missing <= 0:
-        return Leave("all that is left is covered")
+        return Leave("all that is left is covered", covered=True)
     if late or exiting.refusals >= REFUSALS_MAX or not exiting.moved:
         return Leave(f"{missing} is without a stop")
     last = exiting.moved[-1]

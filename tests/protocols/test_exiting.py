@@ -138,7 +138,7 @@ AT_90 = StopLoss(trigger_price=D(90))
         ([Moved("A", D("1"), AT_90, "E")], [], PlaceStop(PAIR, Side.SELL, D(1), AT_90, "E")),
         ([Moved("A", D("0.4"), AT_90, "E")], [stop("B", "0.6")], PlaceStop(PAIR, Side.SELL, D("0.4"), AT_90, "E")),
         ([Moved("A", D("0.4"), AT_90, "E")], [stop("B", "0.99995")], AmendStop(PAIR, "B", D("1"))),
-        ([Moved("A", D("0.4"), AT_90, "E")], [stop("B", "1")], Leave("all that is left is covered")),
+        ([Moved("A", D("0.4"), AT_90, "E")], [stop("B", "1")], Leave("all that is left is covered", covered=True)),
     ],
 )  # fmt: skip
 def test_what_was_not_sold_gets_back_the_stop_that_it_had(
