@@ -28,7 +28,9 @@ class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
         3.0  # an accepted order shows on the private stream within this, or the stream is dead
     )
     reconcile_interval_s: float = 30.0
-    reconcile_overlap_s: float = 60.0  # closed orders are read from this long before the last proof
+    # Closed orders are read from this long before the last proof: the clocks' skew and a slow list, with room. Not
+    # more: at 20 orders a second each round reads all of it, 50 to a call, from a counter that gives back one a second.
+    reconcile_overlap_s: float = 15.0
     failures_max: int = (
         6  # failed rounds in a row: with doubling, about 30 s of trying, then the supervisor decides
     )

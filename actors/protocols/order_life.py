@@ -55,7 +55,7 @@ from allstop.actors.reports import (
 
 __all__ = ["TABLE", "TERMINAL", "UNSURE", "Act", "Cell", "Event", "Life", "State", "Step", "fold", "plan"]
 
-# After the first, a proven NO allows two more (RULES, Submitting). An attempt of which no byte was sent is not one of
+# After the first, a proven NO allows two more: one for a clash, one for bad luck. An attempt of which no byte was sent is not one of
 # them, but attempts are bounded all the same.
 SENDS_MAX: Final = 3
 ATTEMPTS_MAX: Final = 6

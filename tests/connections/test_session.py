@@ -7,6 +7,7 @@ from tests.connections.rig import Recorder, Rig, entry, exit_of
 from allstop.actors.channels import GetConnection
 from allstop.actors.commands import Submit
 from allstop.actors.errors import Category, Fatal
+from allstop.actors.events import CrashReport
 from allstop.actors.exits import ExitKind
 from allstop.actors.ledger import ChargeOrder
 from allstop.actors.limits.kraken import Tier
@@ -237,3 +238,20 @@ async def test_a_rate_limited_token_request_is_waited_out_without_an_exit():
         await rig.until(lambda: rig.proven("session"))
         assert session.incarnation == 1
         assert rig.truth()["limits_broken"] == []
+
+
+async def test_no_crash_report_shows_a_key_its_secret_or_a_token():  # T085
+    async with Rig() as rig:
+        session = await up(rig)
+        key, token = rig.key(), session.cell.actor._token
+        await session.call(await rig.committed(entry()), timeout_s=10)
+        rig.fault(kind="error", method="add_order", text="EAPI:Invalid key")
+        await session.call(await rig.committed(entry()), timeout_s=10)
+        await rig.until(lambda: not session.is_alive())
+        again = await rig.session()
+        again.tell("nonsense")
+        await rig.until(lambda: not again.is_alive())
+        reports = [event.text() + repr(event) for event in rig.events if isinstance(event, CrashReport)]
+        assert token
+        assert len(reports) >= 2
+        assert not any(word in report for report in reports for word in (key.key, key.secret, token))
