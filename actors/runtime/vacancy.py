@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from allstop.actors.runtime.dead_letters import DeadLetter
 from allstop.actors.runtime.errors import ActorDead
-from allstop.actors.runtime.messages import SPECIAL, Call, Parked
+from allstop.actors.runtime.messages import SPECIAL, Call
 
 if TYPE_CHECKING:
     from allstop.actors.runtime.ref import Ref
@@ -43,9 +43,6 @@ class Vacancy:
             refusal = self.system.refusal(ref.path)
             message.fail(refusal or ActorDead(ref.path, ref.incarnation, ref.last_exit))
             return
-        if message.__class__ is Parked:
-            message.future.set(False)
-            message = message.message
         if message.__class__ not in SPECIAL and ref.stash(message):
             return
         cause = ref.last_exit or "nothing runs at this address"

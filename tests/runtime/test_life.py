@@ -824,6 +824,22 @@ async def test_a_child_whose_spawner_is_stopped_meanwhile_is_stopped_and_not_kil
     assert exits == ["in order", SHUTDOWN]
 
 
+async def test_a_child_that_its_parent_no_longer_waits_for_does_not_start(
+    system: ActorSystem, witness: Witness
+) -> None:
+    async def give_up(puppet: Any) -> None:
+        slow = sleeps(3600)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await system.spawn(AsyncPuppet, witness, slow, path="/parent/child", parent=puppet.ref)
+
+    parent = await system.spawn(AsyncPuppet, witness, path="/parent")
+    child = system.address("/parent/child")
+    await parent.call(give_up)
+    await asyncio.sleep(0.01)
+    assert (parent.is_alive(), child.is_alive(), child.last_exit) == (True, False, SHUTDOWN)
+
+
 async def test_retiring_an_address_looks_at_its_own_children_only(
     system: ActorSystem, witness: Witness
 ) -> None:

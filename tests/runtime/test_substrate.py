@@ -22,6 +22,7 @@ from allstop.actors.runtime import (
     StartError,
     StartTimeout,
 )
+from allstop.actors.runtime.scheduler import BATCH, TURN
 
 pytestmark = pytest.mark.virtual
 
@@ -563,3 +564,45 @@ async def test_an_on_stop_after_an_interruption_is_not_taken_for_cancelled_any_m
     await asyncio.sleep(0.01)
     await system.stop(ref)
     assert pending == [0]
+
+
+async def test_an_asynchronous_actor_with_a_long_backlog_lets_others_run(
+    system: ActorSystem, witness: Witness
+) -> None:
+    ref = await system.spawn(AsyncPuppet, witness)
+    seen: list[int] = []
+    ref.tell(lambda _puppet: asyncio.get_running_loop().call_soon(lambda: seen.append(len(witness.handled))))
+    for number in range(900):
+        ref.tell(number)
+    await asyncio.sleep(0.01)
+    assert len(witness.handled) == 901
+    assert seen[0] <= 2 * BATCH
+
+
+async def test_a_plain_actor_with_a_long_backlog_lets_the_loop_read_its_sockets(
+    system: ActorSystem, witness: Witness
+) -> None:
+    refs = [await system.spawn(Puppet, witness) for _ in range(20)]
+    seen: list[int] = []
+    refs[0].tell(
+        lambda _puppet: (
+            asyncio.get_running_loop().call_soon(lambda: seen.append(len(witness.handled))) and None
+        )
+    )
+    for number in range(100):
+        for ref in refs:
+            ref.tell(number)
+    await asyncio.sleep(0.01)
+    assert len(witness.handled) == 2001
+    assert seen[0] <= TURN + BATCH
+
+
+async def test_a_loop_of_calls_that_never_suspend_lets_others_run(
+    system: ActorSystem, witness: Witness
+) -> None:
+    ref = await system.spawn(Puppet, witness)
+    seen: list[int] = []
+    asyncio.get_running_loop().call_soon(lambda: seen.append(len(witness.handled)))
+    for number in range(1000):
+        await ref.call(number)
+    assert seen[0] <= TURN

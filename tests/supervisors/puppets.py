@@ -17,7 +17,7 @@ class Stage:
 
     starts: dict[str, list[Any]] = field(
         default_factory=dict[str, list[Any]]
-    )  # an error, "ignore", "hang", or None
+    )  # an error, "ignore", "hang", "brief", seconds, or None
     stop_s: dict[str, float] = field(
         default_factory=dict[str, float]
     )  # how long a stop takes; then it ends as asked
@@ -69,6 +69,9 @@ class Puppet(Actor):
         if outcome == "hang":
             self.stage.log.append(f"hang {self.name}")
             await asyncio.Event().wait()
+        if outcome == "brief":  # it starts, and fails at its first message
+            self.ref.tell(Crash())
+            await asyncio.sleep(0.001)
         if isinstance(outcome, float):
             await asyncio.sleep(outcome)
         self.stage.log.append(f"start {self.name}")
