@@ -192,11 +192,15 @@ def _orders(demo: Demo) -> list[Text]:
     filled, closed = counts["FILLED"], sum(counts[name] for name in _CLOSED)
     nothing = sum(counts[name] for name in _NOTHING)
     open_ = counts.total() - filled - closed - nothing
-    text = Text("orders ", style="bold").append(f"{open_} open {filled} filled {closed} canceled", "not bold")
-    if nothing:
-        text.append(f" {nothing} refused", "not bold yellow")
+    lines = [
+        Text("orders ", style="bold").append(f"{open_} open {filled} filled {closed} canceled", "not bold")
+    ]
     unsure = counts["UNKNOWN"] + counts["CHECKING"]
-    return [text.append(f" {unsure} UNKNOWN", "bold red") if unsure else text]
+    if unsure or nothing:
+        # A line of its own: what nobody knows yet must not be what a narrow terminal cuts off.
+        doubt = (f"{unsure} UNKNOWN ", "bold red") if unsure else ""
+        lines.append(Text.assemble("  ", doubt, (f"{nothing} never placed", "yellow") if nothing else ""))
+    return lines
 
 
 def _hurts(demo: Demo) -> list[Text]:
