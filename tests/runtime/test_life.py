@@ -896,3 +896,16 @@ async def test_a_stash_is_not_lost_with_an_address_that_nobody_holds(system: Act
     await system.spawn(Puppet, handled, path="/parent/child", parent=parent)
     await asyncio.sleep(0.01)
     assert handled.handled == ["keep this"]
+
+
+async def test_one_end_is_told_once_to_each_who_monitors_however_often(
+    system: ActorSystem, witness: Witness
+) -> None:
+    ref = await system.spawn(Puppet, path="/again")
+    await system.stop(ref)
+    watcher = await system.spawn(Puppet, witness)
+    for _ in range(2):
+        await watcher.call(lambda puppet: puppet.monitor(ref) and None)
+    await asyncio.sleep(0.01)
+    told = [message for message in witness.handled if isinstance(message, Down)]
+    assert [down.incarnation for down in told] == [1]

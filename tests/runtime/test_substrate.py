@@ -22,6 +22,8 @@ from allstop.actors.runtime import (
     StartError,
     StartTimeout,
 )
+from allstop.actors.runtime.future import Future
+from allstop.actors.runtime.messages import Call
 from allstop.actors.runtime.scheduler import BATCH, TURN
 
 pytestmark = pytest.mark.virtual
@@ -361,8 +363,6 @@ async def test_a_message_put_just_as_the_actor_ends_is_not_lost(system: ActorSys
     queue, asked = cell.queue, system.address("/other").ask("x", block=False)
     assert asked.done()
     system.kill(ref)
-    from allstop.actors.runtime.future import Future
-    from allstop.actors.runtime.messages import Call
 
     late: Future[Any] = Future()
     queue.append(Call("late call", late))
@@ -606,3 +606,18 @@ async def test_a_loop_of_calls_that_never_suspend_lets_others_run(
     for number in range(1000):
         await ref.call(number)
     assert seen[0] <= TURN
+
+
+async def test_a_message_that_slips_in_as_a_thread_actor_ends_is_not_lost(system: ActorSystem) -> None:
+    ref = await system.spawn(ThreadPuppet)
+    cell = ref.cell
+    await system.stop(ref)
+    future: Future[Any] = Future()
+    cell.queue.append(Call("too late", future))  # the sender had seen the cell alive
+    cell.added()
+    with pytest.raises(ActorDead):
+        await asyncio.wait_for(asyncio.ensure_future(_awaited(future)), 1.0)
+
+
+async def _awaited(future: Future[Any]) -> Any:
+    return await future
