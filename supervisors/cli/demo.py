@@ -38,6 +38,11 @@ def command(seed: int, as_json: bool, keep: Path | None) -> int:
         return 1
     if as_json:
         click.echo(msgspec.json.encode(report))
+        for verdict in verdicts:
+            if (
+                verdict.holds is False
+            ):  # stdout is for the object alone; why it broke is for who reads the log
+                click.echo(f"{verdict.oracle} BROKEN: {verdict.why}", err=True)
     else:
         _show(report, verdicts)
     return 1 if report.broken else 0
