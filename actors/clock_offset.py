@@ -1,7 +1,8 @@
 """How far this machine's clock is from the venue's, measured, and the proof or the vote that follows from it.
 
-Kraken tells its time in whole seconds, so one answer bounds the offset to about a second; the bounds are kept and
-intersected, never rounded to a guess. Entries are gated only when the offset is certainly beyond `drift_max_s`.
+Kraken tells its time in whole seconds, so one answer bounds the offset to about a second and the way there. Entries
+are gated when the offset is certainly beyond `drift_max_s`, and let in again only when the middle of the bounds is
+within it: an offset near the limit does not flap.
 """
 
 import asyncio
@@ -23,6 +24,9 @@ class Bounds(msgspec.Struct, frozen=True):
 
     def certainly_beyond(self, limit_s: float) -> bool:
         return self.low_s > limit_s or self.high_s < -limit_s
+
+    def likely_within(self, limit_s: float) -> bool:
+        return abs(self.low_s + self.high_s) / 2 <= limit_s
 
 
 def bounds(before_ns: int, after_ns: int, venue_s: int) -> Bounds:
@@ -70,6 +74,7 @@ class ClockOffset(Actor):
         self._last: Bounds | None = None
         self._measured_s = 0.0
         self._voted = True  # an earlier incarnation may have
+        self._beyond = False
 
     def on_start(self) -> Continue:
         self._http = self._world.open_http(self._base_url, max_connections=1)
@@ -102,18 +107,18 @@ class ClockOffset(Actor):
 
     def _vote(self, found: Bounds) -> None:
         if found.certainly_beyond(self._drift_max_s):
-            self._voted = True
+            self._beyond = self._voted = True
             reason = f"the clock is off by {found.low_s:.1f} to {found.high_s:.1f} s"
             self._votes.tell(CastVote(Vote(self.path, self._scope, Level.READ_ONLY, reason)))
-        elif self._voted:
-            self._voted = False
+        elif self._voted and found.likely_within(self._drift_max_s):
+            self._beyond = self._voted = False
             self._votes.tell(WithdrawVote(self.path, self._scope))
 
     def _tell(self) -> None:
         self.send_after(self._tell_s, _Tell())
         now_s, last = self.clock.now_s(), self._last
         fresh = last is not None and now_s - self._measured_s <= 3 * self._interval_s
-        holds = fresh and last is not None and not last.certainly_beyond(self._drift_max_s)
+        holds = fresh and not self._beyond
         reason = "not measured" if last is None else f"offset {last.low_s:.1f} to {last.high_s:.1f} s"
         for gate in self._gates:
             gate.tell(Proof(name="clock", holds=holds, at_s=now_s, by=self.path, reason=reason))

@@ -93,3 +93,20 @@ async def test_no_usable_answer_proves_nothing_and_is_asked_for_again_soon() -> 
         assert not gate[-1].holds
         assert not any(isinstance(vote, CastVote) for vote in votes)
         assert isinstance(await clock.call(GetBounds()), Bounds)
+
+
+async def test_an_offset_near_the_limit_does_not_flap() -> None:
+    gate: list[Proof] = []
+    votes: list[Any] = []
+    async with ActorSystem() as system:
+        _, venue = await started(system, gate, votes)
+        await asyncio.sleep(1.0)
+        venue.off_s = 5.0
+        await asyncio.sleep(61.0)
+        votes.clear()
+        venue.off_s = (
+            1.9  # bounded by about 1 and 2 s: not certainly beyond one second, and not likely within
+        )
+        await asyncio.sleep(300.0)
+    assert votes == []
+    assert not gate[-1].holds

@@ -23,7 +23,7 @@ def test_ids_made_later_sort_later() -> None:
     with freeze_time(MOMENT, real_asyncio=True) as frozen:
         ids = [SystemIds().new()]
         for _ in range(20):
-            frozen.tick(timedelta(milliseconds=1))
+            frozen.tick(timedelta(milliseconds=10))
             ids.append(SystemIds().new())
     assert ids == sorted(ids)
     assert len(set(ids)) == 21
