@@ -17,7 +17,7 @@ from allstop.actors.cover_journal import CoverJournal
 from allstop.actors.cover_notes import CoverNotes
 from allstop.actors.cover_orders import CoverOrders
 from allstop.actors.errors import RefusalCode, Refused
-from allstop.actors.guardian_settings import GuardianSettings
+from allstop.actors.guardian_settings import GuardianSettings, Pace
 from allstop.actors.instruments import Instrument
 from allstop.actors.levels import IntentKind, LevelBoard, Origin, permits
 from allstop.actors.ports import Desk, QueryFailed
@@ -60,6 +60,7 @@ class ExitDuty:
         instruments: Mapping[str, Instrument],
         board: LevelBoard,
         clock: Clock,
+        pace: Pace,
         acting: Callable[[str], bool],
         open_orders: Callable[[str], Sequence[OrderReport]],
     ) -> None:
@@ -72,6 +73,7 @@ class ExitDuty:
         self._instruments = instruments
         self._board = board
         self._clock = clock
+        self._pace = pace
         self._acting = acting
         self._open_orders = open_orders
         self._active: dict[str, Exiting] = {}
@@ -114,6 +116,12 @@ class ExitDuty:
         if intent.pair in self._active:
             raise Refused(
                 RefusalCode.EXIT_UNDER_WAY, f"an exit from {intent.pair} is under way", place=intent.pair
+            )
+        if wait_s := self._pace.exit_wait_s(self._clock.now_s()):
+            raise Refused(
+                RefusalCode.RATE_LIMIT,
+                f"the key has no calls for an exit now; in {wait_s:.1f} s",
+                place=intent.pair,
             )
         position = self._memory.book.position(intent.pair)
         in_flight = self._orders.in_flight(intent.pair)
@@ -237,6 +245,7 @@ class ExitDuty:
         return all(order is not None and order.status.terminal for order in orders)
 
     async def _ask(self, order_ids: Sequence[str]) -> bool:
+        self._pace.asked_for_exit(self._clock.now_s())
         try:
             reports = await self._desk.query_orders(order_ids)
         except QueryFailed:

@@ -144,6 +144,7 @@ class Guardian(Actor):
             instruments=self._instruments,
             board=self._board,
             clock=self.clock,
+            pace=self._pace,
             acting=self._acting.__contains__,
             open_orders=self._stops,
         )
@@ -290,9 +291,8 @@ class Guardian(Actor):
 
     async def _read(self, *, full: bool) -> None:
         started_s = self.clock.now_s()
-        was_full = await self._audit.read(
-            full=full or bool(self._orders.pairs()), awaited=self._orders.awaited()
-        )
+        unknown = any(not self._exits.holds(pair) for pair in self._orders.pairs())
+        was_full = await self._audit.read(full=full or unknown, awaited=self._orders.awaited())
         if was_full:
             if adopted := self._memory.adopt_own(self._settings.name):
                 self.log.warning("guardian.adopted", intents=adopted)
@@ -370,7 +370,9 @@ class Guardian(Actor):
             case Rest(again_s=again_s) if again_s is not None:
                 self._wake_in(max(again_s, 0.001))
             case Rest():
-                if not isinstance(verdict, Covered | Dust):
+                if self._exits.holds(pair):
+                    pass  # the exit looks after it, and has few calls of the key to spend
+                elif not isinstance(verdict, Covered | Dust):
                     self._wake_in(self._settings.times.cover_s / 4)
                 elif self._orders.in_flight(pair):
                     self._wake_in(max(self._settings.times.cover_s / 4, self._settings.timing.search_gap_s))

@@ -57,6 +57,9 @@ def guardian_settings(
     )
 
 
+EXIT_CALLS_MAX = 6.0  # an exit asks up to three times: of its stops, of itself, of what was placed again
+
+
 class Pace:
     """How fast one key may be used for routine looks: it outlives the guardian's incarnations, because the venue's
     counter does. It spends three quarters of what the venue gives back, so that the counter falls again."""
@@ -64,6 +67,8 @@ class Pace:
     def __init__(self, tier: Tier) -> None:
         limits = LIMITS[tier]
         self._meter = Meter(max=limits.rest_max / 2, decay_per_s=limits.rest_decay_per_s * 0.75)
+        # The last quarter is for exits of which the stream does not tell: two at once, and then one now and then.
+        self._exits = Meter(max=EXIT_CALLS_MAX, decay_per_s=limits.rest_decay_per_s * 0.25)
 
     def spent(self, calls: int, now_s: float) -> None:
         self._meter = self._meter.taken(calls, now_s)
@@ -73,6 +78,13 @@ class Pace:
         of it: looks slow down then, and do not stop."""
         own = self._meter.level_at(now_s)
         self._meter = self._meter.synced(max(own, min(level, self._meter.max)), now_s)
+
+    def asked_for_exit(self, now_s: float) -> None:
+        self._exits = self._exits.taken(1, now_s)
+
+    def exit_wait_s(self, now_s: float) -> float:
+        """Until another exit may begin that has to ask for all that it must know."""
+        return self._exits.wait_s(EXIT_CALLS_MAX / 2, now_s)
 
     def wait_s(self, now_s: float) -> float:
         """Until the next routine look."""

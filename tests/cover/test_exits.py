@@ -274,6 +274,39 @@ async def test_a_stop_that_triggers_after_it_was_moved_and_the_exit_end_flat(hol
         assert (r.venue.position(), r.venue.flips) == (0, 0)
 
 
+async def test_an_exit_of_which_the_stream_tells_costs_the_key_no_question() -> None:
+    async with rig(poll_s=60.0, idle_poll_s=60.0) as r:
+        await r.enter(entry(), fill="1")
+        r.stream()
+        await asyncio.sleep(2)
+        r.desk.calls.clear()
+        await leave(r, leaving("0.4"))
+        for _ in range(30):
+            r.stream()
+            await asyncio.sleep(0.01)
+        assert (r.desk.calls, stands(r, "0.6")()) == (["amend", "submit"], True)
+
+
+async def test_exits_of_which_the_stream_does_not_tell_leave_the_key_room_to_cover() -> None:
+    async with rig(poll_s=60.0, idle_poll_s=60.0) as r:
+        await r.enter(entry(), fill="1")
+        r.stream()
+        await asyncio.sleep(2)
+        r.desk.calls.clear()
+        refusals: list[RefusalCode] = []
+        for n in range(20):
+            try:
+                await leave(r, leaving("0.01", f"exit-{n}"))
+            except Refused as error:
+                refusals.append(error.code)
+            await asyncio.sleep(1)
+        assert set(refusals) == {RefusalCode.RATE_LIMIT}
+        assert 4 <= r.desk.calls.count("query") <= 10
+        assert not r.naked()
+        await asyncio.sleep(20)
+        await leave(r, leaving("0.01", "exit-20"))
+
+
 async def test_the_ordinary_looks_leave_an_exit_alone() -> None:
     async with rig(poll_s=0.02) as r:
         r.desk.latency_s = 0.1
