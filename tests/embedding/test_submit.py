@@ -48,11 +48,12 @@ def intent(**changed: Any) -> OrderIntent:
 
 
 async def trading(runtime: Runtime) -> None:
-    async with asyncio.timeout(START_S):
-        while True:
-            if not obstacles(runtime):
-                return
-            await asyncio.sleep(0.02)
+    """Waits until entries pass; a failure says what was in the way."""
+    loop = asyncio.get_running_loop()
+    deadline_s = loop.time() + START_S
+    while found := obstacles(runtime):
+        assert loop.time() < deadline_s, found
+        await asyncio.sleep(0.02)
 
 
 async def test_a_wrong_order_is_refused_by_name_and_goes_nowhere(tmp_path: Path) -> None:
