@@ -72,7 +72,9 @@ def causes(error: BaseException | None) -> tuple[BaseException, ...]:
     """The error and everything that led to it, nearest first, each once."""
     if error is None:
         return ()
-    if error.__cause__ is None and not hasattr(error, "causes"):  # most errors: asked several times per restart
+    if error.__cause__ is None and not hasattr(
+        error, "causes"
+    ):  # most errors: asked several times per restart
         return (error,)
     found: list[BaseException] = []
     queue = [error]
