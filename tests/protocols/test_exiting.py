@@ -224,6 +224,8 @@ class Saga(Engine):
                 return
             self.passes(self.latency_s)
             answer = None if event in ("refused", "unsent") else self._write(step)
+            if event == "trigger after":
+                self.venue.trigger_all_stops()
             if event == "crash after":
                 return
             exiting = _answered(exiting, step, answer, orders)
@@ -257,7 +259,7 @@ def _answered(
     return exiting.refused() if answer is None else exiting.done(step, orders)
 
 
-EVENTS = ["nothing"] * 4 + ["trigger", "refused", "unsent", "crash before", "crash after"]
+EVENTS = ["nothing"] * 4 + ["trigger", "trigger after", "refused", "unsent", "crash before", "crash after"]
 
 
 @settings(max_examples=400, deadline=None)
