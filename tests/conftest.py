@@ -1,9 +1,10 @@
 """Which event loop a test runs on: asyncio's, or with `@pytest.mark.virtual` one whose clock jumps to the next timer."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
+import structlog
 
 from allstop.actors.runtime.virtual_time import VirtualTimeLoop
 
@@ -22,3 +23,10 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> d
     if item.get_closest_marker("virtual") is not None:
         return {"virtual": VirtualTimeLoop}
     return {"asyncio": asyncio.new_event_loop}
+
+
+@pytest.fixture(autouse=True)
+def plain_logs() -> Iterator[None]:
+    """A command that a test ran in this process configured its logging: the next test must not write where that did."""
+    yield
+    structlog.reset_defaults()

@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import msgspec
 import structlog
@@ -16,8 +16,30 @@ def _render(_logger: Any, _method: str, event: Any) -> str:
     return _encoder.encode(event).decode()
 
 
+class Unfailing:
+    """A text stream that may go away: a closed terminal or a full disk must not end the actor that says something.
+    What cannot be written is counted in `lost`."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.lost = 0
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except (OSError, ValueError):  # ValueError: it was closed
+            self.lost += 1
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except (OSError, ValueError):
+            self.lost += 1
+
+
 def log_to(stream: TextIO, level: str, redactor: Redactor) -> None:
-    """Sends the process's log events to a text stream."""
+    """Sends the process's log events to a text stream. Logging never raises, whatever becomes of the stream."""
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -27,7 +49,7 @@ def log_to(stream: TextIO, level: str, redactor: Redactor) -> None:
             _render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(stream),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, Unfailing(stream))),
         cache_logger_on_first_use=False,
     )
 
