@@ -272,10 +272,18 @@ class Guardian(Actor):
         await self._notes.write(self._audit.executed)
         await self._exits.settle()
         self._vote()
-        self._cleared = self._cleared or not any(isinstance(v, Uncovered) for v, _ in self._verdicts.values())
+        self._cleared = self._cleared or self._all_covered()
+        if not self._cleared:
+            self._wake_in(self._settings.times.cover_s / 4)
         self._prove_audit()
         if self._board.effective(self._settings.scope) is Level.HALTED:
             self._halt.keep(self._audit.listed)
+
+    def _all_covered(self) -> bool:
+        """By live stops alone: what an earlier incarnation was about to sell counts as cover for a look, and may be
+        withheld in the next moment."""
+        bare = any(isinstance(verdict, Uncovered) for verdict, _ in self._verdicts.values())
+        return not bare and not any(self._exits.holds(p) or self._orders.in_flight(p) for p in self._pairs())
 
     async def _settled_steps(self) -> dict[str, Step]:
         """What is to be done, by two readings: one alone can catch a fill between two of its own questions."""

@@ -356,10 +356,15 @@ async def test_a_guardian_that_dies_at_any_call_of_an_exit_ends_covered_or_flat(
         r.desk.crash, r.desk.crash_at = die, (call, when)
         await leave(r, leaving(qty, limit=limit))
         bare_s: list[float] = []
+        restarted: int | None = None  # proofs told before the restart, while what it found is not yet covered
         for _ in range(100):
             if died.is_set():
                 died.clear()
                 await r.start()
+                restarted = len(r.proofs)
+            # T036: what is found uncovered is covered before entries pass, also while an exit counts as its cover
+            restarted = restarted if r.naked() else None
+            assert restarted is None or not any(proof.holds for proof in r.proofs[restarted:])
             bare_s = [*bare_s, r.system.clock.now_s()] if r.naked() else []
             assert not bare_s or bare_s[-1] - bare_s[0] <= COVER_S
             await asyncio.sleep(0.1)

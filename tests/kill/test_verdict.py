@@ -14,6 +14,7 @@ from tests.kill.verdict import (
     uncovered_time,
 )
 
+from allstop.actors.clock import uuid7
 from allstop.supervisors.oracles import Row
 
 S = 1_000_000_000
@@ -122,3 +123,10 @@ def test_an_entry_of_a_life_that_found_the_pair_uncovered_is_found_until_it_is_c
     assert entries_before_cover(told, "main", LIVES) == ["O"]
     told = truth(bare=[(9, 14)], requests=[1, 13], orders={"a": buy(14.5), "b": buy(9.5)})
     assert entries_before_cover(told, "main", LIVES) == []
+
+
+def test_an_entry_that_was_under_way_when_its_process_was_killed_is_not_of_the_next_life() -> None:
+    late = {"a": buy(13.5) | {"cl_ord_id": uuid7(10_500, 1 << 79)}}  # made at 10.5 s, before the life of 12 s
+    assert entries_before_cover(truth(bare=[(9, 14)], requests=[1, 13], orders=late), "main", LIVES) == []
+    own = {"a": buy(13.5) | {"cl_ord_id": uuid7(13_400, 1 << 79)}}
+    assert entries_before_cover(truth(bare=[(9, 14)], requests=[1, 13], orders=own), "main", LIVES) == ["O"]

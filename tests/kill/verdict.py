@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from allstop.actors.simulated.kraken.counters import TIERS, Tier
 from allstop.actors.simulated.kraken.rest_private import CALLS
@@ -179,5 +180,16 @@ def entries_before_cover(truth: Mapping[str, Any], account: str, lives: Sequence
                     if order["symbol"] == symbol
                     and order["side"] == "buy"
                     and life.spawned_ns <= order["opened_ns"] < until
+                    and made_ns(order) >= life.spawned_ns
                 ]
     return found
+
+
+def made_ns(order: Mapping[str, Any]) -> int:
+    """When the order's intent was made, by its own id (a UUID of version 7 begins with milliseconds); when it came to
+    the venue where the id tells no time. An order that was on its way when its process was killed is of that life."""
+    try:
+        client_id = UUID(str(order.get("cl_ord_id")))
+    except ValueError:
+        return int(order["opened_ns"])
+    return (client_id.int >> 80) * 1_000_000 if client_id.version == 7 else int(order["opened_ns"])
