@@ -57,7 +57,7 @@ REST_BLOCK = (
 ORDER_BLOCK = 15.0  # one second's entries at the highest sustained rate, per pair
 WAITING_MAX = 200  # callers waiting for a turn: several times the actors of an account, more is a loop
 ORDERS_MAX = 5000  # orders whose age is remembered: more than any tier may have open over 20 pairs
-BAD_NONCES_MAX = 3  # more in a minute mean a second writer on the key (scenario T077)
+BAD_NONCES_MAX = 3  # more in a minute mean a second writer on the key
 BAD_NONCES_WINDOW_S = 60.0
 # Kraken locks an account out for 15 minutes after repeated refusals. A stopped key stays stopped for whoever starts
 # within them; one try in that time prolongs no lockout, and lets in whoever has set the key right again.
