@@ -62,7 +62,9 @@ def read_latch(state_dir: str | Path) -> LatchState:
     path = Path(state_dir) / FILE
     try:
         return msgspec.json.decode(path.read_bytes(), type=LatchState)
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if path.is_symlink():  # what it leads to is not mounted, say: that is no word that trading may go on
+            return LatchState(latched=True, by="allstop", reason=f"{path} cannot be read: {error}")
         return LatchState(latched=False)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         return LatchState(latched=True, by="allstop", reason=f"{path} cannot be read: {error}")

@@ -137,11 +137,12 @@ class Ref(pykka.ActorRef[Any]):
         try:
             async with asyncio.timeout(timeout_s):
                 taken = await parked.future
-        except BaseException as error:
-            if not parked.claim():
-                return  # it was taken at this very moment
-            if isinstance(error, TimeoutError):
+        except TimeoutError:
+            if parked.claim():
                 raise MailboxFull(self.path, cell.mailbox.capacity, f" after {timeout_s} s") from None
+            return  # it was taken at this very moment, or became a dead letter
+        except BaseException:  # cancelled: whatever became of the message, the caller is to end
+            parked.claim()
             raise
         if not taken:
             raise ActorDead(self.path, self._incarnation, self._last_exit)

@@ -78,6 +78,14 @@ def test_a_file_that_cannot_be_opened_reads_as_latched(tmp_path: Path):
     assert read_latch(tmp_path).latched
 
 
+def test_a_link_that_leads_nowhere_reads_as_latched(tmp_path: Path):
+    """The disk that holds the latch is not mounted: that is no word that trading may go on."""
+    (tmp_path / "halt.json").symlink_to(tmp_path / "not mounted" / "halt.json")
+    state = read_latch(tmp_path)
+    assert state.latched
+    assert "cannot be read" in state.reason
+
+
 def test_lifting_keeps_the_file_that_could_not_be_read(tmp_path: Path):
     (tmp_path / "halt.json").write_bytes(b"torn")
     assert lift_latch(tmp_path, "bob", "checked", 5).latched is False

@@ -151,6 +151,21 @@ async def test_put_ends_when_the_actor_does(system: ActorSystem, witness: Witnes
     assert [letter.message for letter in system.dead_letters.recent()] == [0, 1, 2, "late"]
 
 
+async def test_a_cancelled_put_is_cancelled_also_when_its_message_has_just_left_it(
+    system: ActorSystem, witness: Witness
+) -> None:
+    ref = await busy(system, witness, Overflow.BLOCK, put_timeout_s=60.0)
+    for number in range(3):
+        await ref.put(number)
+    waiting = asyncio.create_task(ref.put("late"))
+    await asyncio.sleep(1)
+    waiting.cancel()
+    system.kill(ref)  # takes the parked message away before the cancelled task runs
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert "late" in [letter.message for letter in system.dead_letters.recent()]
+
+
 @pytest.mark.parametrize("kind", [Puppet, ThreadPuppet])
 async def test_block_parks_a_thread_until_its_message_is_taken(
     system: ActorSystem, witness: Witness, kind: type[Any]
