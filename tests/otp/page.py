@@ -1,0 +1,200 @@
+"""docs/otp.md: every statement, whether ours is OTP's, and the tests that show it. Made from marks, never by hand."""
+
+import ast
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+PAGE = ROOT / "docs" / "otp.md"
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+INTRODUCTION = """\
+# OTP, statement by statement
+
+What a supervisor of OTP does is known to the letter: its source, its test suite and its manual say so. Here are
+{statements} statements on supervisors, servers, state machines, event managers and what we add to them, each with the
+tests that show it for allstop. {same} hold as they stand, {differs} hold with a difference that is named,
+{not_ours} do not apply, and why. Then come the {cases} cases of OTP's own `supervisor_SUITE`, by name.
+
+This page is made from the tests (`python -m tests.otp`), and a test fails when it is not up to date, or when a
+statement has neither a test nor a reason. A test carries its statement as `@pytest.mark.req("98")`.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    number: int
+    text: str
+    differs: str | None
+    not_ours: str | None
+    tests: tuple[str, ...]
+
+    @property
+    def settled(self) -> bool:
+        """It is shown by a test, or there is a reason why it cannot be."""
+        return bool(self.tests) or self.not_ours is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    letter: str
+    title: str
+    statements: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One case of OTP's suite, and the test of that name."""
+
+    name: str
+    adapted: str | None
+    test: str | None
+
+
+def marked(source: str, where: str) -> Iterator[tuple[int, str]]:
+    """Each (statement, test) that the marks `pytest.mark.req("12", ...)` of one file name.
+
+    A mark on a class, a module (`pytestmark`) or one parameter set counts for the tests that it reaches.
+    """
+    tree = ast.parse(source)
+    for_all = [number for node in tree.body if _is_pytestmark(node) for number in _numbers(node)]
+    for test, owner in _tests(tree.body, ()):
+        outer = [number for node in owner for number in _of_decorators(node)]
+        name = "::".join([where, *(node.name for node in owner), test.name])
+        for number in sorted({*for_all, *outer, *_of_decorators(test)}):
+            yield number, name
+
+
+def _tests(
+    body: list[ast.stmt], owner: tuple[ast.ClassDef, ...]
+) -> Iterator[tuple[ast.FunctionDef | ast.AsyncFunctionDef, tuple[ast.ClassDef, ...]]]:
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test"):
+            yield node, owner
+        elif isinstance(node, ast.ClassDef):
+            yield from _tests(node.body, (*owner, node))
+
+
+def _is_pytestmark(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Assign) and any(
+        isinstance(target, ast.Name) and target.id == "pytestmark" for target in node.targets
+    )
+
+
+def _of_decorators(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> list[int]:
+    return [number for decorator in node.decorator_list for number in _numbers(decorator)]
+
+
+def _numbers(node: ast.AST) -> list[int]:
+    return [
+        int(argument.value)
+        for call in ast.walk(node)
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "req"
+        for argument in call.args
+        if isinstance(argument, ast.Constant) and isinstance(argument.value, str) and argument.value.isdigit()
+    ]
+
+
+def by_statement(root: Path = ROOT) -> dict[int, list[str]]:
+    """The tests of each statement, as pytest names them, in the order of their files."""
+    found: dict[int, list[str]] = {}
+    for path in sorted((root / "tests").rglob("test_*.py")):
+        for number, test in marked(path.read_text(encoding="utf-8"), path.relative_to(root).as_posix()):
+            found.setdefault(number, []).append(test)
+    return found
+
+
+def groups(root: Path = ROOT) -> tuple[Group, ...]:
+    """The statements with their tests, group by group."""
+    data: dict[str, Any] = tomllib.loads((HERE / "statements.toml").read_text(encoding="utf-8"))
+    tests = by_statement(root)
+    return tuple(
+        Group(
+            letter,
+            entry["title"],
+            tuple(
+                Statement(
+                    int(number),
+                    text,
+                    data["differs"].get(number),
+                    data["not_ours"].get(number),
+                    tuple(tests.get(int(number), ())),
+                )
+                for number, text in entry.items()
+                if number != "title"
+            ),
+        )
+        for letter, entry in zip(LETTERS, data["group"], strict=True)
+    )
+
+
+def cases(root: Path = ROOT) -> dict[str, tuple[Case, ...]]:
+    """The cases of supervisor_SUITE under their headings, each with the test that has its name."""
+    data: dict[str, dict[str, str]] = tomllib.loads((HERE / "cases.toml").read_text(encoding="utf-8"))
+    tests: dict[str, str] = {}
+    for path in sorted((root / "tests" / "otp").glob("test_*.py")):
+        for test, _owner in _tests(ast.parse(path.read_text(encoding="utf-8")).body, ()):
+            tests[test.name] = f"{path.relative_to(root).as_posix()}::{test.name}"
+    return {
+        title: tuple(Case(name, note or None, tests.get(f"test_{name}")) for name, note in entry.items())
+        for title, entry in data.items()
+    }
+
+
+def page(all_groups: tuple[Group, ...], all_cases: dict[str, tuple[Case, ...]]) -> str:
+    """The whole of docs/otp.md."""
+    statements = [statement for group in all_groups for statement in group.statements]
+    not_ours = sum(statement.not_ours is not None for statement in statements)
+    differs = sum(statement.differs is not None for statement in statements)
+    lines = [
+        INTRODUCTION.format(
+            statements=len(statements),
+            same=len(statements) - differs - not_ours,
+            differs=differs,
+            not_ours=not_ours,
+            cases=sum(len(some) for some in all_cases.values()),
+        )
+    ]
+    for group in all_groups:
+        lines += [
+            f"## {group.letter}. {group.title}",
+            "",
+            "| # | statement | here | shown by |",
+            "|---|---|---|---|",
+        ]
+        lines += [_row(statement) for statement in group.statements]
+        lines.append("")
+    lines += ["## supervisor_SUITE", ""]
+    for title, some in all_cases.items():
+        lines += [f"### {title}", "", "| case | adapted | test |", "|---|---|---|"]
+        lines += [
+            f"| `{case.name}` | {case.adapted or ''} | {_link(case.test) if case.test else '**missing**'} |"
+            for case in some
+        ]
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _row(statement: Statement) -> str:
+    if statement.not_ours is not None:
+        here = f"does not apply: {statement.not_ours}"
+    elif statement.differs is not None:
+        here = f"**differs:** {statement.differs}"
+    else:
+        here = "as it stands"
+    shown = ", ".join(_link(test) for test in statement.tests[:TESTS_SHOWN])
+    if len(statement.tests) > TESTS_SHOWN:
+        shown += f" and {len(statement.tests) - TESTS_SHOWN} more"
+    return f"| {statement.number} | {statement.text} | {here} | {shown or ('' if statement.settled else '**nothing**')} |"
+
+
+TESTS_SHOWN = 2  # enough to start reading; the marks find the rest
+
+
+def _link(test: str) -> str:
+    path, _, name = test.partition("::")
+    return f"[{name.rpartition('::')[2].removeprefix('test_').replace('_', ' ')}](../{path})"
