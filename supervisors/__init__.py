@@ -21,6 +21,7 @@ from allstop.actors.spec import (
 )
 from allstop.supervisors.budget import check_budget, check_connect_limit
 from allstop.supervisors.childspecs import check_childspecs
+from allstop.supervisors.coordinated_shutdown import CoordinatedShutdown, Phase
 from allstop.supervisors.dynamic import DynamicSupervisor
 from allstop.supervisors.supervisor import (
     Supervisor,
@@ -48,9 +49,11 @@ __all__ = [
     "Backoff",
     "ChildSpec",
     "ChildType",
+    "CoordinatedShutdown",
     "DynamicSupervisor",
     "OnExceeded",
     "Pause",
+    "Phase",
     "Restart",
     "Shutdown",
     "Start",

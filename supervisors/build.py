@@ -47,6 +47,7 @@ from allstop.actors.spec import ChildSpec, ChildType, OnExceeded, Restart, Start
 from allstop.supervisors.checking import check_tree
 from allstop.supervisors.config import Budget, ChildNode, KrakenAccount, KrakenPublic, SupervisorNode, Tree
 from allstop.supervisors.control import Control
+from allstop.supervisors.coordinated_shutdown import CoordinatedShutdown, Phase
 from allstop.supervisors.halt import HaltRoot
 from allstop.supervisors.keys import read_pair, secret_problem_in
 from allstop.supervisors.kraken_account import (
@@ -64,6 +65,11 @@ from allstop.supervisors.votes import Votes
 ROOT_PATH = "/"
 SUBMIT_TIMEOUT_S = 5.0  # until the intent is durable; the order goes on when the caller gives up
 STOP_TIMEOUT_S = 30.0  # the sum of a tree's shutdown timeouts, one after the other
+PHASES = {
+    "before_stop": Phase(timeout_s=10.0),  # yours: the tree runs and trades
+    "stop_tree": Phase(("before_stop",), timeout_s=STOP_TIMEOUT_S + 10.0),
+    "after_stop": Phase(("stop_tree",)),  # yours: no actor runs any more
+}
 
 
 def real_world(state_dir: str | Path) -> World:
@@ -102,13 +108,22 @@ class Order:
 class Runtime:
     """A running tree. Entering starts it, or raises BadInput (nothing started, nothing sent) or VenueUnreachable.
 
-    `world` and `environ` are the real ones unless given. After leaving, `leaked` names what could not be stopped.
+    `world` and `environ` are the real ones unless given. Leaving runs `shutdown`: your tasks of the phase before_stop,
+    then the tree stops in reverse order of its start, then those of after_stop. `phases` adds phases to these three,
+    or replaces them. After leaving, `leaked` names what could not be stopped.
     """
 
     def __init__(
-        self, tree: Tree, *, world: World | None = None, environ: Mapping[str, str] | None = None
+        self,
+        tree: Tree,
+        *,
+        world: World | None = None,
+        environ: Mapping[str, str] | None = None,
+        phases: Mapping[str, Phase] | None = None,
     ) -> None:
         self.tree = tree
+        self.shutdown = CoordinatedShutdown(PHASES | dict(phases or {}))
+        self.shutdown.add_task("stop_tree", "tree", self._stop_tree)
         self.levels = LevelBoard()
         self.fresh = Freshness()
         self.gates: dict[str, GateBoard] = {}
@@ -119,6 +134,7 @@ class Runtime:
         self._system: ActorSystem | None = None
         self._stack = AsyncExitStack()
         self._accounts_parts: list[AccountParts] = []
+        self._control: ControlServer | None = None
         self.leaked: list[str] = []
 
     @property
@@ -154,14 +170,23 @@ class Runtime:
         try:
             await self._start()
         except BaseException:
-            await self._stack.aclose()
+            await self._leave("it did not start", from_phase="stop_tree")
             raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._stack.aclose()
+        await self._leave("left" if error is None else f"left by {type(error).__name__}: {error}")
+
+    async def _leave(self, reason: str, *, from_phase: str | None = None) -> None:
+        try:
+            report = await self.shutdown.run(reason, from_phase=from_phase)
+        finally:  # what is left when a phase ended the shutdown early, and the locks
+            await self._stack.aclose()
+        for failure in report.failures:
+            if failure.phase == "stop_tree" and failure.error is not None:
+                raise failure.error
 
     async def _start(self) -> None:
         state_dir = Path(self.tree.state_dir)
@@ -173,7 +198,6 @@ class Runtime:
         system = ActorSystem(clock=world.clock, dice=world.dice, ids=world.ids)
         await self._stack.enter_async_context(system)
         self._system = system
-        self._stack.push_async_callback(self._stop)
         self._stack.callback(system.subscribe(self._watch))
         parts = [self._parts(node, world, keys[node.id]) for node in self.tree.accounts.children]
         self._accounts_parts = parts
@@ -184,13 +208,17 @@ class Runtime:
         )  # fmt: skip
         control = ControlServer(state_dir, Control(self).answer)
         await control.start()
+        self._control = control
         self._stack.push_async_callback(control.close)
 
-    async def _stop(self) -> None:
+    async def _stop_tree(self) -> None:
         """Stops the tree in reverse order of its start. Orders and stops at the venue stay as they are."""
-        await self.system.stop(self.root, timeout_s=STOP_TIMEOUT_S)
-        await self.system.close()
-        self.leaked = list(self.system.leaked)
+        if self._control is not None:
+            await self._control.close()
+        if self._system is not None:
+            await self.system.stop(self.root, timeout_s=STOP_TIMEOUT_S)
+            await self.system.close()
+            self.leaked = list(self.system.leaked)
 
     def _locked_keys(self, node: KrakenAccount, state_dir: Path, world: World) -> Keys:
         key, secret = read_pair(node, node.api_key_env, node.api_secret_env, self._environ)
