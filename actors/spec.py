@@ -23,6 +23,14 @@ class ChildType(StrEnum):
     SUPERVISOR = "supervisor"
 
 
+class Isolation(StrEnum):
+    """Where a child runs: docs/guide/isolation.md says what each costs."""
+
+    LOOP = "loop"  # on the event loop, with all others
+    THREAD = "thread"  # on a thread of its own: plain handlers that block
+    PROCESS = "process"  # in a process of its own: what computes for long, or may take its process down
+
+
 class OnExceeded(StrEnum):
     """What a supervisor does when its budget is spent."""
 
@@ -100,6 +108,7 @@ class ChildSpec:
     backoff: Backoff = NO_BACKOFF
     while_down: Stash | None = None
     start_timeout_s: float = 30.0
+    isolation: Isolation = Isolation.LOOP
 
     @property
     def effective_shutdown(self) -> float | Shutdown:

@@ -9,6 +9,7 @@ from allstop.actors.spec import (
     Backoff,
     ChildSpec,
     ChildType,
+    Isolation,
     OnExceeded,
     Pause,
     Restart,
@@ -36,6 +37,8 @@ def as_child_spec(value: ChildSpec | Mapping[str, object]) -> ChildSpec:
         value = ChildSpec(**value)  # pyright: ignore[reportArgumentType]  # checked field by field below
     if not isinstance(value, ChildSpec):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
         raise InvalidChildSpec("invalid_child_spec", value)
+    if isinstance(value.isolation, str) and not isinstance(value.isolation, Isolation):
+        value = dataclasses.replace(value, isolation=_isolation(value.isolation))
     _check_spec(value)
     return value
 
@@ -80,8 +83,18 @@ def _check_spec(spec: ChildSpec) -> None:
         "invalid_start_timeout",
         spec.start_timeout_s,
     )
+    _require(isinstance(spec.isolation, Isolation), "invalid_isolation", spec.isolation)
+    if spec.isolation is not Isolation.LOOP and spec.type is ChildType.SUPERVISOR:
+        raise InvalidChildSpec("bad_combination", ("isolation", spec.id, spec.type.value))
     if spec.significant and spec.restart is Restart.PERMANENT:
         raise InvalidChildSpec("bad_combination", ("significant", spec.id, spec.restart.value))
+
+
+def _isolation(word: str) -> Isolation:
+    try:
+        return Isolation(word)
+    except ValueError:
+        raise InvalidChildSpec("invalid_isolation", word) from None
 
 
 def _require(holds: bool, code: str, value: object) -> None:

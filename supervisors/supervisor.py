@@ -215,6 +215,7 @@ class Supervisor(Actor):
                 parent=self.ref,
                 while_down=spec.while_down,
                 start_timeout_s=spec.start_timeout_s,
+                isolation=spec.isolation,
                 **start.kwargs,
             )
         except AlreadyStarted as error:  # by an outsider, whose ref the error carries

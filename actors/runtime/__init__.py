@@ -18,6 +18,7 @@ from allstop.actors.runtime.errors import (
     StartTimeout,
 )
 from allstop.actors.runtime.future import Future
+from allstop.actors.runtime.isolation import IsolationRefused
 from allstop.actors.runtime.mailbox import Mailbox, Overflow
 from allstop.actors.runtime.messages import Continue, Down, Ignore, MonitorRef, Overrun
 from allstop.actors.runtime.ref import PinnedRef, Ref
@@ -41,6 +42,7 @@ __all__ = [
     "Fenced",
     "Future",
     "Ignore",
+    "IsolationRefused",
     "Mailbox",
     "MailboxFull",
     "MonitorRef",

@@ -34,6 +34,10 @@ class Actor(pykka.Actor):
     mailbox: ClassVar[Mailbox] = Mailbox()
     cell_class: ClassVar[type[Cell]] = Cell
     has_on_start: ClassVar[bool] = False  # spared where there is none: starting is a hot path, too
+    wire: ClassVar[
+        tuple[type[Any], ...]
+    ] = ()  # with isolation="process": the classes of messages and answers
+    simulated_cost_s: ClassVar[float] = 0.0  # with isolation, in a simulation: virtual time per message
     _cell: Cell
     _log: Any = None
 

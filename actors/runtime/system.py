@@ -26,6 +26,7 @@ from allstop.actors.runtime.errors import (
     StartTimeout,
 )
 from allstop.actors.runtime.incarnations import Incarnations
+from allstop.actors.runtime.isolation import IsolationRefused, isolated
 from allstop.actors.runtime.messages import ActorStop, Down, Ignore, MonitorRef, Overrun, Stop
 from allstop.actors.runtime.ref import Ref
 from allstop.actors.runtime.registry import mirror, registry_of, unmirror
@@ -33,7 +34,7 @@ from allstop.actors.runtime.scheduler import BATCH, TURN, Scheduler
 from allstop.actors.runtime.states import State
 from allstop.actors.runtime.vacancy import Vacancy
 from allstop.actors.runtime.virtual_time import VirtualTimeLoop
-from allstop.actors.spec import BRUTAL_KILL, INFINITY, Shutdown, Stash
+from allstop.actors.spec import BRUTAL_KILL, INFINITY, Isolation, Shutdown, Stash
 
 KILL_GRACE_S: Final = (
     0.1  # how long a killed task may take to see its cancellation before it is called a leak
@@ -201,6 +202,7 @@ class ActorSystem:
         parent: Ref | None = None,
         while_down: Stash | None = None,
         start_timeout_s: float = 30.0,
+        isolation: Isolation | str = Isolation.LOOP,
         **kwargs: Any,
     ) -> Ref:
         """Starts an actor and gives its address, once `on_start` is done.
@@ -208,6 +210,8 @@ class ActorSystem:
         At a path whose address exists, this is a new incarnation of the same Ref. If it returned Ignore, the Ref is
         not alive. Raises AlreadyStarted, StartError (constructor or on_start raised, or it ended) or StartTimeout.
         """
+        if isolation is not Isolation.LOOP:
+            actor_class = self._isolated(actor_class, isolation, path)
         if path is None:
             ref = Ref(self, next(self._anonymous))
         else:
@@ -254,6 +258,16 @@ class ActorSystem:
             if exit_ is None or not isinstance(exit_.detail, Ignore):
                 raise StartError(ref.path, exit_.error if exit_ is not None else None, exit_)
         return ref
+
+    def _isolated(
+        self, actor_class: type[Actor], isolation: Isolation | str, path: str | None
+    ) -> type[Actor]:
+        """The class that stands for `actor_class` where it is to run."""
+        try:
+            simulated = isinstance(self.scheduler.loop, VirtualTimeLoop)
+            return isolated(actor_class, isolation, simulated=simulated)
+        except IsolationRefused as error:
+            raise StartError(path or actor_class.__name__, error) from error
 
     async def _await_start(self, cell: Cell, start_timeout_s: float) -> bool:
         """Whether its life began: what happens to it later, were it at once, is told as the end of a running actor."""

@@ -1,0 +1,87 @@
+"""Where an actor runs: the class that stands for a user's class on a thread or in a process of its own.
+
+Being isolated is the choice of whoever starts the actor, not of its class: `isolation=` of a child spec or of `spawn`.
+So the class that runs is derived when the actor starts.
+"""
+
+import asyncio
+import inspect
+from typing import Any
+
+from allstop.actors.errors import AllstopError
+from allstop.actors.runtime.actor import Actor
+from allstop.actors.runtime.cell import Cell
+from allstop.actors.runtime.thread_cell import ThreadCell
+from allstop.actors.spec import Isolation
+
+HANDLERS = ("on_start", "on_receive", "on_continue", "on_stop")
+
+
+class IsolationRefused(AllstopError):
+    """This class cannot be isolated like that. The message says why, and what to do; nothing was started."""
+
+
+def isolated(actor_class: type[Actor], isolation: Isolation | str, *, simulated: bool = False) -> type[Actor]:
+    """The class to run instead of `actor_class`. Raises IsolationRefused.
+
+    `simulated`: on a loop with virtual time everything runs on that loop. Messages to processes are encoded there all
+    the same, and each message costs the class's `simulated_cost_s`.
+    """
+    if problem := isolation_problem(actor_class, isolation):
+        raise IsolationRefused(problem)
+    match Isolation(isolation):
+        case Isolation.LOOP:
+            return actor_class
+        case Isolation.THREAD:
+            return _costing(actor_class) if simulated else _on_a_thread(actor_class)
+        case Isolation.PROCESS:
+            raise IsolationRefused("isolation='process' is not there yet")
+
+
+def isolation_problem(actor_class: type[Any], isolation: Isolation | str) -> str:
+    """Why this class cannot be isolated like that, in words; "" if it can."""
+    if isolation not in tuple(Isolation):
+        choices = ", ".join(repr(word.value) for word in Isolation)
+        return f"isolation is one of {choices}, not {isolation!r}"
+    if isolation == Isolation.LOOP:
+        return ""
+    if actor_class.cell_class not in (Cell, ThreadCell):
+        return (
+            f"{actor_class.__qualname__} brings a mailbox and life of its own, which isolation would replace"
+        )
+    if isolation == Isolation.THREAD:
+        return _asynchronous(actor_class)
+    return ""
+
+
+def _asynchronous(actor_class: type[Any]) -> str:
+    for name in HANDLERS:
+        if inspect.iscoroutinefunction(getattr(actor_class, name)):
+            return (
+                f"{actor_class.__qualname__}.{name} is async, and a thread of its own runs no event loop: "
+                "make it a plain function, or use isolation='process'"
+            )
+    return ""
+
+
+def derived(actor_class: type[Actor], **attributes: Any) -> type[Actor]:
+    """A subclass that goes by the same name."""
+    names = {name: getattr(actor_class, name) for name in ("__module__", "__qualname__", "__doc__")}
+    return type(actor_class.__name__, (actor_class,), names | attributes)
+
+
+def _on_a_thread(actor_class: type[Actor]) -> type[Actor]:
+    if issubclass(actor_class.cell_class, ThreadCell):
+        return actor_class
+    return derived(actor_class, cell_class=ThreadCell)
+
+
+def _costing(actor_class: type[Actor]) -> type[Actor]:
+    """On the loop: each message takes virtual time before it is handled."""
+
+    async def on_receive(self: Actor, message: Any) -> Any:
+        await asyncio.sleep(actor_class.simulated_cost_s)
+        result = actor_class.on_receive(self, message)
+        return await result if inspect.iscoroutine(result) else result
+
+    return derived(actor_class, cell_class=Cell, on_receive=on_receive)
