@@ -40,7 +40,7 @@ class Vacancy:
     def accept(self, ref: "Ref", message: Any, *, may_park: bool = True) -> None:
         del may_park
         if message.__class__ is Call:
-            refusal = self.system.refusal(ref.path)
+            refusal = self.system.addresses.refusal(ref.path)
             message.fail(refusal or ActorDead(ref.path, ref.incarnation, ref.last_exit))
             return
         if message.__class__ not in SPECIAL and ref.stash(message):

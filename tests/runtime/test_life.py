@@ -848,7 +848,7 @@ async def test_retiring_an_address_looks_at_its_own_children_only(
     watcher = await system.spawn(Puppet, witness, lambda puppet: puppet.watch(child) and None)
     others = [system.address(f"/other/{number}") for number in range(10)]
     looked_at: list[Any] = []
-    system._addresses.values = lambda: looked_at.append(others) or iter(())  # type: ignore[method-assign]
+    system.addresses._refs.values = lambda: looked_at.append(others) or iter(())  # type: ignore[method-assign]
     await system.stop(parent)
     await asyncio.sleep(0.01)
     assert [message.ref for message in witness.handled] == [child]

@@ -1,0 +1,122 @@
+"""How an incarnation begins: its cell at an address, its constructor, its `on_start`.
+
+All of that is done at once where nothing suspends, so that a supervisor can restart a child within the message that
+tells of its end; only an `on_start` that is a coroutine has to be waited for.
+"""
+
+import asyncio
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from allstop.actors.exits import SHUTDOWN
+from allstop.actors.runtime.errors import AlreadyStarted, StartError, StartTimeout
+from allstop.actors.runtime.isolation import IsolationRefused, isolated
+from allstop.actors.runtime.messages import Ignore, Stop
+from allstop.actors.runtime.ref import Ref
+from allstop.actors.runtime.states import ENDED
+from allstop.actors.runtime.virtual_time import VirtualTimeLoop
+
+if TYPE_CHECKING:
+    from allstop.actors.runtime.actor import Actor
+    from allstop.actors.runtime.cell import Cell
+    from allstop.actors.runtime.system import ActorSystem
+    from allstop.actors.spec import Isolation, Stash
+
+
+def vacant(system: "ActorSystem", path: str | None) -> Ref:
+    """The address for a new incarnation: a new anonymous one without a path. Raises AlreadyStarted if one runs there."""
+    if path is None:
+        return Ref(system, system.next_anonymous())
+    ref = system.addresses.at(path)
+    if not ref._cell.ended:
+        raise AlreadyStarted(path, ref)
+    return ref
+
+
+def stand_in(
+    system: "ActorSystem", actor_class: "type[Actor]", isolation: "Isolation | str", path: str | None
+) -> "type[Actor]":
+    """The class that stands for `actor_class` where it is to run: on a thread or in a process."""
+    try:
+        simulated = isinstance(system.scheduler.loop, VirtualTimeLoop)
+        return isolated(actor_class, isolation, simulated=simulated)
+    except IsolationRefused as error:
+        raise StartError(path or actor_class.__name__, error) from error
+
+
+def launch(
+    system: "ActorSystem",
+    ref: Ref,
+    actor_class: "type[Actor]",
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    parent: Ref | None,
+    while_down: "Stash | None",
+) -> "Cell":
+    """Makes the next incarnation at a vacant address, and runs its constructor and what of its `on_start` is plain.
+
+    Its life has begun when `cell.started` is None and it has not ended; otherwise `begun` is to be awaited. Raises
+    StartError when the constructor raised.
+    """
+    incarnation = ref._incarnation = ref._incarnation + 1
+    if ref._path.__class__ is str:
+        ref._retired = False
+        ref._parent = None
+        ref._told = None
+        system.addresses.note(ref._path, incarnation)  # pyright: ignore[reportArgumentType]  # a str, as tested
+    if while_down is not None:
+        ref.keep_while_down(while_down.capacity)
+    ref.actor_class = actor_class
+    cell = actor_class.cell_class(system, system.scheduler, ref, incarnation, actor_class)
+    ref._cell = cell
+    if ref._awaited:
+        cell.own().monitored_by.update(ref._awaited)
+        ref._awaited = None
+    system.live[cell] = None
+    if parent is not None:
+        ref._parent = parent
+        if parent._children is None:
+            parent._children = weakref.WeakSet()
+        parent._children.add(ref)
+        if not parent._cell.ended:
+            parent._cell.own().children[cell] = None
+    try:
+        actor = actor_class.__new__(actor_class)
+        actor._cell = cell
+        cell.actor = actor
+        actor.__init__(*args, **kwargs)
+    except BaseException as error:
+        cell.abort(error)
+        raise StartError(ref.path, error) from error
+    cell.start_up()
+    return cell
+
+
+def started(cell: "Cell", began: bool) -> Ref:
+    """The address of what was launched. Raises StartError if it did not begin, unless it chose not to."""
+    if not began:
+        exit_ = cell.exit
+        if exit_ is None or exit_.detail.__class__ is not Ignore:
+            raise StartError(cell.path, exit_.error if exit_ is not None else None, exit_)
+    return cell.ref
+
+
+async def begun(cell: "Cell", start_timeout_s: float) -> bool:
+    """Whether its life began: what happens to it later, were it at once, is told as the end of a running actor."""
+    started = cell.started
+    if started is None:
+        return cell.state is not ENDED
+    try:
+        async with asyncio.timeout(start_timeout_s):
+            return await asyncio.shield(started)
+    except TimeoutError:
+        if not started.done():
+            cell.kill()
+            raise StartTimeout(cell.path, start_timeout_s) from None
+        return started.result()
+    except BaseException:  # whoever wanted this actor is gone
+        if cell.parent is None or cell.parent.cell.ended:
+            cell.kill()
+        else:  # its parent, which ends, too, stops what it started in its own order and time
+            cell.post(Stop(SHUTDOWN))
+        raise

@@ -1,0 +1,134 @@
+"""How actors are asked to end, and what is made of those that do not.
+
+An idle actor whose `on_stop` is plain ends within the call; any other is asked by its control lane, and its end is
+waited for, with a limit.
+"""
+
+import asyncio
+import threading
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, Final
+
+from allstop.actors.exits import KILLED, Exit, ExitKind
+from allstop.actors.runtime.dead_letters import DeadLetter
+from allstop.actors.runtime.errors import CallingSelf
+from allstop.actors.runtime.messages import ActorStop, Down, Overrun, Stop
+from allstop.actors.runtime.states import RUNNING
+from allstop.actors.spec import BRUTAL_KILL, INFINITY, Shutdown
+
+if TYPE_CHECKING:
+    from allstop.actors.runtime.cell import Cell
+    from allstop.actors.runtime.ref import Ref
+    from allstop.actors.runtime.system import ActorSystem
+
+KILL_GRACE_S: Final = (
+    0.1  # how long a killed task may take to see its cancellation before it is called a leak
+)
+NOPROC: Final = Exit(ExitKind.NOPROC)
+
+
+class Abandoned:
+    """The tasks and threads of killed actors that have not ended: what runs behind a fence is named."""
+
+    def __init__(self) -> None:
+        self._entries: list[tuple[str, int, Any]] = []
+
+    def add(self, path: str, incarnation: int, thing: Any) -> None:
+        self._forget_ended()
+        self._entries.append((path, incarnation, thing))
+
+    def names(self) -> list[str]:
+        self._forget_ended()
+        return [f"{path}#{incarnation}" for path, incarnation, _thing in self._entries]
+
+    async def settle(self, cell: "Cell | None" = None) -> bool:
+        """Gives what runs (of one cell, or all) a moment to see its end. Whether something still does."""
+        mine = [
+            thing
+            for path, number, thing in self._entries
+            if cell is None or (path, number) == (cell.path, cell.incarnation)
+        ]
+        tasks = [thing for thing in mine if isinstance(thing, asyncio.Task) and not thing.done()]
+        if tasks:
+            await asyncio.wait(tasks, timeout=KILL_GRACE_S)
+        return any(_runs(thing) for thing in mine)
+
+    def _forget_ended(self) -> None:
+        self._entries = [entry for entry in self._entries if _runs(entry[2])]
+
+
+def _runs(thing: Any) -> bool:
+    return thing.is_alive() if isinstance(thing, threading.Thread) else not thing.done()
+
+
+def stopped_at_once(ref: "Ref", exit_: Exit, limit: float | Shutdown) -> Exit | None:
+    """Its exit, if nothing has to be waited for: it is killed, ends at once, or had ended. None: `stop` it."""
+    cell = ref._cell
+    if cell.ended:
+        return ref.last_exit or NOPROC
+    if limit is BRUTAL_KILL:
+        cell.kill()
+        return KILLED
+    if not cell.idle or cell.task is not None or cell.control or cell.state is not RUNNING:
+        return None  # it is in the middle of something
+    cell.idle = False
+    try:
+        result = cell.stop(exit_)
+    except BaseException as error:  # noqa: BLE001 - a crash, as of every handler
+        cell.crash(error)
+    else:
+        if result.__class__ is CoroutineType:
+            cell.adopt(result, None, None)
+    return cell.exit if cell.ended else None
+
+
+async def stop(
+    system: "ActorSystem", ref: "Ref", exit_: Exit, timeout_s: float | Shutdown, *, drain: bool
+) -> Exit:
+    """Asks what runs at `ref` to end and waits for it; after `timeout_s` it is killed."""
+    cell = ref.cell
+    if not cell.ended and cell.task is not None and cell.task is asyncio.current_task():
+        raise CallingSelf(f"{ref.path} would wait for its own end: use self.exit()")
+    if not drain and (how := stopped_at_once(ref, exit_, timeout_s)) is not None:
+        return how
+    ended: asyncio.Future[Exit] = system.scheduler.loop.create_future()
+
+    def tell(how: Exit) -> None:
+        if not ended.done():
+            ended.set_result(how)
+
+    cell.own().end_waiters.append(tell)
+    if drain:
+        cell.enqueue(ActorStop())
+    else:
+        cell.post(Stop(exit_))
+    try:
+        async with asyncio.timeout(None if timeout_s is INFINITY else timeout_s):  # type: ignore[arg-type]
+            return await ended
+    except TimeoutError:
+        if ended.done() and not ended.cancelled():
+            return ended.result()
+        cell.kill()
+        return Exit(ExitKind.KILLED, detail=Overrun(unstopped=await system.abandoned.settle(cell)))
+
+
+def retire(system: "ActorSystem", ref: "Ref") -> None:
+    """Says that nothing will run at this address any more: its watchers are told, its name and its stash go."""
+    if ref._retired or not ref._cell.ended:
+        return
+    ref._retired = True
+    system.addresses.forget_names(ref)
+    for message in ref.empty_stash():
+        system.dead_letters.add(DeadLetter(message, ref.path, ref.incarnation, "the address was retired"))
+    if ref._watchers:
+        exit_ = ref.last_exit or NOPROC
+        for monitor in ref._watchers:
+            monitor.watcher.post(Down(monitor, ref, ref.incarnation, exit_))
+    if ref._awaited:
+        for monitor in ref._awaited:
+            monitor.watcher.post(Down(monitor, ref, ref.incarnation, NOPROC))
+    ref._watchers = ref._awaited = None
+    if ref._children:
+        for child in tuple(ref._children):
+            if child.parent is ref:
+                retire(system, child)
