@@ -22,6 +22,7 @@ from allstop.actors.runtime.isolation import IsolationRefused
 from allstop.actors.runtime.mailbox import Mailbox, Overflow
 from allstop.actors.runtime.messages import Continue, Down, Ignore, MonitorRef, Overrun
 from allstop.actors.runtime.ref import PinnedRef, Ref
+from allstop.actors.runtime.registry import Keys, Registry, Via
 from allstop.actors.runtime.states import State
 from allstop.actors.runtime.system import ActorInfo, ActorSystem, Status
 
@@ -43,6 +44,7 @@ __all__ = [
     "Future",
     "Ignore",
     "IsolationRefused",
+    "Keys",
     "Mailbox",
     "MailboxFull",
     "MonitorRef",
@@ -52,6 +54,7 @@ __all__ = [
     "Overrun",
     "PinnedRef",
     "Ref",
+    "Registry",
     "Reply",
     "StartError",
     "StartTimeout",
@@ -59,4 +62,5 @@ __all__ = [
     "Status",
     "ThreadActor",
     "Timer",
+    "Via",
 ]

@@ -1,11 +1,10 @@
-"""Where actors are found: the address at each path, names for addresses, and who answers for an address that is vacant."""
+"""Where actors are found: the address at each path, and who answers for an address that is vacant."""
 
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from allstop.actors.runtime.actor import Actor
-from allstop.actors.runtime.errors import NameTaken
 from allstop.actors.runtime.incarnations import Incarnations
 from allstop.actors.runtime.ref import Ref
 
@@ -20,7 +19,6 @@ class Addresses:
         self._system = system
         self._refs: weakref.WeakValueDictionary[str, Ref] = weakref.WeakValueDictionary()
         self._incarnations = Incarnations()
-        self._names: dict[str, Ref] = {}
         self._refusals: dict[str, Callable[[], Exception | None]] = {}
 
     def at(self, path: str) -> Ref:
@@ -38,23 +36,6 @@ class Addresses:
     def note(self, path: str, incarnation: int) -> None:
         """This number is taken at this path, for ever."""
         self._incarnations.note(path, incarnation)
-
-    # -- names -----------------------------------------------------------------------------------------------------
-    def register(self, name: str, ref: Ref) -> None:
-        if self._names.get(name, ref) is not ref:
-            raise NameTaken(f"{name!r} is {self._names[name].path}")
-        self._names[name] = ref
-
-    def unregister(self, name: str) -> None:
-        self._names.pop(name, None)
-
-    def whereis(self, name: str) -> Ref | None:
-        return self._names.get(name)
-
-    def forget_names(self, ref: Ref) -> None:
-        if self._names:
-            for name in [name for name, named in self._names.items() if named is ref]:
-                del self._names[name]
 
     # -- refusals --------------------------------------------------------------------------------------------------
     def refuse_below(self, path: str, refusal: Callable[[], Exception | None] | None) -> None:

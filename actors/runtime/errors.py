@@ -84,7 +84,12 @@ class ControlLaneFull(AllstopError):
 
 
 class NameTaken(ReplyError):
-    """Another actor is registered under this name."""
+    """Another address has this name: `ref`."""
+
+    def __init__(self, name: object, ref: object) -> None:
+        super().__init__(f"{name!r} is {getattr(ref, 'path', ref)}")
+        self.name = name
+        self.ref = ref
 
 
 class NotOnLoop(AllstopError, RuntimeError):

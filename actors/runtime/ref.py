@@ -3,6 +3,7 @@
 import asyncio
 import weakref
 from collections import deque
+from collections.abc import Hashable
 from threading import get_ident
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -18,6 +19,7 @@ from allstop.actors.runtime.messages import SPECIAL, Call, MonitorRef
 
 if TYPE_CHECKING:
     from allstop.actors.runtime.cell import Cell
+    from allstop.actors.runtime.registry import Registry
     from allstop.actors.runtime.system import ActorSystem
 
 CALL_TIMEOUT_S = 5.0  # OTP's gen_server:call
@@ -41,6 +43,7 @@ class Ref(pykka.ActorRef[Any]):
     _watchers: dict[MonitorRef, None] | None = None
     _told: "set[Cell] | None" = None  # who was told of the latest end already
     _awaited: dict[MonitorRef, None] | None = None  # the monitors of these wait for the next incarnation
+    _keys: "dict[Registry, set[Hashable]] | None" = None  # what it is named, where
     actor_class: Any
 
     def __init__(self, system: "ActorSystem", path: str | int) -> None:
@@ -297,6 +300,22 @@ class Ref(pykka.ActorRef[Any]):
     def pinned_down(self) -> bool:
         """True for a ref to one incarnation."""
         return False
+
+    @property
+    def retired(self) -> bool:
+        """True once it is decided that nothing will run here any more."""
+        return self._retired
+
+    def keys_in(self, registry: "Registry") -> "set[Hashable]":
+        """The keys by which a registry names this address: the registry's to change."""
+        if self._keys is None:
+            self._keys = {}
+        return self._keys.setdefault(registry, set())
+
+    def lose_keys(self) -> None:
+        for registry in tuple(self._keys or ()):
+            registry.forget(self)
+        self._keys = None
 
     def forget(self, monitor: MonitorRef) -> None:
         for waiting in (self._watchers, self._awaited):

@@ -117,7 +117,7 @@ def retire(system: "ActorSystem", ref: "Ref") -> None:
     if ref._retired or not ref._cell.ended:
         return
     ref._retired = True
-    system.addresses.forget_names(ref)
+    ref.lose_keys()
     for message in ref.empty_stash():
         system.dead_letters.add(DeadLetter(message, ref.path, ref.incarnation, "the address was retired"))
     if ref._watchers:

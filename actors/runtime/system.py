@@ -19,8 +19,9 @@ from allstop.actors.runtime.dead_letters import DeadLetter, DeadLetters
 from allstop.actors.runtime.errors import NotOnLoop
 from allstop.actors.runtime.looking import ActorInfo, Status, actor_infos, status_of
 from allstop.actors.runtime.messages import Down, MonitorRef, Stop
+from allstop.actors.runtime.pykka_registry import mirror, registry_of, unmirror
 from allstop.actors.runtime.ref import Ref
-from allstop.actors.runtime.registry import mirror, registry_of, unmirror
+from allstop.actors.runtime.registry import Registry
 from allstop.actors.runtime.scheduler import BATCH, TURN, Scheduler
 from allstop.actors.runtime.starting import begun, launch, stand_in, started, vacant
 from allstop.actors.runtime.states import ENDED
@@ -60,6 +61,7 @@ class ActorSystem:
         self._scheduler: Scheduler | None = None
         self._subscribers: list[Callable[[Event], None]] = [on_event or _log_crash]
         self.addresses = Addresses(self)
+        self.names = Registry()  # of `register` and `whereis`; others may be made beside it
         self.holding: dict[Ref, None] = {}  # the addresses at which messages wait for the next incarnation
         self.live: dict[Cell, None] = {}  # in the order they started
         self.abandoned = Abandoned()
@@ -119,14 +121,14 @@ class ActorSystem:
         return self.addresses.at(path)
 
     def register(self, name: str, ref: Ref) -> None:
-        """Names an address. The name goes when the address is retired. Raises NameTaken."""
-        self.addresses.register(name, ref)
+        """Names an address. The name stays through restarts and goes when the address is retired. Raises NameTaken."""
+        self.names.register(name, ref)
 
     def unregister(self, name: str) -> None:
-        self.addresses.unregister(name)
+        self.names.unregister(name)
 
     def whereis(self, name: str) -> Ref | None:
-        return self.addresses.whereis(name)
+        return self.names.whereis(name)
 
     def refuse_below(self, path: str, refusal: Callable[[], Exception | None] | None) -> None:
         """While nothing runs at an address below `path`, calls to it are answered with what `refusal()` gives, if it
