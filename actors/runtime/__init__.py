@@ -16,6 +16,8 @@ from allstop.actors.runtime.errors import (
     NotOnLoop,
     StartError,
     StartTimeout,
+    StashFull,
+    UnknownMessage,
 )
 from allstop.actors.runtime.future import Future
 from allstop.actors.runtime.isolation import IsolationRefused
@@ -58,9 +60,11 @@ __all__ = [
     "Reply",
     "StartError",
     "StartTimeout",
+    "StashFull",
     "State",
     "Status",
     "ThreadActor",
     "Timer",
+    "UnknownMessage",
     "Via",
 ]

@@ -12,10 +12,18 @@ from allstop.actors.clock import Clock, Dice, Ids
 from allstop.actors.exits import NORMAL, Exit
 from allstop.actors.runtime.belongings import Reply, Timer
 from allstop.actors.runtime.cell import Cell
-from allstop.actors.runtime.errors import Fenced
+from allstop.actors.runtime.dead_letters import DeadLetter
+from allstop.actors.runtime.errors import Fenced, UnknownMessage
 from allstop.actors.runtime.future import Future
 from allstop.actors.runtime.mailbox import Mailbox
 from allstop.actors.runtime.messages import MonitorRef
+from allstop.actors.runtime.stash import (
+    NOTHING,
+    Stashed,
+    clear_receive_timeout,
+    remembering,
+    set_receive_timeout,
+)
 from allstop.actors.runtime.thread_cell import ThreadCell
 
 if TYPE_CHECKING:
@@ -38,12 +46,17 @@ class Actor(pykka.Actor):
         tuple[type[Any], ...]
     ] = ()  # with isolation="process": the classes of messages and answers
     simulated_cost_s: ClassVar[float] = 0.0  # with isolation, in a simulation: virtual time per message
+    stash_capacity: ClassVar[int] = 0  # how many messages `stash()` may put aside; 0: it is not used
     _cell: Cell
     _log: Any = None
+    _handled: Any = NOTHING  # the message that is being handled, where there is a stash
+    _stashed: Stashed | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls.has_on_start = cls.on_start is not Actor.on_start
+        if cls.stash_capacity > 0:
+            cls.on_receive = remembering(cls.on_receive)  # pyright: ignore[reportAttributeAccessIssue]
 
     def __init__(self, *_args: Any, **_kwargs: Any) -> None:
         """Nothing to do: the system binds an actor to its incarnation before the constructor runs."""
@@ -105,7 +118,18 @@ class Actor(pykka.Actor):
 
     def on_receive(self, message: Any) -> Any:
         """Handles a message; plain or async. What it returns answers a call."""
-        raise NotImplementedError(f"{type(self).__name__} got {message!r} and has no on_receive")
+        return self.on_unhandled(message)
+
+    def on_unhandled(self, message: Any) -> Any:
+        """For messages that an actor does not know: `case _: return self.on_unhandled(message)`.
+
+        A told message is logged and becomes a dead letter. A call raises UnknownMessage: caller and actor both made
+        a mistake, so the caller gets it and the actor crashes.
+        """
+        if self.called:
+            raise UnknownMessage(self.path, message)
+        self.log.warning("message.unhandled", kind=type(message).__name__)  # no more: it may hold a key
+        self.system.dead_letters.add(DeadLetter(message, self.path, self.incarnation, "unhandled"))
 
     def on_continue(self, argument: Any) -> Any:
         """Runs before any other message after `on_start` returned Continue(argument); plain or async."""
@@ -182,6 +206,39 @@ class Actor(pykka.Actor):
     def defer(self) -> Reply:
         """In the handler of a call: it will be answered later, with `reply.set(value)` or `reply.fail(error)`."""
         return self._cell.defer()
+
+    def stash(self) -> None:
+        """Puts the message that is being handled aside; if it is a call, its sender goes on waiting.
+
+        Needs a `stash_capacity` in the class. Raises StashFull at that bound: a caller gets that as its answer, for a
+        told message it is a crash, unless you handle it. What is stashed at the end becomes dead letters; callers get
+        ActorDead.
+        """
+        if self.stash_capacity < 1:
+            raise RuntimeError(f"{type(self).__name__} has no stash: give the class a `stash_capacity`")
+        self.check_fence()
+        message, self._handled = self._handled, NOTHING
+        if message is NOTHING:
+            raise RuntimeError(f"{self.path}: stash() is for the message being handled, and once for each")
+        if self._stashed is None:
+            self._stashed = Stashed(self._cell, self.stash_capacity)
+        self._stashed.add(message)
+
+    def unstash_all(self) -> int:
+        """Everything stashed is handled next, oldest first, before the mailbox. Gives how many messages it is."""
+        return self._stashed.take_all() if self._stashed is not None else 0
+
+    def set_receive_timeout(self, delay_s: float | None, message: Any = None) -> None:
+        """Tells myself `message` if none comes for `delay_s`, once: any message ends the wait, a Down or a timer's, too.
+
+        0: `message` is handled before the next queued one. None ends a running wait, and so does a new one.
+        """
+        if delay_s is not None and not delay_s >= 0:  # nor a NaN
+            raise ValueError(f"{self.path}: a receive timeout of {delay_s!r} s")
+        clear_receive_timeout(self)
+        if delay_s is not None and delay_s != float("inf"):
+            self.check_fence()
+            set_receive_timeout(self, self._cell, delay_s, message)
 
     def start_task(self, coroutine: Coroutine[Any, Any, Any], name: str) -> "asyncio.Task[Any]":
         """A task of this incarnation, for pumps: cancelled when it ends; an exception in it crashes the actor."""

@@ -31,6 +31,23 @@ class MailboxFull(ReplyError):
         self.capacity = capacity
 
 
+class StashFull(ReplyError):
+    """The actor has put aside as many messages as its `stash_capacity` allows: this one was not."""
+
+    def __init__(self, path: str, capacity: int) -> None:
+        super().__init__(f"the stash of {path} is full ({capacity} messages)")
+        self.path = path
+        self.capacity = capacity
+
+
+class UnknownMessage(AllstopError):
+    """An actor was called with a message that it does not know. Its caller gets this, and it crashes."""
+
+    def __init__(self, path: str, message: object) -> None:
+        super().__init__(f"{path} does not know {message!r:.200}")
+        self.path = path
+
+
 class StartError(AllstopError):
     """The actor did not start: its constructor or `on_start` raised (see `cause`), or it ended while starting."""
 
