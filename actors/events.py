@@ -14,15 +14,28 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class ChildStarted(Event, frozen=True, kw_only=True):
-    """A child runs. `attempt` 0 is the first start; else it is a restart."""
+    """A child runs. `attempt` 0 is the first start; else it is a restart.
+
+    `origin` says who wanted it: boot | restart | half_open, or api, which OTP makes no progress report of.
+    """
 
     child: str
     incarnation: int
     attempt: int
+    origin: str = "boot"
+    gate_wait_s: float = 0.0  # how long it waited for its turn at its gate
+
+    @property
+    def progress(self) -> bool:
+        """Whether OTP would report it as progress: whoever started it by request knows already."""
+        return self.origin != "api"
 
 
 class ChildTerminated(Event, frozen=True, kw_only=True):
-    """A child ended. `reason` is its exit in words; `budget_left` what the supervisor may still restart in its window."""
+    """A child ended. `reason` is its exit in words; `budget_left` what the supervisor may still restart in its window.
+
+    `stopping`: it had been asked to stop and ended otherwise (OTP's shutdown_error).
+    """
 
     child: str
     incarnation: int
@@ -30,18 +43,66 @@ class ChildTerminated(Event, frozen=True, kw_only=True):
     clean: bool
     causes: tuple[str, ...] = ()
     budget_left: int | None = None
+    child_budget_left: int | None = None  # None: it has no budget of its own
+    stopping: bool = False
 
 
 class RestartScheduled(Event, frozen=True, kw_only=True):
+    """A child will be restarted, and its group with it. `attempt` counts its failures in a row."""
+
     child: str
     attempt: int
     delay_s: float
     budget_left: int
+    child_budget_left: int | None = None
+    incarnation: int = 0  # the one that failed; 0: none had started
+    causes: tuple[str, ...] = ()
+    strategy: str = ""
+    group: tuple[str, ...] = ()  # in start order, the child among them
 
 
 class StartFailed(Event, frozen=True, kw_only=True):
+    """A child did not start. `origin` as in ChildStarted."""
+
     child: str
     reason: str
+    attempt: int = 0
+    causes: tuple[str, ...] = ()
+    origin: str = "boot"
+    budget_left: int | None = None
+    child_budget_left: int | None = None
+
+
+class ChildGaveUp(Event, frozen=True, kw_only=True):
+    """A child spent its own budget. `action`: escalate (a GaveUp follows), stop_child, or pause for `retry_after_s`."""
+
+    child: str
+    attempts: int
+    causes: tuple[str, ...]
+    action: str
+    incarnation: int = 0
+    budget_left: int | None = None  # of the supervisor, which goes on unless it escalates
+    retry_after_s: float | None = None
+
+
+class GateWaiting(Event, frozen=True, kw_only=True):
+    """A start waits for its turn at a gate. `ahead`: how many wait before it."""
+
+    child: str
+    gate: str
+    wait_s: float
+    ahead: int
+
+
+class GateChanged(Event, frozen=True, kw_only=True):
+    """What is known of an endpoint changed, and `path` is the supervisor that noticed.
+
+    closed: nothing waits, and what started stayed up; open: starts wait; half_open: a start is still on trial.
+    """
+
+    gate: str
+    state: str  # closed | open | half_open
+    waiting: int
 
 
 class ShutdownOverrun(Event, frozen=True, kw_only=True):
@@ -59,6 +120,8 @@ class GaveUp(Event, frozen=True, kw_only=True):
     causes: tuple[str, ...]
     fatal: bool
     action: str  # escalate | pause | latch
+    strategy: str = ""
+    stopped: tuple[str, ...] = ()  # the children that are stopped because of it, last started first
 
 
 class BreakerChanged(Event, frozen=True, kw_only=True):

@@ -41,6 +41,14 @@ class OnExceeded(StrEnum):
     )
 
 
+class OnChildExceeded(StrEnum):
+    """What becomes of a child whose own budget is spent."""
+
+    ESCALATE = "escalate"  # as if the supervisor's budget were spent: its `on_exceeded` says how
+    STOP_CHILD = "stop_child"  # the child stays down, reported; its siblings go on without it
+    PAUSE = "pause"  # the child waits for `cooldown_s` and starts again with a new budget
+
+
 class AutoShutdown(StrEnum):
     """When a supervisor stops because a significant child ended by itself and is not restarted."""
 
@@ -80,6 +88,29 @@ NO_BACKOFF: Final = Backoff()
 
 
 @dataclass(frozen=True, slots=True)
+class ChildBudget:
+    """How often one child may be restarted, beside its supervisor's own window: attempts count in both, so the one bad
+    child cannot spend what its siblings need. Its attempt that is one too many is not made, and not counted above.
+    """
+
+    max_restarts: int
+    max_seconds: float
+    on_exceeded: OnChildExceeded = OnChildExceeded.ESCALATE
+    cooldown_s: float = 15.0  # PAUSE only
+
+
+@dataclass(frozen=True, slots=True)
+class RestartGate:
+    """How fast children may be started against one endpoint, whichever supervisors they stand under: `burst` attempts
+    at once, then one each `spacing_s` seconds. A venue that bans who reconnects too often is what this is for.
+    """
+
+    name: str  # of the endpoint, as in "kraken:ws"
+    spacing_s: float
+    burst: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Stash:
     """Messages told to a child while it is down wait for its next incarnation, at most `capacity` of them."""
 
@@ -109,6 +140,8 @@ class ChildSpec:
     while_down: Stash | None = None
     start_timeout_s: float = 30.0
     isolation: Isolation = Isolation.LOOP
+    budget: ChildBudget | None = None
+    gate: str | None = None  # names a RestartGate: each attempt to start it waits for its turn there
 
     @property
     def effective_shutdown(self) -> float | Shutdown:

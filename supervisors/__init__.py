@@ -8,11 +8,14 @@ from allstop.actors.spec import (
     INFINITY,
     AutoShutdown,
     Backoff,
+    ChildBudget,
     ChildSpec,
     ChildType,
+    OnChildExceeded,
     OnExceeded,
     Pause,
     Restart,
+    RestartGate,
     Shutdown,
     Start,
     Stash,
@@ -23,6 +26,8 @@ from allstop.supervisors.budget import check_budget, check_connect_limit
 from allstop.supervisors.childspecs import check_childspecs
 from allstop.supervisors.coordinated_shutdown import CoordinatedShutdown, Phase
 from allstop.supervisors.dynamic import DynamicSupervisor
+from allstop.supervisors.gates import GateState, GateView
+from allstop.supervisors.lasting import declare_gates, gates
 from allstop.supervisors.supervisor import (
     Supervisor,
     breaker_state,
@@ -47,14 +52,19 @@ __all__ = [
     "INFINITY",
     "AutoShutdown",
     "Backoff",
+    "ChildBudget",
     "ChildSpec",
     "ChildType",
     "CoordinatedShutdown",
     "DynamicSupervisor",
+    "GateState",
+    "GateView",
+    "OnChildExceeded",
     "OnExceeded",
     "Pause",
     "Phase",
     "Restart",
+    "RestartGate",
     "Shutdown",
     "Start",
     "Stash",
@@ -67,7 +77,9 @@ __all__ = [
     "check_childspecs",
     "check_connect_limit",
     "count_children",
+    "declare_gates",
     "delete_child",
+    "gates",
     "get_childspec",
     "reconfigure",
     "report_failure",

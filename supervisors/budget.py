@@ -14,19 +14,29 @@ def check_budget(flags: SupervisorFlags, children: Iterable[ChildSpec], *, where
     Attempts that are spaced wider than max_seconds / max_restarts never spend the budget, so the breaker that it is
     would never open. The least span of the attempts, without jitter, must fit; or `max_consecutive` must bound them.
     """
-    problems: list[Problem] = []
-    for spec in children:
-        if spec.restart is Restart.TEMPORARY or spec.backoff.max_consecutive is not None:
-            continue
-        span_s = shortest_span_s(spec.backoff, flags.max_restarts)
-        if span_s > flags.max_seconds:
-            what = (
-                f"child {spec.id!r}: {flags.max_restarts} restarts take at least {span_s:g} s of backoff, so "
-                f"max_restarts={flags.max_restarts} within max_seconds={flags.max_seconds:g} is never exceeded; "
-                f"raise max_seconds, lower the backoff, or set max_consecutive"
-            )
-            problems.append(Problem(what, where))
-    return problems
+    words = (_unspendable(flags, spec) for spec in children if spec.restart is not Restart.TEMPORARY)
+    return [Problem(what, where) for what in words if what]
+
+
+def _unspendable(flags: SupervisorFlags, spec: ChildSpec) -> str:
+    own = spec.budget
+    if own is not None and own.max_restarts > flags.max_restarts and own.max_seconds <= flags.max_seconds:
+        return (
+            f"child {spec.id!r}: its own budget of {own.max_restarts} restarts in {own.max_seconds:g} s is never "
+            f"reached: the supervisor gives up after {flags.max_restarts} in {flags.max_seconds:g} s"
+        )
+    if spec.backoff.max_consecutive is not None:
+        return ""
+    # A child with a budget of its own is bounded by that one, which need not be the supervisor's.
+    of, budget = ("its own ", own) if own is not None else ("", flags)
+    span_s = shortest_span_s(spec.backoff, budget.max_restarts)
+    if span_s <= budget.max_seconds:
+        return ""
+    return (
+        f"child {spec.id!r}: {budget.max_restarts} restarts take at least {span_s:g} s of backoff, so "
+        f"{of}max_restarts={budget.max_restarts} within max_seconds={budget.max_seconds:g} is never exceeded; "
+        f"raise max_seconds, lower the backoff, or set max_consecutive"
+    )
 
 
 def restarts_at_most(flags: SupervisorFlags, within_s: float) -> int:

@@ -58,6 +58,7 @@ from allstop.supervisors.kraken_account import (
     make_checkpoint,
     missing,
 )
+from allstop.supervisors.lasting import declare_gates
 from allstop.supervisors.preflight import Keys, learn_instruments, probe_keys, wanted_pairs
 from allstop.supervisors.supervisor import Supervisor
 from allstop.supervisors.votes import Votes
@@ -198,6 +199,7 @@ class Runtime:
         system = ActorSystem(clock=world.clock, dice=world.dice, ids=world.ids)
         await self._stack.enter_async_context(system)
         self._system = system
+        declare_gates(system, *self.tree.gates)
         self._stack.callback(system.subscribe(self._watch))
         parts = [self._parts(node, world, keys[node.id]) for node in self.tree.accounts.children]
         self._accounts_parts = parts
@@ -422,7 +424,7 @@ def _node(node: ChildNode | SupervisorNode) -> ChildSpec:
         case ChildNode():
             return ChildSpec(
                 node.id, Start(node.actor_class, node.args, dict(node.kwargs)), restart=node.restart, shutdown=node.shutdown,
-                backoff=node.backoff, while_down=node.while_down,
+                backoff=node.backoff, while_down=node.while_down, budget=node.budget, gate=node.gate,
             )  # fmt: skip
         case SupervisorNode():
             return _supervisor(

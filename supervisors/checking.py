@@ -12,7 +12,10 @@ from allstop.actors.errors import Problem
 from allstop.actors.runtime import Actor
 from allstop.actors.spec import Backoff, ChildSpec, OnExceeded, Pause, Start, Strategy
 from allstop.supervisors.budget import check_budget, check_connect_limit, starts_at_most
+from allstop.supervisors.childspecs import as_child_spec
 from allstop.supervisors.config import Budget, ChildNode, KrakenAccount, KrakenPublic, SupervisorNode, Tree
+from allstop.supervisors.errors import InvalidChildSpec
+from allstop.supervisors.gates import wrong_gate
 
 ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 PAIR = re.compile(r"^[A-Z0-9]{2,12}/[A-Z0-9]{2,12}$")
@@ -48,6 +51,28 @@ def _problems(tree: Tree, secret_problem: Callable[[str], Problem | None] | None
     yield from _shared_keys(tree.accounts.children)
     yield from _connects(tree)
     yield from _children(tree.strategies.children, tree.strategies.budget)
+    yield from _gates(tree)
+
+
+def _gates(tree: Tree) -> Iterator[Problem]:
+    yield from (Problem(wrong, tree.where) for gate in tree.gates if (wrong := wrong_gate(gate)))
+    names = [gate.name for gate in tree.gates]
+    yield from _duplicates((f"gate {name}", tree.where) for name in names)
+    for node in _leaves(tree.strategies.children):
+        if node.gate is not None and node.gate not in names:
+            known = ", ".join(map(repr, names)) or "none"
+            yield Problem(
+                f"{node.id!r}: gate {node.gate!r} is not declared: halt_root(..., gates=[...]) has {known}",
+                node.where,
+            )
+
+
+def _leaves(nodes: Iterable[ChildNode | SupervisorNode]) -> Iterator[ChildNode]:
+    for node in nodes:
+        if isinstance(node, SupervisorNode):
+            yield from _leaves(node.children)
+        elif isinstance(node, ChildNode):  # what is neither has been named already
+            yield node
 
 
 def _state_dir(tree: Tree) -> Iterator[Problem]:
@@ -213,7 +238,19 @@ def _child(node: ChildNode, budget: Budget) -> Iterator[Problem]:
     if wrong := _wrong_backoff(node.backoff):
         yield Problem(f"{node.id!r}: backoff: {wrong}", node.where)
     elif next(_budget("", budget, ""), None) is None:  # a budget that is none has been named already
-        spec = ChildSpec(node.id, Start(Actor), restart=node.restart, backoff=node.backoff)
+        spec = ChildSpec(
+            node.id,
+            Start(Actor),
+            restart=node.restart,
+            backoff=node.backoff,
+            budget=node.budget,
+            gate=node.gate,
+        )
+        try:
+            as_child_spec(spec)
+        except InvalidChildSpec as error:
+            yield Problem(f"{node.id!r}: {error}", node.where)
+            return
         for problem in check_budget(budget.flags(Strategy.ONE_FOR_ONE), (spec,)):
             yield Problem(problem.what, node.where)
 

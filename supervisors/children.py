@@ -3,9 +3,13 @@
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Any
 
 from allstop.actors.spec import ChildSpec, ChildType, Restart, Start
 from allstop.supervisors.backoff import Failures
+from allstop.supervisors.intensity import Intensity
+
+ActorClass = type[Any]
 
 
 class ChildState(StrEnum):
@@ -23,8 +27,12 @@ class Child:
     ref: object = None
     incarnation: int | None = None
     failures: Failures = field(default_factory=Failures)
+    window: Intensity | None = None  # of its own budget, once it was needed
     ticket: int | None = None  # of the scheduled restart
     due_s: float | None = None
+    resumes: bool = False  # its turn at a gate comes in the middle of a group's start: it goes on from here
+    held_since_s: float | None = None  # when it first asked for that turn
+    last_reason: str | None = None  # why it ended, or did not start, the last time
 
     @property
     def alive(self) -> bool:
@@ -34,7 +42,7 @@ class Child:
     def started(self, ref: object, incarnation: int, now_s: float) -> None:
         self.state = ChildState.RUNNING
         self.ref, self.incarnation = ref, incarnation
-        self.ticket = self.due_s = None
+        self.ticket = self.due_s = self.held_since_s = None
         self.failures = self.failures.started(now_s)
         if self.spec.restart is Restart.TEMPORARY:
             # It is never started again: its arguments need not be kept alive.
@@ -44,15 +52,52 @@ class Child:
         self.state = ChildState.DOWN
         self.incarnation = self.ticket = self.due_s = None
 
-    def waiting(self, ticket: int, due_s: float) -> None:
+    def waiting(self, ticket: int, due_s: float, *, resumes: bool = False) -> None:
         self.state = ChildState.RESTARTING
         self.incarnation = None
-        self.ticket, self.due_s = ticket, due_s
+        self.ticket, self.due_s, self.resumes = ticket, due_s, resumes
+
+    def failed(self, now_s: float) -> None:
+        """One more failure: in a row, and in the window of its own budget."""
+        self.failures = self.failures.failed(self.spec.backoff, now_s)
+        if (budget := self.spec.budget) is not None:
+            if self.window is None:
+                self.window = Intensity(budget.max_restarts, budget.max_seconds)
+            self.window.add(now_s)
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether its own budget is spent. Without one, only its supervisor's counts."""
+        if self.window is None or self.spec.budget is None:
+            return False
+        return self.window.exceeded or self.failures.too_many(self.spec.backoff)
+
+    def forgiven(self) -> None:
+        """Its failures count from here."""
+        self.failures = Failures()
+        self.window = None
+
+    def changed(self, spec: ChildSpec) -> None:
+        """The same child under another spec, which counts from its next start on; its budget does at once."""
+        if spec.budget is None:
+            self.window = None
+        elif self.window is not None:
+            self.window.change(spec.budget.max_restarts, spec.budget.max_seconds)
+        self.spec = spec
+
+    def budget_left(self, now_s: float) -> int | None:
+        """What its own budget still allows; None when it has none."""
+        if self.spec.budget is None:
+            return None
+        return self.spec.budget.max_restarts if self.window is None else self.window.left(now_s)
 
 
 @dataclass(frozen=True, slots=True)
 class ChildInfo:
-    """One child as it stands: `ref` is None unless it runs; `due_s` (the supervisor's clock) when it waits."""
+    """One child as it stands: `ref` is None unless it runs; `due_s` (the supervisor's clock) when it waits.
+
+    `actor_class` is what OTP calls its modules.
+    """
 
     id: Hashable
     ref: object
@@ -62,6 +107,8 @@ class ChildInfo:
     restart: Restart
     failures: int
     due_s: float | None
+    actor_class: ActorClass
+    last_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +132,8 @@ def info(child: Child) -> ChildInfo:
         restart=child.spec.restart,
         failures=child.failures.in_a_row,
         due_s=child.due_s,
+        actor_class=child.spec.start.actor_class,
+        last_reason=child.last_reason,
     )
 
 

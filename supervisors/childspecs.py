@@ -4,12 +4,15 @@ import dataclasses
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 
+from allstop.actors.runtime import Actor
 from allstop.actors.spec import (
     AutoShutdown,
     Backoff,
+    ChildBudget,
     ChildSpec,
     ChildType,
     Isolation,
+    OnChildExceeded,
     OnExceeded,
     Pause,
     Restart,
@@ -86,6 +89,10 @@ def _check_spec(spec: ChildSpec) -> None:
     _require(isinstance(spec.isolation, Isolation), "invalid_isolation", spec.isolation)
     if spec.isolation is not Isolation.LOOP and spec.type is ChildType.SUPERVISOR:
         raise InvalidChildSpec("bad_combination", ("isolation", spec.id, spec.type.value))
+    _require(_is_budget(spec.budget), "invalid_budget", spec.budget)
+    _require(spec.gate is None or (isinstance(spec.gate, str) and spec.gate != ""), "invalid_gate", spec.gate)
+    if spec.budget is not None and spec.restart is Restart.TEMPORARY:
+        raise InvalidChildSpec("bad_combination", ("budget", spec.id, spec.restart.value))
     if spec.significant and spec.restart is Restart.PERMANENT:
         raise InvalidChildSpec("bad_combination", ("significant", spec.id, spec.restart.value))
 
@@ -106,6 +113,7 @@ def _is_start(value: object) -> bool:
     return (
         isinstance(value, Start)
         and isinstance(value.actor_class, type)  # pyright: ignore[reportUnnecessaryIsInstance]
+        and issubclass(value.actor_class, Actor)
         and isinstance(value.args, tuple)  # pyright: ignore[reportUnnecessaryIsInstance]
         and isinstance(value.kwargs, dict)  # pyright: ignore[reportUnnecessaryIsInstance]
     )
@@ -123,6 +131,16 @@ def _is_count(value: object, *, least: int) -> bool:
 
 def _is_shutdown(value: object) -> bool:
     return isinstance(value, Shutdown) or _is_seconds(value, least=0)
+
+
+def _is_budget(value: object) -> bool:
+    return value is None or (
+        isinstance(value, ChildBudget)
+        and _is_count(value.max_restarts, least=0)
+        and _is_seconds(value.max_seconds, least=0, inclusive=False)
+        and value.on_exceeded in tuple(OnChildExceeded)
+        and _is_seconds(value.cooldown_s, least=0, inclusive=False)
+    )
 
 
 def _is_stash(value: object) -> bool:

@@ -22,9 +22,11 @@ from typing import Any, TypeVar
 from allstop.actors.errors import BadInput, Problem
 from allstop.actors.spec import (
     Backoff,
+    ChildBudget,
     OnExceeded,
     Pause,
     Restart,
+    RestartGate,
     Shutdown,
     Stash,
     Strategy,
@@ -83,6 +85,8 @@ class ChildNode:
     backoff: Backoff
     while_down: Stash | None
     where: str
+    budget: ChildBudget | None = None
+    gate: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +179,7 @@ class Tree:
     where: str
     infrastructure: Budget = INFRASTRUCTURE
     alerting: Budget = ALERTING
+    gates: tuple[RestartGate, ...] = ()
 
 
 _E = TypeVar("_E", bound=Enum)
@@ -186,10 +191,12 @@ def halt_root(
     state_dir: str = "var",
     infrastructure: Budget = INFRASTRUCTURE,
     alerting: Budget = ALERTING,
+    gates: Sequence[RestartGate] = (),
 ) -> Tree:
     """The root of a tree: it restarts nothing and, when what stands under it gives up, stops trading.
 
     `state_dir` (relative to the working directory) holds journals, ledgers, the latch and the control socket.
+    `gates` are the endpoints that children of yours name with `gate=`: starts against one of them keep its spacing.
     Raises BadInput for anything that is not a section, or a section given twice.
     """
     where = _where()
@@ -212,6 +219,7 @@ def halt_root(
         where=where,
         infrastructure=infrastructure,
         alerting=alerting,
+        gates=tuple(gates),
     )
 
 
@@ -318,9 +326,14 @@ def child(
     shutdown: float | Shutdown | None = None,
     backoff: Backoff = Backoff(),
     while_down: Stash | None = None,
+    budget: ChildBudget | None = None,
+    gate: str | None = None,
     **kwargs: Any,
 ) -> ChildNode:
-    """An actor of yours: its class and its constructor's arguments. Nothing is built until the tree is started."""
+    """An actor of yours: its class and its constructor's arguments. Nothing is built until the tree is started.
+
+    `budget` is its own, beside its supervisor's; `gate` names a RestartGate of the tree, for its turn at an endpoint.
+    """
     where = _where()
     return ChildNode(
         id,
@@ -332,6 +345,8 @@ def child(
         backoff,
         while_down,
         where,
+        budget,
+        gate,
     )
 
 

@@ -13,13 +13,13 @@ from collections.abc import Hashable, Iterable
 
 from allstop.actors.events import ChildStarted, RestartScheduled, StartFailed
 from allstop.actors.exits import SHUTDOWN, Exit, ReachedMaxRestartIntensity, crashed
-from allstop.actors.spec import OnExceeded, Restart, Strategy
+from allstop.actors.spec import ChildBudget, OnChildExceeded, OnExceeded, Restart, Strategy
 from allstop.supervisors import decisions as d
 from allstop.supervisors.backoff import delay_s
 from allstop.supervisors.children import Child, ChildState
 from allstop.supervisors.degrade import BreakerState
 from allstop.supervisors.errors import FailedToStartChild, StartFailure
-from allstop.supervisors.plan import CAUSES_MAX, Purpose
+from allstop.supervisors.plan import BY_REQUEST, CAUSES_MAX, Purpose, in_words
 from allstop.supervisors.requests import Requests
 from allstop.supervisors.strategy import group, is_worth_a_report, shuts_down, stopped_well, wants_restart
 
@@ -32,7 +32,7 @@ class SupervisorCore(Requests):
     def handle(self, given: d.Given, now_s: float, draw: float = 0.0) -> tuple[d.Command, ...]:
         """Takes in what happened at `now_s` and gives back what is to be done, in order."""
         if self._asked is not None and not isinstance(
-            given, (d.Started, d.Ignored, d.NotStarted, d.Stopped, d.Stop)
+            given, (d.Started, d.Ignored, d.NotStarted, d.TurnCame, d.Stopped, d.Stop)
         ):
             raise ValueError(f"{self._asked} has not been answered yet")
         self._out, self._now_s, self._draw = [], now_s, draw
@@ -47,6 +47,8 @@ class SupervisorCore(Requests):
                 self._not_started(self._answered(child_id), error)
             case d.Stopped(exits):
                 self._stopped(exits)
+            case d.TurnCame():
+                self._turn_came()
             case d.RestartDue(child_id, ticket):
                 self._restart_due(child_id, ticket)
             case d.Boot():
@@ -65,11 +67,15 @@ class SupervisorCore(Requests):
                 self._reconfigure(flags, specs)
             case d.CooldownDue(ticket):
                 self._cooldown_due(ticket)
+            case d.GateLook(gate):
+                self._touched[gate] = self.lasting.gates.get(gate)
             case d.CallReported(category):
                 self._call_reported(category)
             case d.ResetBreaker():
                 self._reset_breaker()
         self._advance()
+        if self._touched:
+            self._tell_gates()
         return tuple(self._out)
 
     # ---- starting and stopping ----
@@ -77,24 +83,53 @@ class SupervisorCore(Requests):
     def _started(self, given: d.Started) -> None:
         attempt = self._asked.attempt if isinstance(self._asked, d.StartChild) else 0
         child = self._answered(given.child_id)
+        gate_wait_s = 0.0 if child.spec.gate is None else self._passed(child)
         child.started(given.ref, given.incarnation, self._now_s)
-        if self._purpose in (Purpose.ADD, Purpose.RESTART_CHILD):
+        self._report(
+            ChildStarted,
+            child=str(given.child_id),
+            incarnation=given.incarnation,
+            attempt=attempt,
+            origin=self._origin,
+            gate_wait_s=gate_wait_s,
+        )
+        if self._purpose in BY_REQUEST:
             self._say(d.Reply(given.ref))
-        else:
-            self._report(
-                ChildStarted, child=str(given.child_id), incarnation=given.incarnation, attempt=attempt
-            )
+
+    @property
+    def _origin(self) -> str:
+        """Who wants the start that is being made, as events name it."""
+        return "api" if self._purpose is None or self._purpose in BY_REQUEST else self._purpose.value
+
+    def _turn_came(self) -> None:
+        if not isinstance(self._asked, d.AwaitTurn):
+            raise ValueError("no turn was waited for")
+        self._asked = None  # the start stands at the head of the plan, and asks again
 
     def _ignored(self, child: Child) -> None:
         child.down()
         self._forget_unless_kept(child)
-        if self._purpose in (Purpose.ADD, Purpose.RESTART_CHILD):
+        if child.spec.gate is not None:
+            self._leave_gate(child)
+        if self._purpose in BY_REQUEST:
             self._say(d.Reply(None))
 
     def _not_started(self, child: Child, error: BaseException) -> None:
+        attempt = max(1, child.failures.in_a_row) if self._purpose is Purpose.RESTART else 0
         child.down()
+        child.last_reason = f"{type(error).__name__}: {error}"
+        behind = [command for command in self._plan if isinstance(command, d.StartChild)]
         self._plan.clear()
-        self._report(StartFailed, child=str(child.spec.id), reason=f"{type(error).__name__}: {error}")
+        self._report(
+            StartFailed,
+            child=str(child.spec.id),
+            reason=child.last_reason,
+            attempt=attempt,
+            causes=in_words(error),
+            origin=self._origin,
+            budget_left=self.window.left(self._now_s),
+            child_budget_left=child.budget_left(self._now_s),
+        )
         fatal = crashed(error).fatal
         match self._purpose:
             case Purpose.ADD | Purpose.RESTART_CHILD as purpose:
@@ -105,7 +140,7 @@ class SupervisorCore(Requests):
                     self._remember(error)
                     self._exceed(child, error, fatal=True)
             case Purpose.RESTART | Purpose.HALF_OPEN:
-                self._failed(child, error, fatal=fatal, retry=True)
+                self._failed(child, error, fatal=fatal, retry=True, behind=behind)
             case _:
                 self._plan_stops(self.children.values())
                 self._plan.append(d.FailStart(FailedToStartChild(child.spec.id, error)))
@@ -118,7 +153,8 @@ class SupervisorCore(Requests):
         for child_id, exit_ in exits:
             child = self.children[child_id]
             if not stopped_well(child.spec, exit_):
-                self._report_end(child, exit_)
+                self._report_end(child, exit_, stopping=True)
+            child.last_reason = str(exit_)
             child.down()
             self._forget_unless_kept(child)
             if exit_.fatal:
@@ -146,12 +182,13 @@ class SupervisorCore(Requests):
         spec, exit_ = child.spec, given.exit
         if is_worth_a_report(spec.restart, exit_):
             self._report_end(child, exit_)
+        child.last_reason = str(exit_)
         child.down()
         if exit_.fatal:
             self._forget_unless_kept(child)
             self._failed(child, self._cause(child, exit_), fatal=True)
         elif wants_restart(spec.restart, exit_):
-            self._failed(child, self._cause(child, exit_), fatal=False)
+            self._failed(child, self._cause(child, exit_), fatal=False, incarnation=given.incarnation)
         else:
             self._ended_for_good(child)
 
@@ -160,31 +197,72 @@ class SupervisorCore(Requests):
             other.spec.significant and other.state in (ChildState.RUNNING, ChildState.RESTARTING)
             for other in self.children.values()
         )
+        if child.spec.gate is not None:
+            self._leave_gate(child)
         self._forget_unless_kept(child)
         self._retire(child)
         if shuts_down(self.flags.auto_shutdown, child.spec.significant, others_active):
             self._plan_stops(self.children.values())
             self._plan.append(d.GiveUp(SHUTDOWN))
 
-    def _failed(self, child: Child, error: BaseException, *, fatal: bool, retry: bool = False) -> None:
-        """A child that should run does not. `retry`: an attempt failed, so the next one waits behind the mailbox."""
+    def _failed(
+        self,
+        child: Child,
+        error: BaseException,
+        *,
+        fatal: bool,
+        retry: bool = False,
+        incarnation: int = 0,
+        behind: Iterable[d.StartChild] = (),
+    ) -> None:
+        """A child that should run does not. `retry`: an attempt failed, so the next one waits behind the mailbox, and
+        with it the starts that were planned `behind` it."""
         self._remember(error)
-        child.failures = child.failures.failed(child.spec.backoff, self._now_s)
+        child.failed(self._now_s)
         if self.breaker.state is BreakerState.HALF_OPEN and not fatal:
             self._open(f"{child.spec.id} failed while half-open: {error}", latch=False)
+            return
+        budget = child.spec.budget
+        if not fatal and budget is not None and child.gave_up:
+            self._child_gave_up(child, budget, error, retry=retry, incarnation=incarnation, behind=behind)
             return
         if not fatal:
             self.window.add(self._now_s)
         if fatal or self.window.exceeded or child.failures.too_many(child.spec.backoff):
             self._exceed(child, error, fatal=fatal)
         else:
-            self._restart(child, retry=retry)
+            self._restart(child, retry=retry, incarnation=incarnation)
 
-    def _restart(self, child: Child, *, retry: bool) -> None:
+    def _child_gave_up(
+        self,
+        child: Child,
+        budget: ChildBudget,
+        error: BaseException,
+        *,
+        retry: bool,
+        incarnation: int,
+        behind: Iterable[d.StartChild],
+    ) -> None:
+        """A child spent its own budget. What it would have cost next is not counted in the supervisor's window."""
+        match budget.on_exceeded:
+            case OnChildExceeded.ESCALATE:
+                self._report_child_gave_up(child, "escalate", incarnation)
+                self._exceed(child, error, fatal=False)
+            case OnChildExceeded.STOP_CHILD:
+                self._report_child_gave_up(child, "stop_child", incarnation)
+                self._ended_for_good(child)
+                if not self._plan:  # the rest of its group, which this start held up, goes on without it
+                    self._plan.extend(behind)
+            case OnChildExceeded.PAUSE:
+                self._report_child_gave_up(child, "pause", incarnation, budget.cooldown_s)
+                child.forgiven()
+                self._restart(child, retry=retry, incarnation=incarnation, least_s=budget.cooldown_s)
+
+    def _restart(self, child: Child, *, retry: bool, incarnation: int, least_s: float = 0.0) -> None:
         """Restarts the child and its group: now, or when the longest delay among those that wait is over."""
         leader = self._leader(child)
         members = self._group(leader)
-        delay = delay_s(child.spec.backoff, child.failures.in_a_row, self._draw)
+        delay = max(least_s, delay_s(child.spec.backoff, child.failures.in_a_row, self._draw))
         for member in members:
             if member.due_s is not None:
                 delay = max(delay, member.due_s - self._now_s)
@@ -192,9 +270,14 @@ class SupervisorCore(Requests):
         self._report(
             RestartScheduled,
             child=str(child.spec.id),
-            attempt=child.failures.in_a_row,
+            attempt=max(1, child.failures.in_a_row),
             delay_s=delay,
             budget_left=self.window.left(self._now_s),
+            child_budget_left=child.budget_left(self._now_s),
+            incarnation=incarnation,
+            causes=in_words(self._causes[-1]),
+            strategy=self.flags.strategy.value,
+            group=tuple([str(member.spec.id) for member in members]),
         )
         if delay <= 0 and not retry:
             self._plan_group(members)
@@ -203,6 +286,8 @@ class SupervisorCore(Requests):
             self._plan_stops(members)
         ticket = self._next_ticket()
         leader.waiting(ticket, self._now_s + delay)
+        if (gate := self._gate(leader)) is not None:
+            gate.back_off(self._name(leader.spec.id), self._now_s + delay)
         self._plan.append(d.ScheduleRestart(leader.spec.id, delay, ticket))
 
     def _leader(self, child: Child) -> Child:
@@ -227,9 +312,24 @@ class SupervisorCore(Requests):
 
     def _restart_due(self, child_id: Hashable, ticket: int) -> None:
         child = self.children.get(child_id)
-        if child is not None and child.state is ChildState.RESTARTING and child.ticket == ticket:
-            child.down()
+        if child is None or child.state is not ChildState.RESTARTING or child.ticket != ticket:
+            return
+        resumes = child.resumes
+        child.down()
+        if resumes:
+            self._resume_group(child)
+        else:
             self._plan_group(self._group(child))
+
+    def _resume_group(self, child: Child) -> None:
+        """Its turn at the gate came: it starts, and then those of its group that were to start after it."""
+        members = [child]
+        if self.flags.strategy is not Strategy.ONE_FOR_ONE:
+            after = group(Strategy.REST_FOR_ONE, tuple(self.children), child.spec.id)
+            members = [self.children[i] for i in after]
+        half_open = self.breaker.state is BreakerState.HALF_OPEN
+        coming_back = [m for m in members if not m.alive and m.spec.restart is not Restart.TEMPORARY]
+        self._plan_starts(coming_back, Purpose.HALF_OPEN if half_open else Purpose.RESTART)
 
     # ---- giving up ----
 
@@ -237,7 +337,9 @@ class SupervisorCore(Requests):
         self._causes = (*self._causes, error)[-CAUSES_MAX:]
 
     def _exceed(self, child: Child, error: BaseException, *, fatal: bool) -> None:
-        if fatal or self.window.exceeded:
+        if child.spec.budget is not None and child.gave_up and not fatal:
+            attempts = child.spec.budget.max_restarts
+        elif fatal or self.window.exceeded:
             attempts = min(len(self.window), self.flags.max_restarts)
         else:
             attempts = child.failures.in_a_row - 1

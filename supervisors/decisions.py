@@ -51,6 +51,10 @@ class NotStarted(msgspec.Struct, frozen=True):
     error: BaseException
 
 
+class TurnCame(msgspec.Struct, frozen=True):
+    """Answers AwaitTurn."""
+
+
 class Stopped(msgspec.Struct, frozen=True):
     """Answers StopChildren: how each of them ended."""
 
@@ -88,6 +92,12 @@ class CooldownDue(msgspec.Struct, frozen=True):
     ticket: int
 
 
+class GateLook(msgspec.Struct, frozen=True):
+    """A trial at this gate may be over."""
+
+    gate: str
+
+
 class CallReported(msgspec.Struct, frozen=True):
     """A child's call succeeded (`category` None) or failed. While half-open it is the answer to a probe."""
 
@@ -108,6 +118,7 @@ Given = (
     | Started
     | Ignored
     | NotStarted
+    | TurnCame
     | Stopped
     | AddChild
     | TerminateChild
@@ -116,6 +127,7 @@ Given = (
     | Reconfigure
     | Stop
     | CooldownDue
+    | GateLook
     | CallReported
     | ResetBreaker
 )
@@ -128,6 +140,13 @@ class StartChild(msgspec.Struct, frozen=True):
 
     spec: ChildSpec
     attempt: int
+
+
+class AwaitTurn(msgspec.Struct, frozen=True):
+    """While the supervisor itself starts: wait for `delay_s`, and answer with TurnCame before anything else is told."""
+
+    child_id: Hashable
+    delay_s: float
 
 
 class StopChild(msgspec.Struct, frozen=True):
@@ -152,6 +171,13 @@ class ScheduleRestart(msgspec.Struct, frozen=True):
 
 class CancelTimer(msgspec.Struct, frozen=True):
     ticket: int
+
+
+class ScheduleGateLook(msgspec.Struct, frozen=True):
+    """Tell GateLook after `delay_s`."""
+
+    gate: str
+    delay_s: float
 
 
 class ScheduleCooldown(msgspec.Struct, frozen=True):
@@ -215,8 +241,10 @@ class RaiseLevel(msgspec.Struct, frozen=True):
 
 Command = (
     StartChild
+    | AwaitTurn
     | StopChildren
     | ScheduleRestart
+    | ScheduleGateLook
     | CancelTimer
     | ScheduleCooldown
     | Report

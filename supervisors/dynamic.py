@@ -8,6 +8,7 @@ from allstop.actors.spec import AutoShutdown, ChildSpec, Strategy, SupervisorFla
 from allstop.supervisors import decisions as d
 from allstop.supervisors.core import SupervisorCore
 from allstop.supervisors.errors import InvalidFlags
+from allstop.supervisors.lasting import lasting_of
 from allstop.supervisors.supervisor import Supervisor
 from allstop.supervisors.votes import Votes
 
@@ -29,7 +30,8 @@ class DynamicSupervisor(Supervisor):
             raise InvalidFlags("bad_combination", flags.auto_shutdown)
         if max_children < 1:
             raise InvalidFlags("invalid_max_children", max_children)
-        self._begin(SupervisorCore(self.path, flags, max_children=max_children), votes)
+        lasting = lasting_of(self.system)
+        self._begin(SupervisorCore(self.path, flags, max_children=max_children, lasting=lasting), votes)
 
     async def on_receive(self, message: Any) -> Any:
         match message:

@@ -54,6 +54,18 @@ class MaxChildren(ReplyError):
         self.max_children = max_children
 
 
+class GateClosed(ReplyError):
+    """Another start against the same endpoint was made too lately: nothing was started. Ask again after `retry_after_s`.
+
+    Only whoever starts a child by hand is told so; a supervisor's own starts wait for their turn.
+    """
+
+    def __init__(self, gate: str, retry_after_s: float) -> None:
+        super().__init__(f"gate {gate!r} has no turn for {retry_after_s:.3g} s")
+        self.gate = gate
+        self.retry_after_s = retry_after_s
+
+
 class NotForDynamic(ReplyError):
     """A dynamic supervisor keeps no spec of a child that is gone, so this operation means nothing there."""
 

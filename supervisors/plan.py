@@ -1,36 +1,52 @@
 """What a supervisor core stands on: its children, the plan of what is to be done with them, and what it says.
 
 The plan holds the commands that have not been handed out yet. Commands are handed out up to and including one that
-must be answered (StartChild, StopChildren), and on from there when the answer is told.
+must be answered (StartChild, StopChildren, AwaitTurn), and on from there when the answer is told. A start that has to
+wait for its turn at a gate is taken out of the plan, and comes back into it when its turn has come.
 """
 
 from collections import deque
 from collections.abc import Hashable, Iterable
-from enum import Enum, auto
+from enum import StrEnum
 
 from allstop.actors.errors import BadInput
-from allstop.actors.events import BreakerChanged, ChildTerminated, Event, GaveUp
+from allstop.actors.events import (
+    BreakerChanged,
+    ChildGaveUp,
+    ChildTerminated,
+    Event,
+    GateChanged,
+    GateWaiting,
+    GaveUp,
+)
 from allstop.actors.exits import Exit, ReachedMaxRestartIntensity, causes
-from allstop.actors.spec import ChildSpec, Restart, SupervisorFlags
+from allstop.actors.spec import ChildSpec, OnExceeded, Restart, Strategy, SupervisorFlags
 from allstop.supervisors import decisions as d
+from allstop.supervisors.backoff import reset_after_s
 from allstop.supervisors.budget import check_budget
 from allstop.supervisors.children import Child, ChildCount, ChildInfo, ChildState, count, info
 from allstop.supervisors.childspecs import as_child_spec, check_childspecs, check_flags
 from allstop.supervisors.degrade import Breaker, BreakerState
-from allstop.supervisors.errors import ChildEnded, NotFound
+from allstop.supervisors.errors import ChildEnded, GateClosed, NotFound
+from allstop.supervisors.gates import Gate
 from allstop.supervisors.intensity import Intensity
+from allstop.supervisors.lasting import Lasting
 
 CAUSES_MAX = 16  # a report names the latest causes; who needs more reads the journal
 
 
-class Purpose(Enum):
+class Purpose(StrEnum):
     """What the plan is for: it decides what a start that fails means."""
 
-    BOOT = auto()
-    RESTART = auto()
-    ADD = auto()
-    RESTART_CHILD = auto()
-    HALF_OPEN = auto()
+    BOOT = "boot"
+    RESTART = "restart"
+    ADD = "start_child"
+    RESTART_CHILD = "restart_child"
+    HALF_OPEN = "half_open"
+
+
+# Starts that somebody asked for and waits for: OTP makes no progress report of these.
+BY_REQUEST = (Purpose.ADD, Purpose.RESTART_CHILD)
 
 
 class Plan:
@@ -43,8 +59,10 @@ class Plan:
         specs: Iterable[ChildSpec] = (),
         *,
         max_children: int | None = None,
+        lasting: Lasting | None = None,
     ) -> None:
-        """Raises InvalidFlags, InvalidChildSpec, or BadInput for a budget that can never be spent."""
+        """Raises InvalidFlags, InvalidChildSpec, or BadInput for a budget that can never be spent. `lasting` is shared
+        by the supervisors of a system."""
         self.path = path
         self.flags = check_flags(flags)
         self.dynamic = max_children is not None
@@ -53,17 +71,20 @@ class Plan:
         check_childspecs(specs, flags.auto_shutdown)
         if problems := check_budget(flags, map(as_child_spec, specs), where=path):
             raise BadInput(*problems)
+        self.lasting = lasting if lasting is not None else Lasting()
+        self.lasting.gates.check(map(as_child_spec, specs))
         self.children: dict[Hashable, Child] = {spec.id: Child(spec) for spec in map(as_child_spec, specs)}
         self.window = Intensity(flags.max_restarts, flags.max_seconds)
         self.breaker = Breaker(flags.pause, flags.max_seconds)
         self._causes: tuple[BaseException, ...] = ()
         self._plan: deque[d.Command] = deque()
         self._purpose: Purpose | None = None
-        self._asked: d.StartChild | d.StopChildren | None = None
+        self._asked: d.StartChild | d.AwaitTurn | d.StopChildren | None = None
         self._ending = False  # it was told to stop: nothing that it finds then changes that
         self._ticket = 0
         self._cooldown: int | None = None  # the ticket of the running cooldown
         self._by_person = False  # a person reset the breaker, so its latched vote may go when it closes
+        self._touched: dict[str, Gate] = {}  # the gates at which something happened just now
         self._out: list[d.Command] = []
         self._now_s = 0.0
         self._draw = 0.0
@@ -125,6 +146,8 @@ class Plan:
         """Hands out the plan up to the next command that has to be answered."""
         while self._plan and self._asked is None:
             command = self._plan.popleft()
+            if isinstance(command, d.StartChild) and command.spec.gate is not None and self._held(command):
+                continue
             self._say(command)
             match command:
                 case d.StartChild(spec):
@@ -154,6 +177,67 @@ class Plan:
         if child.ref is not None:
             self._say(d.Retire(child.ref))
 
+    # ---- turns at a gate ----
+
+    def _gate(self, child: Child) -> Gate | None:
+        name = child.spec.gate
+        if name is None:
+            return None
+        gate = self._touched[name] = self.lasting.gates.get(name)
+        return gate
+
+    def _name(self, child_id: Hashable) -> str:
+        return f"{self.path.rstrip('/')}/{child_id}"
+
+    def _held(self, start: d.StartChild) -> bool:
+        """Whether this start has to wait for its turn: then it has been seen to, and is not to be made now."""
+        child = self.children[start.spec.id]
+        gate, who = self._gate(child), self._name(start.spec.id)
+        if gate is None or (wait_s := gate.ask(who, self._now_s)) <= 0:
+            return False
+        if self._purpose in BY_REQUEST:  # a person can come again; the supervisor serves others meanwhile
+            gate.leave(who)
+            if self._purpose is Purpose.ADD:
+                del self.children[start.spec.id]
+            self._say(d.Refuse(GateClosed(gate.spec.name, wait_s)))
+            return True
+        if child.held_since_s is None:
+            child.held_since_s = self._now_s
+        self._report(
+            GateWaiting, child=str(start.spec.id), gate=gate.spec.name, wait_s=wait_s, ahead=gate.ahead(who)
+        )
+        if self._purpose is Purpose.BOOT:  # the children start in order: those behind it wait as well
+            self._plan.appendleft(start)
+            self._asked = d.AwaitTurn(start.spec.id, wait_s)
+            self._say(self._asked)
+            return True
+        if self.flags.strategy is not Strategy.ONE_FOR_ONE:  # so do those of its group
+            self._plan = deque(command for command in self._plan if not isinstance(command, d.StartChild))
+        ticket = self._next_ticket()
+        child.waiting(ticket, self._now_s + wait_s, resumes=True)
+        self._say(d.ScheduleRestart(start.spec.id, wait_s, ticket))
+        return True
+
+    def _passed(self, child: Child) -> float:
+        """It started: the seconds for which it had waited for its turn. From now on it is on trial at its gate."""
+        if (gate := self._gate(child)) is None:
+            return 0.0
+        trial_s = max(reset_after_s(child.spec.backoff), gate.spec.spacing_s)
+        gate.started(self._name(child.spec.id), self._now_s, trial_s)
+        self._say(d.ScheduleGateLook(gate.spec.name, trial_s))
+        return 0.0 if child.held_since_s is None else self._now_s - child.held_since_s
+
+    def _leave_gate(self, child: Child) -> None:
+        if (gate := self._gate(child)) is not None:
+            gate.leave(self._name(child.spec.id))
+            child.held_since_s = None
+
+    def _tell_gates(self) -> None:
+        for gate in self._touched.values():
+            if (view := gate.changed(self._now_s)) is not None:
+                self._report(GateChanged, gate=view.name, state=view.state.value, waiting=len(view.waiting))
+        self._touched = {}
+
     # ---- saying it ----
 
     def _say(self, command: d.Command) -> None:
@@ -162,26 +246,49 @@ class Plan:
     def _report(self, event_class: type[Event], **fields: object) -> None:
         self._say(d.Report(event_class(at_ns=0, path=self.path, **fields)))
 
-    def _report_end(self, child: Child, exit_: Exit) -> None:
+    def _report_end(self, child: Child, exit_: Exit, *, stopping: bool = False) -> None:
         self._report(
             ChildTerminated,
             child=str(child.spec.id),
             incarnation=child.incarnation or 0,
             reason=str(exit_),
             clean=exit_.clean,
-            causes=_in_words(exit_.error),
+            causes=in_words(exit_.error),
             budget_left=self.window.left(self._now_s),
+            child_budget_left=child.budget_left(self._now_s),
+            stopping=stopping,
+        )
+
+    def _report_child_gave_up(
+        self, child: Child, action: str, incarnation: int, retry_after_s: float | None = None
+    ) -> None:
+        self._report(
+            ChildGaveUp,
+            child=str(child.spec.id),
+            attempts=child.failures.in_a_row - 1 if child.window is None else len(child.window) - 1,
+            causes=in_words(self._causes[-1]),
+            action=action,
+            incarnation=incarnation,
+            budget_left=self.window.left(self._now_s),
+            retry_after_s=retry_after_s,
         )
 
     def _report_giving_up(self, gave_up: ReachedMaxRestartIntensity, fatal: bool, action: str) -> None:
+        stopped = () if self.flags.on_exceeded is OnExceeded.LATCH else self._alive()
         self._report(
             GaveUp,
+            strategy=self.flags.strategy.value,
+            stopped=stopped,
             offender=gave_up.offender,
             attempts=gave_up.attempts,
-            causes=_in_words(gave_up),
+            causes=in_words(gave_up),
             fatal=fatal,
             action=action,
         )
+
+    def _alive(self) -> tuple[str, ...]:
+        """Who runs, the last started first."""
+        return tuple(str(child.spec.id) for child in reversed(self.children.values()) if child.alive)
 
     def _report_breaker(self) -> None:
         breaker = self.breaker
@@ -201,6 +308,8 @@ class Plan:
         return self._ticket
 
     def _cancel_wait(self, child: Child) -> None:
+        if child.spec.gate is not None:
+            self._leave_gate(child)
         if child.state is ChildState.RESTARTING:
             if child.ticket is not None:
                 self._say(d.CancelTimer(child.ticket))
@@ -216,5 +325,5 @@ class Plan:
             self._cooldown = None
 
 
-def _in_words(error: BaseException | None) -> tuple[str, ...]:
+def in_words(error: BaseException | None) -> tuple[str, ...]:
     return tuple(f"{type(cause).__name__}: {cause}" for cause in causes(error)[:CAUSES_MAX])

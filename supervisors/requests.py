@@ -53,6 +53,7 @@ class Requests(Plan):
             spec = as_child_spec(spec)
             check_significant(spec, self.flags.auto_shutdown)
             check_spendable(self.flags, (spec,))
+            self.lasting.gates.check((spec,))
         except InvalidChildSpec as error:
             self._say(d.Refuse(error))
             return
@@ -121,6 +122,7 @@ class Requests(Plan):
             check_childspecs(specs, flags.auto_shutdown)
             after = {child_id: child.spec for child_id, child in self.children.items()}
             check_spendable(flags, (after | {spec.id: spec for spec in specs}).values())
+            self.lasting.gates.check(specs)
         except (InvalidFlags, InvalidChildSpec) as error:
             self._say(d.Refuse(error))
             return
@@ -134,6 +136,6 @@ class Requests(Plan):
                 self.children[spec.id] = Child(spec)
                 changes.append(f"added {spec.id}")
             elif child.spec != spec:
-                child.spec = spec
+                child.changed(spec)
                 changes.append(f"changed {spec.id}")
         self._say(d.Reply(tuple(changes)))

@@ -31,6 +31,7 @@ from allstop.supervisors import decisions as d
 from allstop.supervisors.children import ChildCount, ChildInfo
 from allstop.supervisors.core import SupervisorCore
 from allstop.supervisors.degrade import Breaker
+from allstop.supervisors.lasting import lasting_of
 from allstop.supervisors.votes import Votes
 
 TIMEOUT_S = 5.0  # of a question; the supervisor may be starting a child, which holds it up
@@ -68,7 +69,7 @@ class Supervisor(Actor):
     ) -> None:
         """Raises InvalidFlags, InvalidChildSpec or BadInput, so that a wrong tree fails to start."""
         super().__init__()
-        self._begin(SupervisorCore(self.path, flags, children), votes)
+        self._begin(SupervisorCore(self.path, flags, children, lasting=lasting_of(self.system)), votes)
 
     def _begin(self, core: SupervisorCore, votes: Votes | None) -> None:
         self._core = core
@@ -104,6 +105,8 @@ class Supervisor(Actor):
                 return None
             case d.RestartDue(ticket=ticket) | d.CooldownDue(ticket):
                 self._timers.pop(ticket, None)
+                return await self._carry_out(message)
+            case d.GateLook():
                 return await self._carry_out(message)
             case d.ResetBreaker(by, reason):
                 self.log.warning("breaker.reset", by=by, reason=reason)
@@ -150,6 +153,9 @@ class Supervisor(Actor):
             match commands.popleft():
                 case d.StartChild(spec):
                     commands.extend(self._decide(await self._start_child(spec)))
+                case d.AwaitTurn(_, delay_s):
+                    await asyncio.sleep(delay_s)
+                    commands.extend(self._decide(d.TurnCame()))
                 case d.StopChildren(stops):
                     commands.extend(self._decide(await self._stop_children(stops)))
                 case d.Reply(value):
@@ -175,6 +181,8 @@ class Supervisor(Actor):
                 self._timers[ticket] = self.send_after(delay_s, d.RestartDue(child_id, ticket))
             case d.ScheduleCooldown(delay_s, ticket):
                 self._timers[ticket] = self.send_after(delay_s, d.CooldownDue(ticket))
+            case d.ScheduleGateLook(gate, delay_s):
+                self.send_after(delay_s, d.GateLook(gate))
             case d.CancelTimer(ticket):
                 timer = self._timers.pop(ticket, None)
                 if timer is not None:

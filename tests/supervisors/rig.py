@@ -8,16 +8,18 @@ from typing import Any
 
 from allstop.actors.events import Event
 from allstop.actors.exits import KILLED, SHUTDOWN, Exit, crashed
+from allstop.actors.runtime import Actor
 from allstop.actors.spec import Backoff, ChildSpec, OnExceeded, Start, Strategy, SupervisorFlags
 from allstop.supervisors import decisions as d
 from allstop.supervisors.core import SupervisorCore
+from allstop.supervisors.lasting import Lasting
 
 IGNORE = "ignore"
 BOOM = crashed(RuntimeError("boom"))
 PATH = "/top"
 
 
-class Puppet:
+class Puppet(Actor):
     """Stands for an actor class; the core only carries it."""
 
 
@@ -46,8 +48,10 @@ class Rig:
         *specs: ChildSpec,
         max_children: int | None = None,
         boot: bool = True,
+        lasting: Lasting | None = None,
+        path: str = PATH,
     ) -> None:
-        self.core = SupervisorCore(PATH, supervisor_flags, specs, max_children=max_children)
+        self.core = SupervisorCore(path, supervisor_flags, specs, max_children=max_children, lasting=lasting)
         self.now_s = 1000.0
         self.draw = 0.0
         self.outcomes: dict[
@@ -64,6 +68,7 @@ class Rig:
         self.retired: list[object] = []
         self.votes: list[d.LowerLevel | d.RaiseLevel] = []
         self.timers: dict[int, tuple[float, d.Given]] = {}
+        self.looks: list[tuple[float, d.Given]] = []  # of gates, which nobody cancels
         self.answer: object = None
         self._incarnations: dict[Hashable, int] = {}
         if boot:
@@ -94,6 +99,11 @@ class Rig:
                 return d.Stopped(tuple((stop.child_id, self._stop(stop)) for stop in stops))
             case d.ScheduleRestart(child_id, delay_s, ticket):
                 self.timers[ticket] = (self.now_s + delay_s, d.RestartDue(child_id, ticket))
+            case d.AwaitTurn(_, delay_s):
+                self.now_s += delay_s
+                return d.TurnCame()
+            case d.ScheduleGateLook(gate, delay_s):
+                self.looks.append((self.now_s + delay_s, d.GateLook(gate)))
             case d.ScheduleCooldown(delay_s, ticket):
                 self.timers[ticket] = (self.now_s + delay_s, d.CooldownDue(ticket))
             case d.CancelTimer(ticket):

@@ -576,7 +576,9 @@ class TestReports:
     def test_external_start_no_progress_log(self) -> None:
         rig = Rig(flags())
         rig.ask(d.AddChild(spec("a")))
-        assert rig.events_of(ChildStarted) == []
+        (started,) = rig.events_of(ChildStarted)
+        assert isinstance(started, ChildStarted)
+        assert (started.origin, started.progress) == ("api", False)
 
     @pytest.mark.req("127")
     @pytest.mark.parametrize(
