@@ -175,3 +175,43 @@ class CoverChanged(Event, frozen=True, kw_only=True):
     state: str
     qty: str
     detail: str = ""
+
+
+class HandlerHung(Event, frozen=True, kw_only=True):
+    """A handler has worked longer than its limit and works still. Told again while it lasts, at doubling intervals.
+
+    `where` says what it holds: "loop" (every actor of the system stands still; this event then comes on the
+    watchdog's thread), "thread" (its own), or "task" (a suspended coroutine: nobody but its own mailbox waits).
+    """
+
+    incarnation: int  # 0: what holds the loop is no actor
+    actor_class: str
+    message: str  # the class of the message, or the name of the hook that runs
+    held_s: float
+    limit_s: float
+    where: str  # loop | thread | task
+    stack: tuple[str, ...]  # outermost call first, as in a traceback
+    times: int = 1  # how often this hang was told of, this event included
+
+
+class HandlerReturned(Event, frozen=True, kw_only=True):
+    """A handler that was told of as hung gave the loop back."""
+
+    incarnation: int
+    message: str
+    held_s: float
+
+
+class LoopHeld(Event, frozen=True, kw_only=True):
+    """The loop stood still, and no single handler is to blame: `why` says what was seen. `path` ran last."""
+
+    held_s: float
+    why: str
+    stack: tuple[str, ...] = ()
+
+
+class Unstopped(Event, frozen=True, kw_only=True):
+    """A killed incarnation still runs behind its fence: `what` of it ("task" or "thread") does not end."""
+
+    incarnation: int
+    what: str

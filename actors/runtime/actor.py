@@ -41,6 +41,7 @@ class Actor(pykka.Actor):
 
     mailbox: ClassVar[Mailbox] = Mailbox()
     cell_class: ClassVar[type[Cell]] = Cell
+    max_handler_s: ClassVar[float | None] = None  # how long one message may take; see docs/guide/watchdog.md
     has_on_start: ClassVar[bool] = False  # spared where there is none: starting is a hot path, too
     wire: ClassVar[
         tuple[type[Any], ...]

@@ -2,7 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
-from allstop.actors.events import CrashReport
+import structlog
+
+from allstop.actors.events import CrashReport, Event, HandlerHung, HandlerReturned, LoopHeld, Unstopped
 from allstop.actors.runtime import messages as m
 
 if TYPE_CHECKING:
@@ -32,3 +34,24 @@ def _ancestors(cell: "Cell") -> tuple[str, ...]:
         found.append(parent.path)
         parent = parent.parent
     return tuple(found)
+
+
+def log_trouble(event: Event) -> None:
+    """What happens to crash reports, and to a loop that stands still, if nobody asked for events. From any thread."""
+    log = structlog.get_logger("allstop")
+    match event:
+        case CrashReport():
+            log.error("actor.crashed", actor=event.path, report=event.text())
+        case HandlerHung():
+            log.error("handler.hung", actor=event.path, incarnation=event.incarnation, message=event.message,
+                      held_s=round(event.held_s, 3), where=event.where, stack=list(event.stack))  # fmt: skip
+        case HandlerReturned():
+            held_s = round(event.held_s, 3)
+            log.warning("handler.returned", actor=event.path, message=event.message, held_s=held_s)
+        case LoopHeld():
+            held_s = round(event.held_s, 3)
+            log.error("loop.held", held_s=held_s, why=event.why, last=event.path, stack=list(event.stack))
+        case Unstopped():
+            log.error("actor.unstopped", actor=event.path, incarnation=event.incarnation, what=event.what)
+        case _:
+            return

@@ -7,10 +7,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, Self
 
-import structlog
-
 from allstop.actors.clock import Clock, Dice, Ids, LoopClock, SystemClock, SystemDice, SystemIds
-from allstop.actors.events import CrashReport, Event
+from allstop.actors.events import Event
 from allstop.actors.exits import SHUTDOWN, Exit
 from allstop.actors.runtime.actor import Actor
 from allstop.actors.runtime.addresses import Addresses
@@ -22,21 +20,27 @@ from allstop.actors.runtime.messages import Down, MonitorRef, Stop
 from allstop.actors.runtime.pykka_registry import mirror, registry_of, unmirror
 from allstop.actors.runtime.ref import Ref
 from allstop.actors.runtime.registry import Registry
+from allstop.actors.runtime.reporting import log_trouble
 from allstop.actors.runtime.scheduler import BATCH, TURN, Scheduler
 from allstop.actors.runtime.starting import begun, launch, stand_in, started, vacant
 from allstop.actors.runtime.states import ENDED
 from allstop.actors.runtime.stopping import NOPROC, Abandoned, retire, stop
 from allstop.actors.runtime.vacancy import Vacancy
 from allstop.actors.runtime.virtual_time import VirtualTimeLoop
+from allstop.actors.runtime.watchdog import Watchdog
 from allstop.actors.spec import Isolation, Shutdown, Stash
 
+MAX_HANDLER_S: Final = (
+    1.0  # a venue's heartbeat comes every second: who misses one knows nothing for sure any more
+)
 CLOSE_STOP_S: Final = 30.0  # how long `close` waits for each actor that nobody supervises
 
 
 class ActorSystem:
     """All actors of one event loop, and their addresses. `async with ActorSystem() as system: ...`
 
-    Leaving stops what still runs; `leaked` then names what could not be stopped.
+    Leaving stops what still runs; `leaked` then names what could not be stopped. A handler that holds the loop for
+    `max_handler_s` is told of by a watchdog thread (watchdog.py); None, or virtual time: by nobody.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class ActorSystem:
         on_event: Callable[[Event], None] | None = None,
         turn: int = TURN,
         batch: int = BATCH,
+        max_handler_s: float | None = MAX_HANDLER_S,
     ) -> None:
         self._clock = clock
         self.dice: Dice = dice or SystemDice()
@@ -58,8 +63,10 @@ class ActorSystem:
         self.registry = registry_of(self)
         self._turn = turn
         self._batch = batch
+        self.max_handler_s = max_handler_s
+        self._watchdog: Watchdog | None = None
         self._scheduler: Scheduler | None = None
-        self._subscribers: list[Callable[[Event], None]] = [on_event or _log_crash]
+        self._subscribers: list[Callable[[Event], None]] = [on_event or log_trouble]
         self.addresses = Addresses(self)
         self.names = Registry()  # of `register` and `whereis`; others may be made beside it
         self.holding: dict[Ref, None] = {}  # the addresses at which messages wait for the next incarnation
@@ -75,6 +82,9 @@ class ActorSystem:
         if self._clock is None:
             self._clock = LoopClock(loop) if isinstance(loop, VirtualTimeLoop) else SystemClock()
         mirror(self)
+        if self.max_handler_s is not None and not isinstance(loop, VirtualTimeLoop):
+            self._watchdog = Watchdog(self, self.max_handler_s)
+            self._watchdog.start()
 
     async def close(self) -> None:
         """Stops what still runs, last started first; kills what does not stop."""
@@ -85,6 +95,8 @@ class ActorSystem:
         for cell in tuple(self.live):
             cell.kill()
         await self.abandoned.settle()
+        if self._watchdog is not None:
+            self._watchdog.stop()
         self.scheduler.run()
         self.scheduler.closed = True
         unmirror(self)
@@ -209,7 +221,11 @@ class ActorSystem:
                 self.dead_letters.add(DeadLetter(event, repr(subscriber), 0, error))
 
     def subscribe(self, subscriber: Callable[[Event], None]) -> Callable[[], None]:
-        """Calls `subscriber` with each event. Gives back what ends the subscription."""
+        """Calls `subscriber` with each event. Gives back what ends the subscription.
+
+        Most events come on the loop's thread. What a watchdog thread sees while the loop hangs (HandlerHung where="loop",
+        LoopHeld) comes on that thread: a subscriber that acts on it must be fit for that, as `ref.tell` is.
+        """
         self._subscribers.append(subscriber)
 
         def unsubscribe() -> None:
@@ -269,9 +285,3 @@ class ActorSystem:
 
     def _is_root(self, cell: Cell) -> bool:
         return cell.parent is None or cell.parent.cell.ended
-
-
-def _log_crash(event: Event) -> None:
-    """What happens to crash reports if nobody asked for events."""
-    if isinstance(event, CrashReport):
-        structlog.get_logger("allstop").error("actor.crashed", actor=event.path, report=event.text())
