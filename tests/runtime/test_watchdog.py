@@ -299,7 +299,7 @@ class TestByHand:
             return inner.call(hold)
 
         await outer.call(calls_inner)
-        assert [event.path for event in witness.events] == ["/inner"]
+        assert {event.path for event in witness.events} == {"/inner"}
 
 
 async def test_what_the_watchdog_saw_is_let_go_once_the_loop_lives() -> None:
