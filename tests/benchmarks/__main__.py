@@ -1,48 +1,151 @@
-"""`python -m tests.benchmarks --out build/bench.json [--rounds N] [--only NAME,...]`: prints a table, writes JSON."""
+"""Measures the runtime against its limits and its peers, prints the table, writes JSON; exit code 1 below a floor."""
 
 import argparse
 import json
+import sys
+import time
 from pathlib import Path
+from typing import Any
 
-from tests.benchmarks import harness
+from tests.benchmarks import harness, machine, table
+from tests.benchmarks.harness import Row
+
+ROUNDS, QUICK_ROUNDS, QUICK_SCALE = 7, 3, 0.2
+MINUTES = 20.0  # a run of all rounds takes about 12; a machine that is slower than that gets fewer rounds
+DOCS = harness.ROOT / "docs" / "performance.md"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("--out", type=Path, help="where to write the list of results as JSON")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", default="", help="names of workloads, with commas between them")
-    parser.add_argument("--side", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+def main() -> int:
+    arguments = _arguments()
     if arguments.side:
-        print(repr(harness.run_side(arguments.side)))
-        return
-    known = harness.workloads()
-    names = [name for name in arguments.only.split(",") if name] or [workload.name for workload in known]
-    if unknown := set(names) - {workload.name for workload in known}:
-        parser.error(
-            f"no workload {', '.join(sorted(unknown))}; there are {', '.join(w.name for w in known)}"
-        )
-    if harness.Beam("").missing() is None:
-        harness.compile_beam()
-    rows: list[harness.Row] = []
-    print(f"{'workload':<26} {'peer':<26} {'ours':>14} {'theirs':>14} {'ratio':>7}  unit")
-    for workload in known:
-        if workload.name in names:
-            for row in harness.measure(workload, arguments.rounds):
-                rows.append(row)
-                print(_line(row), flush=True)
+        print("FIGURES " + json.dumps(harness.run_side(arguments.side)))
+        return 0
+    known = {workload.name: workload for workload in harness.workloads()}
+    if arguments.list:
+        for workload in known.values():
+            print(
+                f"{workload.name:<14} {workload.about}\n{'':<14} against {', '.join(workload.peers) or 'nobody'}"
+            )
+        return 0
+    if arguments.read:
+        return _show(json.loads(arguments.read.read_text()), arguments)
+    names = [name for name in arguments.only.split(",") if name] or list(known)
+    if unknown := set(names) - set(known):
+        print(f"no workload {', '.join(sorted(unknown))}; there are {', '.join(known)}", file=sys.stderr)
+        return 2
+    try:
+        run = _measured([known[name] for name in names], arguments)
+    except harness.SideFailed as error:
+        print(f"FAILED, and there are no figures: {error}", file=sys.stderr)
+        return 2
     if arguments.out:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(json.dumps([row.as_json() for row in rows], indent=2) + "\n")
+        arguments.out.write_text(json.dumps(run, indent=2) + "\n")
+    return _show(run, arguments)
 
 
-def _line(row: harness.Row) -> str:
-    theirs = "-" if row.theirs is None else f"{row.theirs:,.2f}"
-    ratio = "-" if row.ratio is None else f"{row.ratio:.2f}"
-    note = f"  ({row.note})" if row.note else ""
-    return f"{row.workload:<26} {row.peer:<26} {row.ours:>14,.2f} {theirs:>14} {ratio:>7}  {row.unit}{note}"
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks", description=__doc__,
+        epilog="With make: make bench ARGS='--only tell,ring --rounds 3'.",
+    )  # fmt: skip
+    parser.add_argument("--out", type=Path, help="where to write the run as JSON")
+    parser.add_argument("--rounds", type=int, help=f"how often every side runs (default {ROUNDS})")
+    parser.add_argument("--only", default="", help="names of workloads, with commas between them")
+    parser.add_argument("--list", action="store_true", help="say what the workloads do, and measure nothing")
+    parser.add_argument(
+        "--quick", action="store_true",
+        help=f"{QUICK_ROUNDS} rounds of a fifth of the work: says whether it works, breaks no floor",
+    )  # fmt: skip
+    parser.add_argument("--peers", action="store_true", help="also those that `make bench-peers` installs")
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="start no round after this long")
+    parser.add_argument(
+        "--read", type=Path, metavar="FILE", help="show an earlier run again, and measure nothing"
+    )
+    parser.add_argument("--write-docs", action="store_true", help="put the table into docs/performance.md")
+    parser.add_argument("--side", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def _measured(chosen: list[harness.Workload], arguments: argparse.Namespace) -> dict[str, Any]:
+    rounds = arguments.rounds or (QUICK_ROUNDS if arguments.quick else ROUNDS)
+    scale = QUICK_SCALE if arguments.quick else 1.0
+    about = machine.described()
+    if harness.Beam("").missing() is None:
+        harness.compile_beam()
+    measurement = harness.Measurement(chosen, peers=arguments.peers, scale=scale)
+    started = time.monotonic()
+    for number in range(1, rounds + 1):
+        if time.monotonic() - started > arguments.minutes * 60:
+            _say(f"{arguments.minutes:g} minutes are over: no more rounds")
+            break
+        since = time.monotonic()
+        measurement.round(lambda name, number=number: _say(f"round {number} of {rounds}: {name}", again=True))
+        _say(f"round {number} of {rounds}: {time.monotonic() - since:.0f} s")
+    return {
+        "machine": about,
+        "rounds": measurement.rounds,
+        "scale": scale,
+        "rows": [row.as_json() for row in measurement.rows()],
+    }
+
+
+def _say(words: str, *, again: bool = False) -> None:
+    """Progress, on stderr: over itself on a terminal, else a line per round."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{words}", end="" if again else "\n", file=sys.stderr, flush=True)
+    elif not again:
+        print(words, file=sys.stderr, flush=True)
+
+
+def _show(run: dict[str, Any], arguments: argparse.Namespace) -> int:
+    rows = [Row(**row) for row in run["rows"]]
+    lines = table.asked_for(table.judged(rows), {row.workload for row in rows})
+    print(_report(run, rows, lines, arguments.peers))
+    if arguments.write_docs:
+        DOCS.write_text(table.replaced(DOCS.read_text(), _for_docs(run, rows, lines)))
+        print(f"\nwritten to {DOCS.relative_to(harness.ROOT)}")
+    below = table.broken(lines)
+    if not below:
+        return 0
+    for line in below:
+        print(
+            f"BELOW FLOOR: {line.target.id} {line.target.text}: {line.as_json()['value']:.2f}",
+            file=sys.stderr,
+        )
+    return 1 if run["scale"] == 1 else 0
+
+
+def _machine(run: dict[str, Any]) -> list[str]:
+    return [f"{name}: {what}" for name, what in run["machine"].items()] + [
+        f"rounds: {run['rounds']}; every side in a process of its own, medians, ratios paired by round, over 1 is better"
+    ]
+
+
+def _report(run: dict[str, Any], rows: list[Row], lines: list[table.Line], peers: bool) -> str:
+    parts = ["\n".join(_machine(run)), table.text(table.HEADS, [line.cells for line in lines])]
+    if more := table.others(rows, lines):
+        parts.append(table.text(table.MORE_HEADS, [table.other_cells(row) for row in more]))
+    parts.append(table.beam(rows))
+    if caveats := table.caveats(rows):
+        parts.append("\n".join(caveats))
+    if missed := table.absent(rows):
+        parts.append("absent:\n" + "\n".join(f"  {line}" for line in missed))
+    return "\n\n".join(parts)
+
+
+def _for_docs(run: dict[str, Any], rows: list[Row], lines: list[table.Line]) -> str:
+    shown = [line for line in lines if line.row is not None]
+    parts = [
+        "\n".join(f"- {line}" for line in _machine(run)),
+        table.markdown(table.HEADS, [line.cells for line in shown]),
+        table.beam(rows),
+        table.markdown(table.MORE_HEADS, [table.other_cells(row) for row in table.others(rows, lines)]),
+    ]
+    if missed := table.absent(rows):
+        parts.append("Absent in this run:\n\n" + "\n".join(f"- {line}" for line in missed))
+    return "\n\n".join(parts)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

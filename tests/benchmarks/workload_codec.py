@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.harness import Python, Workload
+from tests.benchmarks.harness import Measure, Python, Workload
+from tests.benchmarks.measuring import amount, expect
 
 from allstop.actors.protocols.kraken import frames
 from allstop.actors.protocols.kraken.book import Book
@@ -20,8 +21,8 @@ from allstop.actors.protocols.kraken.book import Book
 RUN = Path(__file__).parent.parent / "captures/kraken/ws/v2_book10_btcusd_2023-07-30_part1.ndjson"
 TEXTS = RUN.read_text().splitlines()
 PRICE_DECIMALS, QTY_DECIMALS = 1, 8
-ROUNDS = 60  # of the run: about 20 000 frames
-CCXT_ROUNDS = 12
+ROUNDS = amount(60, at_least=1)  # of the run: about 20 000 frames
+CCXT_ROUNDS = amount(12, at_least=1)
 
 
 class CheckedBook:
@@ -53,15 +54,19 @@ def rate(take: Callable[[str], None], rounds: int) -> float:
     return rounds * len(TEXTS) / (time.perf_counter() - started)
 
 
-def ours() -> float:
+def ours() -> dict[str, float]:
+    return {"alone": ours_alone(), "actor": ours_behind_an_actor()}
+
+
+def ours_alone() -> float:
     checked = CheckedBook()
     frames_per_s = rate(checked.take, ROUNDS)
-    assert checked.checked == (ROUNDS + 1) * len(TEXTS)
+    expect("checked", checked.checked, (ROUNDS + 1) * len(TEXTS))
     return frames_per_s
 
 
 def ours_behind_an_actor() -> float:
-    from tests.benchmarks.workload_runtime import run
+    from tests.benchmarks.measuring import run
 
     from allstop.actors.runtime import Actor, ActorSystem, Mailbox
 
@@ -88,18 +93,18 @@ def ours_behind_an_actor() -> float:
                     ref.tell(text)
             counted = await ref.call("", timeout_s=60)
             seconds = time.perf_counter() - started
-            assert counted == (ROUNDS + 1) * len(TEXTS)
+            expect("checked", counted, (ROUNDS + 1) * len(TEXTS))
             return ROUNDS * len(TEXTS) / seconds
 
     return run(main)
 
 
-def ccxt() -> float:
-    return asyncio.run(_ccxt(checksum=False))
+def ccxt() -> dict[str, float]:
+    return dict.fromkeys(("alone", "actor"), asyncio.run(_ccxt(checksum=False)))
 
 
-def ccxt_with_checksum() -> float:
-    return asyncio.run(_ccxt(checksum=True))
+def ccxt_with_checksum() -> dict[str, float]:
+    return dict.fromkeys(("alone", "actor"), asyncio.run(_ccxt(checksum=True)))
 
 
 async def _ccxt(checksum: bool) -> float:
@@ -139,13 +144,19 @@ async def _ccxt(checksum: bool) -> float:
 
 
 HERE = "tests.benchmarks.workload_codec"
-PEERS = {
-    "ccxt, checksum off": Python(f"{HERE}:ccxt", needs=("ccxt",)),
-    "ccxt, checksum on": Python(f"{HERE}:ccxt_with_checksum", needs=("ccxt",)),
-}
 WORKLOADS = [
-    Workload(name="book", unit="frames/s", ours=Python(f"{HERE}:ours"), peers={**PEERS}),
     Workload(
-        name="book actor", unit="frames/s", ours=Python(f"{HERE}:ours_behind_an_actor"), peers={**PEERS}
+        name="book",
+        about="a recorded run of Kraken's book, text to checked book: alone, and behind an actor",
+        measures=(Measure("alone", "frames/s"), Measure("actor", "frames/s")),
+        ours=Python(f"{HERE}:ours"),
+        peers={
+            "ccxt": Python(
+                f"{HERE}:ccxt", needs=("ccxt",), caveat="checks nothing: its checksum is off by default"
+            ),
+            "ccxt with checksum": Python(
+                f"{HERE}:ccxt_with_checksum", needs=("ccxt",), caveat="its own code, given the digits back"
+            ),
+        },
     ),
 ]

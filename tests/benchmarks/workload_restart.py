@@ -1,94 +1,115 @@
-"""restart: from the message that crashes a child until its replacement answers, under a supervisor with its defaults.
+"""restart: from the raise in a handler until the replacement handles its first message, under a supervisor.
 
-pykka has no supervisor: its side starts a new actor in `on_failure`, the least that a user would write.
+Each crash leaves its report with a subscriber. The budget is the same on both sides: a window of a second that holds
+all restarts of one supervisor; a supervisor is used for 100 of them.
 """
 
 import asyncio
-import logging
-import statistics
-import time
-from typing import Any
 
-import pykka
-from tests.benchmarks.harness import Beam, Python, Workload
-from tests.benchmarks.workload_runtime import run
+from tests.benchmarks.harness import BEAM, PYKKA, Beam, Measure, Python, Workload
+from tests.benchmarks.measuring import amount, expect, latencies, now_ns, percentile, run, settle
 
-from allstop.actors.runtime import Actor, ActorDead, ActorSystem
-from allstop.actors.spec import ChildSpec, Start, SupervisorFlags
+from allstop.actors.events import CrashReport, Event
+from allstop.actors.runtime import Actor, ActorSystem
+from allstop.actors.spec import ChildSpec, Start, Strategy, SupervisorFlags
 from allstop.supervisors.supervisor import Supervisor
 
-RESTARTS = 500
+SUPERVISORS = 10
+CRASHES = 100  # of each supervisor's children
+GROUP = 10  # children of a one_for_all supervisor
+WAIT_S = 60.0
+
+
+class Course:
+    """Counts the children that are up, and has one crash whenever all are."""
+
+    def __init__(self, children: int, crashes: int) -> None:
+        self.children = children
+        self.left = crashes
+        self.up = 0
+        self.crashed_ns = 0
+        self.took: list[float] = []
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def first(self, child: "Fragile") -> None:
+        self.up += 1
+        if self.up < self.children:
+            return
+        if self.crashed_ns:
+            self.took.append(now_ns() - self.crashed_ns)
+        self.up = 0
+        self.left -= 1
+        if self.left < 0:
+            self.done.set_result(None)
+        else:
+            child.ref.tell("crash")
 
 
 class Fragile(Actor):
-    def on_receive(self, message: object) -> str:
+    def __init__(self, course: Course) -> None:
+        self.course = course
+
+    def on_start(self) -> None:
+        self.ref.tell("first")
+
+    def on_receive(self, message: object) -> None:
         if message == "crash":
+            self.course.crashed_ns = now_ns()
             raise ValueError("asked to")
-        return "pong"
+        self.course.first(self)
 
 
-class PykkaFragile(pykka.ThreadingActor):
-    current: Any = None
+async def crashes(
+    system: ActorSystem, path: str, strategy: Strategy, children: int, count: int
+) -> list[float]:
+    """Nanoseconds of each restart of a new supervisor's children."""
+    course = Course(children, count)
+    flags = SupervisorFlags(strategy, max_restarts=count + 1, max_seconds=1.0)
+    specs = tuple(ChildSpec(number, Start(Fragile, (course,))) for number in range(children))
+    supervisor = await system.spawn(Supervisor, flags, specs, path=path)
+    await asyncio.wait_for(course.done, WAIT_S)
+    await system.stop(supervisor)
+    expect("restarts", len(course.took), count)
+    return course.took
 
-    def on_receive(self, message: object) -> str:
-        if message == "crash":
-            raise ValueError("asked to")
-        return "pong"
 
-    def on_failure(self, exception_type: Any, exception_value: Any, traceback: Any) -> None:
-        PykkaFragile.current = PykkaFragile.start()
-
-
-def restart() -> float:
-    async def main() -> float:
-        async with ActorSystem(on_event=lambda _event: None) as system:
-            # A short window, as in life: one that holds all 500 restarts would measure its own length.
-            flags = SupervisorFlags(max_restarts=RESTARTS + 1, max_seconds=0.001)
-            await system.spawn(Supervisor, flags, (ChildSpec("child", Start(Fragile)),), path="/top")
-            child = system.address("/top/child")
-            times: list[float] = []
-            for number in range(1, RESTARTS + 1):
-                started = time.perf_counter()
-                child.tell("crash")
-                while True:
-                    try:
-                        await child.call("ping")
-                    except ActorDead:
-                        await asyncio.sleep(0)
-                    else:
-                        break
-                times.append(time.perf_counter() - started)
-                assert child.incarnation == number + 1
-            return statistics.median(times) * 1e6
+def restart() -> dict[str, float]:
+    async def main() -> dict[str, float]:
+        reports: list[Event] = []
+        async with ActorSystem(on_event=reports.append) as system:
+            count = amount(CRASHES)
+            await crashes(system, "/warm", Strategy.ONE_FOR_ONE, 1, 10)
+            reports.clear()
+            settle()
+            one: list[float] = []
+            for number in range(SUPERVISORS):
+                one += await crashes(system, f"/one/{number}", Strategy.ONE_FOR_ONE, 1, count)
+            group = await crashes(system, "/all", Strategy.ONE_FOR_ALL, GROUP, count)
+            captured = sum(isinstance(event, CrashReport) for event in reports)
+            expect("crash reports", captured, (SUPERVISORS + 1) * count)
+            middle = percentile(group, 0.5)
+            return latencies(one) | {"group": middle / 1e3, "group-of-one": middle / percentile(one, 0.5)}
 
     return run(main)
-
-
-def pykka_restart() -> float:
-    logging.getLogger("pykka").setLevel(logging.CRITICAL)
-    PykkaFragile.current = PykkaFragile.start()
-    times: list[float] = []
-    for _ in range(RESTARTS):
-        old = PykkaFragile.current
-        started = time.perf_counter()
-        old.tell("crash")
-        while PykkaFragile.current is old:
-            time.sleep(0)
-        assert PykkaFragile.current.ask("ping") == "pong"
-        times.append(time.perf_counter() - started)
-    pykka.ActorRegistry.stop_all()
-    return statistics.median(times) * 1e6
 
 
 WORKLOADS = [
     Workload(
         name="restart",
-        unit="us",
-        more_is_better=False,
+        about="1,000 crashes of a child: from the raise until the replacement handles its first message; then 100 of "
+        "one of ten children under one_for_all, until all ten have handled theirs",
+        measures=(
+            Measure("p50", "us", more_is_better=False),
+            Measure("p99", "us", more_is_better=False),
+            Measure("group", "us", more_is_better=False),
+            Measure("group-of-one", "restarts of one", more_is_better=False),
+        ),
         ours=Python("tests.benchmarks.workload_restart:restart"),
         peers={
-            "pykka, hand-made": Python("tests.benchmarks.workload_restart:pykka_restart"),
-            "BEAM supervisor": Beam("restart"),
+            BEAM: Beam("restart", caveat="its logger is off: no crash report is written"),
+            PYKKA: Python(
+                "tests.benchmarks.threads:restart", caveat="no supervisor: restarted by hand in on_failure"
+            ),
         },
-    )
+    ),
 ]

@@ -1,0 +1,94 @@
+"""What each figure must reach (a floor: `make bench` fails below it) and what we are after (a goal).
+
+A ratio is ours to theirs, above 1 where we are better, whichever way the unit goes; so a latency that may be at most
+0.8 of BEAM's has the floor 1.25. An absolute target has no peer: its floor and goal are values that must not be passed.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tests.benchmarks.harness import BEAM, PYKKA, RAW
+
+BEST = "best Python peer"  # of those that were measured, whichever it is in that run
+
+
+class Verdict(StrEnum):
+    GOAL = "goal met"
+    FLOOR = "floor held"
+    BELOW = "BELOW FLOOR"
+    SHORT = "short of goal"  # there is no floor
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True)
+class Target:
+    id: str
+    text: str
+    workload: str
+    measure: str
+    peer: str  # "": absolute
+    floor: float | None
+    goal: float
+    stretch: float | None = None
+
+    @property
+    def absolute(self) -> bool:
+        return not self.peer
+
+    def reached(self, value: float, bound: float) -> bool:
+        return value <= bound if self.absolute else value >= bound
+
+    def verdict(self, value: float | None) -> Verdict:
+        """What to say of a ratio, or of our own value if the target is absolute. None: nothing was measured."""
+        if value is None:
+            return Verdict.ABSENT
+        if self.reached(value, self.goal):
+            return Verdict.GOAL
+        if self.floor is None:
+            return Verdict.SHORT
+        return Verdict.FLOOR if self.reached(value, self.floor) else Verdict.BELOW
+
+
+TARGETS: tuple[Target, ...] = (
+    Target("T1", "tell, one burst, of a deque and a call", "tell", "", RAW, 0.33, 0.50, 0.75),
+    Target("T1b", "tell, to gen_server:cast", "tell", "", BEAM, 0.6, 0.9, 1.4),
+    Target("T1c", "tell, to pykka", "tell", "", PYKKA, 20, 40, 55),
+    Target("T1c", "tell, to the best Python peer", "tell", "", BEST, 4, 8, 11),
+    Target("T2", "call of an idle actor, p50, to gen_server:call", "call", "", BEAM, 1 / 0.8, 1 / 0.4),
+    Target("T2b", "call through the mailbox, to a raw future", "queued-call", "", RAW, 1 / 2.5, 1 / 1.8),
+    Target("T2c", "blocking ask from a thread, to pykka's", "ask", "", PYKKA, 1 / 0.9, 1 / 0.6),
+    Target("T3", "fan-out 1,000 x 1,000, to gen_server:cast", "fan-out", "out", BEAM, 1.0, 1.5, 2.5),
+    Target("T3", "fan-out 1,000 x 1,000, of raw deques", "fan-out", "out", RAW, 0.40, 0.60),
+    Target("T3b", "fan-in 1,000 x 1,000, to gen_server:cast", "fan-out", "in", BEAM, 1.0, 1.5),
+    Target("T4", "start, to gen_server:start", "spawn", "start", BEAM, 1.0, 1 / 0.6),
+    Target("T4", "stop, to gen_server:stop", "spawn", "stop", BEAM, None, 1.0),
+    Target("T4", "memory of an idle actor, bytes", "spawn", "memory", "", 1200, 500),
+    Target("T4", "100,000 idle actors, MB", "spawn", "idle", "", None, 100),
+    Target("T4b", "start, to pykka", "spawn", "start", PYKKA, 20, 45),
+    Target("T4b", "memory of an idle actor, to pykka", "spawn", "memory", PYKKA, 20, 45),
+    Target("T4c", "starting 10 times as many actors, times as long", "spawn", "start-10x", "", None, 12),
+    Target("T4c", "stopping 10 times as many actors, times as long", "spawn", "stop-10x", "", None, 12),
+    Target("T5", "restart, p50, to an OTP supervisor", "restart", "p50", BEAM, 1.0, 1 / 0.5),
+    Target("T5", "restart, p99, to an OTP supervisor", "restart", "p99", BEAM, None, 1.0),
+    Target("T5", "one_for_all of 10, restarts of one", "restart", "group-of-one", "", None, 10),
+    Target("T5b", "restart, p50, to pykka by hand", "restart", "p50", PYKKA, 5, 10),
+    Target("T6", "ring of 1,000, to gen_server:cast", "ring", "", BEAM, 1.0, 1.4, 3),
+    Target("T6", "ring of 1,000, to the best Python peer", "ring", "", BEST, None, 8),
+    Target("T7", "tell from a thread, of SimpleQueue", "thread-tell", "rate", RAW, 0.33, 0.50),
+    Target("T7", "tell from a thread, to pykka", "thread-tell", "rate", PYKKA, 15, 30),
+    Target(
+        "T7b", "thread to actor, p50, to call_soon_threadsafe", "thread-tell", "p50", RAW, 1 / 1.5, 1 / 1.15
+    ),
+    Target("T8", "pipeline, of plain method calls", "pipeline", "", RAW, 0.45, 0.60, 0.75),
+    Target("T8", "pipeline, to gen_servers", "pipeline", "", BEAM, 0.65, 0.9),
+    Target("T8", "pipeline, to pykka", "pipeline", "", PYKKA, 4, 6.5),
+    Target("T9", "async handlers that do not suspend, of a bare await", "async-tell", "", RAW, 0.20, 0.35),
+    Target("T10", "saturated loop: socket readable, p99 us", "saturated", "socket", "", 500, 120),
+    Target("T10", "saturated loop: timer late, p99 us", "saturated", "timer", "", None, 1000),
+    Target("T10", "saturated loop: control message, p99 us", "saturated", "control", "", None, 1000),
+    Target("T10b", "gc pause at 10,000 actors after freeze, us", "gc-pause", "", "", None, 1000),
+    Target("T10c", "CPU-bound thread: thread to actor, p99 us", "cpu-thread", "p99", "", None, 2000),
+    Target("T11", "10,000 children killed at once: longest hold, ms", "mass-restart", "hold", "", None, 50),
+    Target("T12", "import of allstop.actors over asyncio, ms", "import", "actors", "", None, 80),
+    Target("T12", "import of allstop.actors.runtime over asyncio, ms", "import", "runtime", "", None, 80),
+)

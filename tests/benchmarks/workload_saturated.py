@@ -1,0 +1,203 @@
+"""saturated loop, collector, busy thread: what everything else on the loop feels while actors work as fast as they can."""
+
+import asyncio
+import gc
+import socket
+import threading
+import time
+
+from tests.benchmarks.harness import Measure, Python, Workload
+from tests.benchmarks.measuring import amount, expect, latencies, now_ns, percentile, run, settle
+from tests.benchmarks.workload_spawn import started
+from tests.benchmarks.workload_tell import one_way
+
+from allstop.actors.exits import Exit
+from allstop.actors.runtime import Actor, ActorSystem
+
+FLOODERS, IN_FLIGHT = 8, 64
+EVERY_S = 0.002
+SAMPLES = 300
+
+
+class Flooder(Actor):
+    """Tells itself each message again: its mailbox is never empty."""
+
+    handled = 0
+
+    def on_receive(self, message: object) -> None:
+        self.handled += 1
+        self.ref.tell(message)
+
+
+class Stopped(Flooder):
+    """Keeps how late the order to stop, which comes by the control lane, reached it."""
+
+    sent_ns = 0
+
+    def __init__(self, late: list[float]) -> None:
+        self.late = late
+
+    def on_stop(self, exit_: Exit) -> None:
+        self.late.append(now_ns() - self.sent_ns)
+
+
+def saturated() -> dict[str, float]:
+    async def main() -> dict[str, float]:
+        async with ActorSystem() as system:
+            flooders = [await system.spawn(Flooder) for _ in range(FLOODERS)]
+            for ref in flooders:
+                for _ in range(IN_FLIGHT):
+                    ref.tell("again")
+            settle()
+            began = now_ns()
+            count = amount(SAMPLES)
+            socket_late, timer_late = await asyncio.gather(_socket(count), _timers(count))
+            control_late = await _control(system, amount(SAMPLES // 2))
+            took = now_ns() - began
+            handled = sum(ref.cell.actor.handled for ref in flooders)
+            for ref in flooders:
+                system.kill(ref)
+            return {
+                "socket": percentile(socket_late, 0.99) / 1e3,
+                "timer": percentile(timer_late, 0.99) / 1e3,
+                "control": percentile(control_late, 0.99) / 1e3,
+                "load": handled / took * 1e9,
+            }
+
+    return run(main)
+
+
+async def _socket(count: int) -> list[float]:
+    """Nanoseconds from the write of a thread to the callback that reads."""
+    loop = asyncio.get_running_loop()
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    late: list[float] = []
+    done = loop.create_future()
+    read = threading.Event()
+
+    def readable() -> None:
+        late.append(now_ns() - int(near.recv(64)))
+        read.set()
+        if len(late) == count:
+            done.set_result(None)
+
+    def write() -> None:
+        for _ in range(count):
+            time.sleep(EVERY_S)
+            read.clear()
+            far.send(b"%d" % now_ns())
+            read.wait(5)  # one at a time: two numbers in one read would be one wrong number
+
+    loop.add_reader(near.fileno(), readable)
+    thread = threading.Thread(target=write)
+    thread.start()
+    await asyncio.wait_for(done, 60)
+    await asyncio.to_thread(thread.join)
+    loop.remove_reader(near.fileno())
+    near.close()
+    far.close()
+    return late
+
+
+async def _timers(count: int) -> list[float]:
+    """Nanoseconds that a timer of two milliseconds was late. Loops keep time in milliseconds: an idle one is late, too."""
+    late: list[float] = []
+    for _ in range(count):
+        due = now_ns() + EVERY_S * 1e9
+        await asyncio.sleep(EVERY_S)
+        late.append(max(0.0, now_ns() - due))
+    return late
+
+
+async def _control(system: ActorSystem, count: int) -> list[float]:
+    """Nanoseconds from the stop of an actor with a full house to its on_stop."""
+    late: list[float] = []
+    for number in range(count):
+        ref = await system.spawn(Stopped, late)
+        for _ in range(IN_FLIGHT):
+            ref.tell("again")
+        await asyncio.sleep(EVERY_S)
+        ref.cell.actor.sent_ns = now_ns()
+        ref.stop(block=False)
+        while len(late) == number:
+            await asyncio.sleep(0)
+    expect("stopped", len(late), count)
+    return late
+
+
+def gc_pause() -> float:
+    """Microseconds of a full collection with 10,000 idle actors, after the freeze that follows a start: the worst of 20."""
+
+    async def main() -> float:
+        async with ActorSystem() as system:
+            refs, _ = await started(system, amount(10_000))
+            gc.collect()
+            gc.freeze()
+            try:
+                pauses: list[float] = []
+                for _ in range(20):
+                    for ref in refs:
+                        ref.tell("tick")  # what life after the freeze leaves behind is collected, too
+                    await asyncio.sleep(0.001)
+                    began = now_ns()
+                    gc.collect()
+                    pauses.append((now_ns() - began) / 1e3)
+                return max(pauses)
+            finally:
+                gc.unfreeze()
+
+    return run(main)
+
+
+def cpu_thread() -> dict[str, float]:
+    """One way from a thread to an actor, a message each millisecond, while another thread computes without a break."""
+
+    async def main() -> dict[str, float]:
+        async with ActorSystem() as system:
+            stop = threading.Event()
+
+            def compute() -> None:
+                number = 0
+                while not stop.is_set():
+                    for _ in range(1000):
+                        number += 1
+
+            busy = threading.Thread(target=compute)
+            busy.start()
+            try:
+                return latencies(await one_way(system, amount(300), 0.001))
+            finally:
+                stop.set()
+                busy.join()
+
+    return run(main)
+
+
+HERE = "tests.benchmarks.workload_saturated"
+WORKLOADS = [
+    Workload(
+        name="saturated",
+        about="8 actors that never run out of messages; meanwhile a socket is written to, timers run, actors are stopped",
+        measures=(
+            Measure("socket", "us", more_is_better=False),
+            Measure("timer", "us", more_is_better=False),
+            Measure("control", "us", more_is_better=False),
+            Measure("load", "messages/s"),
+        ),
+        ours=Python(f"{HERE}:saturated"),
+    ),
+    Workload(
+        name="gc-pause",
+        unit="us",
+        more_is_better=False,
+        about="a full collection with 10,000 idle actors after gc.freeze(), the worst of 20",
+        ours=Python(f"{HERE}:gc_pause"),
+    ),
+    Workload(
+        name="cpu-thread",
+        about="a message each millisecond from a thread to an actor, beside a thread that computes without a break",
+        measures=(Measure("p50", "us", more_is_better=False), Measure("p99", "us", more_is_better=False)),
+        ours=Python(f"{HERE}:cpu_thread"),
+    ),
+]

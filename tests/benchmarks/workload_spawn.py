@@ -1,0 +1,87 @@
+"""spawn: what an actor costs to start, to keep while it is idle, and to stop; and whether that grows with their number."""
+
+from tests.benchmarks.harness import BEAM, PYKKA, Beam, Measure, Python, Workload
+from tests.benchmarks.measuring import amount, expect, now_ns, rss_bytes, run, settle
+
+from allstop.actors.runtime import Actor, ActorSystem, Ref
+
+
+class Idle(Actor):
+    def __init__(self) -> None:
+        self.count = 0
+
+    def on_receive(self, message: object) -> None:
+        self.count += 1
+
+
+async def started(system: ActorSystem, count: int) -> tuple[list[Ref], int]:
+    """The actors, and nanoseconds."""
+    began = now_ns()
+    refs = [await system.spawn(Idle) for _ in range(count)]
+    took = now_ns() - began
+    expect("running", len(system.actors()), count)
+    return refs, took
+
+
+async def stopped(system: ActorSystem, refs: list[Ref]) -> int:
+    """Nanoseconds to stop each in order, one after the other."""
+    left = len(system.actors()) - len(refs)
+    began = now_ns()
+    for ref in refs:
+        await system.stop(ref)
+    took = now_ns() - began
+    expect("running", len(system.actors()), left)
+    return took
+
+
+def spawn() -> dict[str, float]:
+    async def main() -> dict[str, float]:
+        async with ActorSystem() as system:
+            refs, _ = await started(system, amount(1_000))
+            await stopped(system, refs)
+            few, many = amount(10_000), amount(100_000)
+            del refs
+            settle()
+            refs, start_few = await started(system, few)
+            stop_few = await stopped(system, refs)
+            del refs
+            settle()
+            before = rss_bytes()
+            refs, start_many = await started(system, many)
+            held = (rss_bytes() - before) / many
+            # As many as before, of ten times as many: what one costs must not depend on how many there are.
+            stop_of_many = await stopped(system, refs[:few])
+            for ref in refs:
+                system.kill(ref)
+            expect("dead letters", system.dead_letters.count, 0)
+            return {
+                "start": start_few / few / 1e3,
+                "stop": stop_few / few / 1e3,
+                "memory": held,
+                "idle": held * 100_000 / 1e6,
+                "start-10x": start_many / start_few,
+                "stop-10x": stop_of_many * 10 / stop_few,
+            }
+
+    return run(main)
+
+
+WORKLOADS = [
+    Workload(
+        name="spawn",
+        about="starts and stops 10,000 actors; then starts 100,000, holds them idle and stops 10,000 of them",
+        measures=(
+            Measure("start", "us", more_is_better=False),
+            Measure("stop", "us", more_is_better=False),
+            Measure("memory", "bytes/actor", more_is_better=False),
+            Measure("idle", "MB/100,000", more_is_better=False),
+            Measure("start-10x", "times as long", more_is_better=False),
+            Measure("stop-10x", "times as long", more_is_better=False),
+        ),
+        ours=Python("tests.benchmarks.workload_spawn:spawn"),
+        peers={
+            BEAM: Beam("spawn"),
+            PYKKA: Python("tests.benchmarks.threads:spawn", caveat="500 threads"),
+        },
+    ),
+]
