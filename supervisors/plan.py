@@ -233,10 +233,12 @@ class Plan:
             child.held_since_s = None
 
     def _tell_gates(self) -> None:
+        asked = [self._out.pop()] if self._asked is not None else []  # what must be answered is said last
         for gate in self._touched.values():
             if (view := gate.changed(self._now_s)) is not None:
                 self._report(GateChanged, gate=view.name, state=view.state.value, waiting=len(view.waiting))
         self._touched = {}
+        self._out += asked
 
     # ---- saying it ----
 
