@@ -6,7 +6,8 @@ start of a subtree. So it hands what may wait to its Aside, and is back at its m
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from types import CoroutineType
 from typing import Any
 
 from allstop.actors.errors import ReplyError
@@ -14,11 +15,11 @@ from allstop.actors.runtime import Actor, Reply
 
 
 class Aside:
-    """`handle` is awaited for each message in turn, in a task of `owner`: what it raises crashes the owner, except a
+    """`handle`, plain or async, is called for each message in turn, in a task of `owner`: what it raises crashes the owner, except a
     ReplyError, which goes to whoever asked. As bounded as what fills it: the owner's requests and its children's ends.
     """
 
-    def __init__(self, owner: Actor, handle: Callable[[Any], Awaitable[Any]]) -> None:
+    def __init__(self, owner: Actor, handle: Callable[[Any], Any]) -> None:
         self._owner = owner
         self._handle = handle
         self._waiting: deque[tuple[Any, Reply | None]] = deque()
@@ -41,7 +42,9 @@ class Aside:
         while self._waiting:
             message, reply = self._waiting.popleft()
             try:
-                result = await self._handle(message)
+                result = self._handle(message)
+                if result.__class__ is CoroutineType:
+                    result = await result
             except ReplyError as error:
                 if reply is None:
                     raise

@@ -29,13 +29,15 @@ class SupervisorCore(Requests):
 
     # ---- the one way in ----
 
-    def handle(self, given: d.Given, now_s: float, draw: float = 0.0) -> tuple[d.Command, ...]:
-        """Takes in what happened at `now_s` and gives back what is to be done, in order."""
+    def handle(
+        self, given: d.Given, now_s: float, draw: float = 0.0, at_ns: int = 0
+    ) -> tuple[d.Command, ...]:
+        """Takes in what happened at `now_s`, which is `at_ns` on the wall, and gives back what is to be done, in order."""
         if self._asked is not None and not isinstance(
             given, (d.Started, d.Ignored, d.NotStarted, d.TurnCame, d.Stopped, d.Stop)
         ):
             raise ValueError(f"{self._asked} has not been answered yet")
-        self._out, self._now_s, self._draw = [], now_s, draw
+        self._out, self._now_s, self._draw, self._at_ns = [], now_s, draw, at_ns
         match given:
             case d.Ended():
                 self._ended(given)
@@ -176,9 +178,9 @@ class SupervisorCore(Requests):
     # ---- endings ----
 
     def _ended(self, given: d.Ended) -> None:
-        child = self.children.get(given.child_id)
-        if child is None or child.state is not ChildState.RUNNING or child.incarnation != given.incarnation:
+        if not self.runs(given.child_id, given.incarnation):
             return  # a late notice of an earlier incarnation, or of no child of ours
+        child = self.children[given.child_id]
         spec, exit_ = child.spec, given.exit
         if is_worth_a_report(spec.restart, exit_):
             self._report_end(child, exit_)

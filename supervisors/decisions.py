@@ -186,7 +186,7 @@ class ScheduleCooldown(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """Say this; the shell puts the time in."""
+    """Say this."""
 
     event: Event
 

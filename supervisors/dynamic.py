@@ -1,6 +1,5 @@
 """The supervisor of children that come and go at run time, as order trackers do: no order, no siblings, a bound."""
 
-import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -33,13 +32,11 @@ class DynamicSupervisor(Supervisor):
         lasting = lasting_of(self.system)
         self._begin(SupervisorCore(self.path, flags, max_children=max_children, lasting=lasting), votes)
 
-    async def on_receive(self, message: Any) -> Any:
-        match message:
-            case d.AddChild(ChildSpec(id=None) as spec):
-                return await super().on_receive(d.AddChild(replace(spec, id=self.ids.new())))
-            case _:
-                return await super().on_receive(message)
-
-    async def _stop_children(self, stops: tuple[d.StopChild, ...]) -> d.Stopped:
-        exits = await asyncio.gather(*(self._stop_child(stop) for stop in stops))
-        return d.Stopped(tuple((stop.child_id, exit_) for stop, exit_ in zip(stops, exits, strict=True)))
+    def on_receive(self, message: Any) -> Any:
+        if (
+            message.__class__ is d.AddChild
+            and isinstance(message.spec, ChildSpec)
+            and message.spec.id is None
+        ):
+            message = d.AddChild(replace(message.spec, id=self.ids.new()))
+        return super().on_receive(message)

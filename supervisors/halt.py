@@ -42,8 +42,9 @@ from allstop.supervisors.halting import (
 )
 from allstop.supervisors.proving import Answered, Proving
 from allstop.supervisors.strategy import wants_restart
-from allstop.supervisors.supervisor import Supervisor
+from allstop.supervisors.supervisor import Supervisor, finished
 from allstop.supervisors.votes import CastVote, WithdrawVote
+from allstop.supervisors.waiting import Minding
 
 ROOT_FLAGS = SupervisorFlags(max_restarts=0, on_exceeded=OnExceeded.LATCH)
 PROVE_BACKOFF = Backoff(0.2, 10.0, 0.2)  # a venue in trouble is asked at least six times a minute
@@ -118,7 +119,7 @@ class HaltRoot(Supervisor):
         found = self._latch.read()
         if found.latched:
             self._enter(Vote(found.by, ROOT, Level.HALTED, found.reason), found.at_ns)
-        await super().on_start()
+        await finished(super().on_start())
         if self._halt is not None:
             self._proving.begin(self._halts, self._halt.reason)
         self._look()
@@ -126,7 +127,7 @@ class HaltRoot(Supervisor):
 
     async def on_stop(self, exit_: Exit) -> None:
         await self._aside.end()
-        await super().on_stop(exit_)
+        await finished(super().on_stop(exit_))
 
     def on_failure(
         self,
@@ -180,8 +181,9 @@ class HaltRoot(Supervisor):
                 if halt == self._halts and not self._on_disk:
                     self._write()
                 return None
-            case Down(monitor=monitor, exit=exit_) if monitor in self._monitored:
-                self._judge(self._monitored[monitor], exit_)
+            case Down(monitor=Minding(child_id=child_id), incarnation=incarnation, exit=exit_):
+                if self._core.runs(child_id, incarnation):
+                    self._judge(child_id, exit_)
                 self._aside.put(message, None)
                 return None
             case d.Reconfigure(flags) if flags != ROOT_FLAGS:
@@ -192,7 +194,7 @@ class HaltRoot(Supervisor):
             case d.RestartDue() | d.CooldownDue() | d.ResetBreaker() | d.CallReported():
                 return None  # the root restarts nothing and has no breaker
             case _:
-                return await super().on_receive(message)
+                return await finished(super().on_receive(message))
 
     def _judge(self, child_id: Hashable, exit_: Exit) -> None:
         """With no restarts to spend, an end that calls for one is a halt: now, whatever the core is waiting for."""

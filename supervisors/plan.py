@@ -88,6 +88,7 @@ class Plan:
         self._out: list[d.Command] = []
         self._now_s = 0.0
         self._draw = 0.0
+        self._at_ns = 0
 
     @property
     def busy(self) -> bool:
@@ -99,6 +100,11 @@ class Plan:
     def which_children(self) -> tuple[ChildInfo, ...]:
         """Every known child, dead or alive, in start order."""
         return tuple(info(child) for child in self.children.values())
+
+    def runs(self, child_id: Hashable, incarnation: int) -> bool:
+        """Whether this incarnation of the child is believed to run, and not being stopped."""
+        child = self.children.get(child_id)
+        return child is not None and child.state is ChildState.RUNNING and child.incarnation == incarnation
 
     def which_child(self, child_id: Hashable) -> ChildInfo:
         """Raises NotFound."""
@@ -246,7 +252,7 @@ class Plan:
         self._out.append(command)
 
     def _report(self, event_class: type[Event], **fields: object) -> None:
-        self._say(d.Report(event_class(at_ns=0, path=self.path, **fields)))
+        self._say(d.Report(event_class(at_ns=self._at_ns, path=self.path, **fields)))
 
     def _report_end(self, child: Child, exit_: Exit, *, stopping: bool = False) -> None:
         self._report(

@@ -5,36 +5,30 @@ errors.py names. A child may not ask its own supervisor to stop it and wait: the
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Hashable, Iterable
+from types import CoroutineType
 from typing import Any, ClassVar, cast
 
 import msgspec
 
 from allstop.actors.errors import CircuitOpen
 from allstop.actors.events import ShutdownOverrun
-from allstop.actors.exits import KILLED, SHUTDOWN, Exit
-from allstop.actors.runtime import (
-    Actor,
-    AlreadyStarted,
-    Down,
-    Ignore,
-    Mailbox,
-    MonitorRef,
-    Overrun,
-    Ref,
-    StartError,
-    Timer,
-)
-from allstop.actors.spec import ChildSpec, OnExceeded, SupervisorFlags
+from allstop.actors.exits import SHUTDOWN, Exit
+from allstop.actors.runtime import Actor, AlreadyStarted, Down, Ignore, Mailbox, Ref, StartError, Timer
+from allstop.actors.runtime.cell import Cell
+from allstop.actors.runtime.starting import launch, stand_in, started, vacant
+from allstop.actors.runtime.stopping import stopped_at_once
+from allstop.actors.spec import ChildSpec, Isolation, OnExceeded, SupervisorFlags
 from allstop.supervisors import decisions as d
 from allstop.supervisors.children import ChildCount, ChildInfo
 from allstop.supervisors.core import SupervisorCore
 from allstop.supervisors.degrade import Breaker
 from allstop.supervisors.lasting import lasting_of
 from allstop.supervisors.votes import Votes
+from allstop.supervisors.waiting import AT_ONCE_MAX, Minding, Starting, Stopping, Turn, Wait
 
 TIMEOUT_S = 5.0  # of a question; the supervisor may be starting a child, which holds it up
+LEEWAY_S = 0.005  # of a supervisor that has much to do, before others have their turn
 STOP_TIMEOUT_S = 30.0  # of a request that waits for a child to stop
 
 
@@ -74,19 +68,27 @@ class Supervisor(Actor):
     def _begin(self, core: SupervisorCore, votes: Votes | None) -> None:
         self._core = core
         self._votes = votes
+        self._clock = self.clock
+        self._dice = self.dice
         self._timers: dict[int, Timer] = {}
-        self._monitors: dict[Hashable, MonitorRef] = {}  # of the children that run
-        self._monitored: dict[MonitorRef, Hashable] = {}  # the same, the other way round
+        self._reply: object = None
+        self._refusal: Exception | None = None
 
     # -- the actor -------------------------------------------------------------------------------------------------
-    async def on_start(self) -> None:
+    # Handlers are plain, and give a coroutine where a child's start or stop takes time: a supervisor whose children
+    # start and stop plainly owns no task, and restarts one within the message that tells of its end.
+    def on_start(self) -> Any:
         if self._core.flags.on_exceeded is OnExceeded.PAUSE:
             self.system.refuse_below(self.path, self._circuit_open)
+        booting = self._carry_out(d.Boot())
+        return self._booted(booting) if booting.__class__ is CoroutineType else None
+
+    async def _booted(self, booting: Any) -> None:
         try:
-            await self._carry_out(d.Boot())
+            await booting
         except asyncio.CancelledError:
             if not self.fenced:  # a stop, not a kill: what had started ends in order, too
-                await self._carry_out(d.Stop())
+                await finished(self._carry_out(d.Stop()))
             raise
 
     def _circuit_open(self) -> Exception | None:
@@ -95,22 +97,21 @@ class Supervisor(Actor):
             return None
         return CircuitOpen(self.path, self._core.breaker.retry_after_s(self.clock.now_s()))
 
-    async def on_receive(self, message: Any) -> Any:
-        match message:
-            case Down(monitor=monitor, incarnation=incarnation, exit=exit_):
-                if monitor in self._monitored:
-                    child_id = self._monitored.pop(monitor)
-                    del self._monitors[child_id]
-                    await self._carry_out(d.Ended(child_id, incarnation, exit_))
+    def on_receive(self, message: Any) -> Any:
+        if message.__class__ is Down:
+            monitor = message.monitor
+            if monitor.__class__ is not Minding:
                 return None
+            return self._carry_out(d.Ended(monitor.child_id, message.incarnation, message.exit))
+        match message:
             case d.RestartDue(ticket=ticket) | d.CooldownDue(ticket):
                 self._timers.pop(ticket, None)
-                return await self._carry_out(message)
+                return self._carry_out(message)
             case d.GateLook():
-                return await self._carry_out(message)
+                return self._carry_out(message)
             case d.ResetBreaker(by, reason):
                 self.log.warning("breaker.reset", by=by, reason=reason)
-                return await self._carry_out(message)
+                return self._carry_out(message)
             case WhichChildren():
                 return self._core.which_children()
             case WhichChild(child_id):
@@ -129,14 +130,21 @@ class Supervisor(Actor):
                 | d.Reconfigure()
                 | d.CallReported()
             ):
-                return await self._carry_out(message)
+                return self._carry_out(message)
             case _:
                 self.log.warning("supervisor.unexpected_message", message=type(message).__name__)
                 return None
 
-    async def on_stop(self, exit_: Exit) -> None:
+    def on_stop(self, exit_: Exit) -> Any:
         del exit_  # whatever ends a supervisor, its children are asked to shut down
-        await self._carry_out(d.Stop())
+        stopping = self._carry_out(d.Stop())
+        if stopping.__class__ is CoroutineType:
+            return self._stopped(stopping)
+        self.system.refuse_below(self.path, None)
+        return None
+
+    async def _stopped(self, stopping: Any) -> None:
+        await stopping
         self.system.refuse_below(self.path, None)
 
     def format_status(self) -> Any:
@@ -144,39 +152,62 @@ class Supervisor(Actor):
         return {"children": self._core.which_children(), "breaker": self._core.breaker.state.value}
 
     # -- carrying out ----------------------------------------------------------------------------------------------
-    async def _carry_out(self, given: d.Given) -> object:
-        """Tells the core and does what it answers, until nothing is left. Gives back its reply or raises its refusal."""
-        reply: object = None
-        refusal: Exception | None = None
-        commands = deque(self._decide(given))
-        while commands:
-            match commands.popleft():
-                case d.StartChild(spec):
-                    commands.extend(self._decide(await self._start_child(spec)))
-                case d.AwaitTurn(_, delay_s):
-                    await asyncio.sleep(delay_s)
-                    commands.extend(self._decide(d.TurnCame()))
-                case d.StopChildren(stops):
-                    commands.extend(self._decide(await self._stop_children(stops)))
-                case d.Reply(value):
-                    reply = value
-                case d.Refuse(error):
-                    refusal = error
-                case d.FailStart(error):
-                    raise error
-                case command:
-                    self._perform(command)
-        if refusal is not None:
-            raise refusal
-        return reply
+    def _carry_out(self, given: d.Given) -> Any:
+        """Tells the core and does what it answers, until nothing is left. Gives back its reply or raises its refusal:
+        a coroutine of that, where something has to be waited for or there is much to do."""
+        self._reply = self._refusal = None
+        began_s = self._clock.now_s()
+        answer = self._do(self._decide(given, began_s))
+        while answer is not None:
+            if isinstance(answer, Wait) or (now_s := self._clock.now_s()) - began_s > LEEWAY_S:
+                return self._carry_on(answer)
+            answer = self._do(self._decide(answer, now_s))
+        return self._outcome()
 
-    def _decide(self, given: d.Given) -> tuple[d.Command, ...]:
-        return self._core.handle(given, self.clock.now_s(), self.dice.draw())
+    async def _carry_on(self, answer: d.Given | Wait | None) -> Any:
+        began_s = 0.0  # long ago
+        while answer is not None:
+            if isinstance(answer, Wait):
+                answer = await answer.over()
+            elif self._clock.now_s() - began_s > LEEWAY_S:
+                await asyncio.sleep(0)  # the others have their turn
+                began_s = self._clock.now_s()
+            answer = self._do(self._decide(answer, self._clock.now_s()))
+        return self._outcome()
+
+    def _outcome(self) -> object:
+        if self._refusal is not None:
+            raise self._refusal
+        return self._reply
+
+    def _do(self, commands: tuple[d.Command, ...]) -> d.Given | Wait | None:
+        """Carries the commands out, in order. What answers the last one of them, if that is one to be answered."""
+        answer: d.Given | Wait | None = None
+        for command in commands:
+            kind = command.__class__  # a restart is three reports and a start: these are looked for first
+            if kind is d.Report:
+                self.system.emit(cast(d.Report, command).event)
+            elif kind is d.StartChild:
+                answer = self._start_child(cast(d.StartChild, command).spec)
+            elif kind is d.StopChildren:
+                answer = self._stop_children(cast(d.StopChildren, command).stops)
+            elif kind is d.AwaitTurn:
+                answer = Turn(cast(d.AwaitTurn, command).delay_s)
+            else:
+                self._perform(command)
+        return answer
+
+    def _decide(self, given: d.Given, now_s: float) -> tuple[d.Command, ...]:
+        return self._core.handle(given, now_s, self._dice.draw(), self._clock.wall_ns())
 
     def _perform(self, command: d.Command) -> None:
         match command:
-            case d.Report(event):
-                self.system.emit(msgspec.structs.replace(event, at_ns=self.clock.wall_ns()))
+            case d.Reply(value):
+                self._reply = value
+            case d.Refuse(error):
+                self._refusal = error
+            case d.FailStart(error):
+                raise error
             case d.ScheduleRestart(child_id, delay_s, ticket):
                 self._timers[ticket] = self.send_after(delay_s, d.RestartDue(child_id, ticket))
             case d.ScheduleCooldown(delay_s, ticket):
@@ -213,59 +244,67 @@ class Supervisor(Actor):
         """A child's address: a slash in its id would read as another level."""
         return f"{self.path.rstrip('/')}/{str(child_id).replace('/', '-')}"
 
-    async def _start_child(self, spec: ChildSpec) -> d.Given:
+    def _start_child(self, spec: ChildSpec) -> d.Given | Wait:
         start = spec.start
+        system = self.system
         try:
-            ref = await self.system.spawn(
-                start.actor_class,
-                *start.args,
-                path=self.child_path(spec.id),
-                parent=self.ref,
-                while_down=spec.while_down,
-                start_timeout_s=spec.start_timeout_s,
-                isolation=spec.isolation,
-                **start.kwargs,
-            )
+            ref = cast("Ref | None", self._core.children[spec.id].ref)
+            if ref is None or not ref._cell.ended:
+                ref = vacant(system, self.child_path(spec.id))
+            actor_class = start.actor_class
+            if spec.isolation is not Isolation.LOOP:
+                actor_class = stand_in(system, actor_class, spec.isolation, ref.path)
+            cell = launch(system, ref, actor_class, start.args, start.kwargs, self.ref, spec.while_down)
+            if cell.started is not None:
+                return Starting(spec, cell, self._taken)
+            started(cell, not cell.ended)
         except AlreadyStarted as error:  # by an outsider, whose ref the error carries
             return d.NotStarted(spec.id, error)
         except StartError as error:
             return d.NotStarted(spec.id, error.cause or error)
-        if not ref.is_alive() and _ignored(ref):
+        return self._taken(spec, cell)
+
+    def _taken(self, spec: ChildSpec, cell: Cell) -> d.Given:
+        """The child runs, or chose not to. One that has ended meanwhile is told of at once, with its true exit: no end
+        is lost between a start and the monitor."""
+        if cell.exit is not None and cell.exit.detail.__class__ is Ignore:
             return d.Ignored(spec.id)
-        # A child that has ended meanwhile is told of at once, with its true exit: it is never lost.
-        monitor = self.monitor(ref)
-        self._monitors[spec.id], self._monitored[monitor] = monitor, spec.id
-        return d.Started(spec.id, ref, ref.incarnation)
+        cell.mind(Minding(cell.ref, self._cell, spec.id))
+        return d.Started(spec.id, cell.ref, cell.incarnation)
 
-    async def _stop_children(self, stops: tuple[d.StopChild, ...]) -> d.Stopped:
-        """One after the other: a static supervisor is given one at a time."""
-        return d.Stopped(tuple([(stop.child_id, await self._stop_child(stop)) for stop in stops]))
+    def _stop_children(self, stops: tuple[d.StopChild, ...]) -> d.Given | Wait:
+        """All of these at the same time: a static supervisor is given one at a time."""
+        stops = tuple(map(self._released, stops))
+        if len(stops) > AT_ONCE_MAX:
+            return Stopping(self.system, stops, self._overran)
+        exits: list[tuple[Hashable, Exit]] = []
+        for stop in stops:
+            exit_ = stopped_at_once(cast(Ref, stop.ref), SHUTDOWN, stop.shutdown)
+            if exit_ is None:
+                return Stopping(self.system, stops, self._overran, dict(exits))
+            exits.append((stop.child_id, exit_))
+        return d.Stopped(tuple(exits))
 
-    async def _stop_child(self, stop: d.StopChild) -> Exit:
-        monitor = self._monitors.pop(stop.child_id, None)
-        if monitor is not None:
-            del self._monitored[monitor]
-            self.demonitor(monitor)
-        ref = (
-            cast(Ref, stop.ref)
-            if stop.ref is not None
-            else self.system.address(self.child_path(stop.child_id))
-        )
-        exit_ = await self.system.stop(ref, SHUTDOWN, stop.shutdown)
-        if exit_.kind is KILLED.kind and isinstance(exit_.detail, Overrun):
-            self.system.emit(
-                ShutdownOverrun(
-                    at_ns=self.clock.wall_ns(),
-                    path=self.path,
-                    child=str(stop.child_id),
-                    unstopped=exit_.detail.unstopped,
-                )
+    def _released(self, stop: d.StopChild) -> d.StopChild:
+        """From here on the end of this child is answered by its stop. One that is starting still gets its address."""
+        ref = stop.ref
+        if ref is None:
+            ref = self.system.address(self.child_path(stop.child_id))
+            stop = d.StopChild(stop.child_id, ref, stop.shutdown)
+        cast(Ref, ref).cell.mind(None)
+        return stop
+
+    def _overran(self, stop: d.StopChild, unstopped: bool) -> None:
+        self.system.emit(
+            ShutdownOverrun(
+                at_ns=self._clock.wall_ns(), path=self.path, child=str(stop.child_id), unstopped=unstopped
             )
-        return exit_
+        )
 
 
-def _ignored(ref: Ref) -> bool:
-    return ref.last_exit is not None and isinstance(ref.last_exit.detail, Ignore)
+async def finished(result: Any) -> Any:
+    """What a handler of a supervisor gives, waited for where it takes time."""
+    return await result if result.__class__ is CoroutineType else result
 
 
 # -- asking a supervisor ------------------------------------------------------------------------------------------

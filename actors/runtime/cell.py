@@ -62,6 +62,7 @@ class Cell:
     handling = False  # a coroutine of the actor is suspended
     interrupted = False  # we cancelled it, in order to stop
     asked: Exit | None = None  # the exit that on_stop was called with
+    minder: "m.MonitorRef | None" = None  # of the supervisor whose child this is
     exit: Exit | None = None
     threaded = False
 
@@ -177,6 +178,20 @@ class Cell:
             self.interrupted = True
             self.task.cancel()
 
+    def interrupt_self(self) -> None:
+        """A stop came before the task's first step: its first wait is cancelled."""
+        if self.task is not None and not self.interrupted:
+            self.interrupted = True
+            self.task.cancel()
+
+    def mind(self, minder: "m.MonitorRef | None") -> None:
+        """From here on this supervisor is told of the end: of one that was, at once. None: nobody is."""
+        if self.minder is not None:
+            self.minder.active = False  # also of a Down that waits already
+        self.minder = minder
+        if minder is not None and self.state is ENDED:
+            minder.watcher.post(m.Down(minder, self.ref, self.incarnation, self.exit or KILLED))
+
     # -- handling --------------------------------------------------------------------------------------------------
     def take_special(self, message: Any) -> bool:
         """Handles what is not a plain message. True: the run loop must leave this cell alone (task, or ended)."""
@@ -212,7 +227,8 @@ class Cell:
             self.begin_life(None)
             return
         try:
-            result = self.scheduler.context.run(self.actor.on_start)
+            # A copy: whoever starts it may be a handler, which is inside the context.
+            result = self.scheduler.context.copy().run(self.actor.on_start)
         except BaseException as error:  # noqa: BLE001 - a crash
             self.crash(error)
             return
@@ -388,6 +404,9 @@ class Cell:
             parent = self.parent.cell
             if parent.belongings is not None:
                 parent.belongings.children.pop(self, None)
+        minder = self.minder
+        if minder is not None and minder.active:
+            minder.watcher.post(m.Down(minder, self.ref, self.incarnation, exit_))
         self.system.ended(self, exit_)
 
     # -- after the end ---------------------------------------------------------------------------------------------

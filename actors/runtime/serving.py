@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 async def start_and_serve(cell: "Cell", on_start: Any) -> None:
     """Runs an asynchronous on_start, then serves."""
     if (end := cell.waiting_end()) is not None:  # it came before this task's first step
-        _end_start(cell, end)
-        return
+        if _is_its_own(cell, on_start):
+            _end_start(cell, end)
+            return
+        cell.interrupt_self()
     cell.handling = True
     try:
         result = await on_start
@@ -36,6 +38,12 @@ async def start_and_serve(cell: "Cell", on_start: Any) -> None:
         else:
             cell.crash(error)
     await serve(cell, None, None, None)
+
+
+def _is_its_own(cell: "Cell", coroutine: Any) -> bool:
+    """Whether the coroutine is `on_start` itself, of which nothing has run. A plain `on_start` that gave one has done
+    its first half: the other must see its cancellation."""
+    return getattr(cell.actor_class.on_start, "__code__", None) is coroutine.cr_code
 
 
 def _end_start(cell: "Cell", end: Exit) -> None:

@@ -23,10 +23,8 @@ if TYPE_CHECKING:
     from allstop.actors.spec import Isolation, Stash
 
 
-def vacant(system: "ActorSystem", path: str | None) -> Ref:
-    """The address for a new incarnation: a new anonymous one without a path. Raises AlreadyStarted if one runs there."""
-    if path is None:
-        return Ref(system, system.next_anonymous())
+def vacant(system: "ActorSystem", path: str) -> Ref:
+    """The address at this path, for a new incarnation. Raises AlreadyStarted if one runs there."""
     ref = system.addresses.at(path)
     if not ref._cell.ended:
         raise AlreadyStarted(path, ref)

@@ -6,6 +6,7 @@ waited for, with a limit.
 
 import asyncio
 import threading
+from collections.abc import Collection
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,30 +32,30 @@ class Abandoned:
     """The tasks and threads of killed actors that have not ended: what runs behind a fence is named."""
 
     def __init__(self) -> None:
-        self._entries: list[tuple[str, int, Any]] = []
+        self._entries: list[tuple[Cell, Any]] = []
+        self._look_at = 64
 
-    def add(self, path: str, incarnation: int, thing: Any) -> None:
-        self._forget_ended()
-        self._entries.append((path, incarnation, thing))
+    def add(self, cell: "Cell", thing: Any) -> None:
+        """Looks through what there is once per doubling: thousands may be killed at once."""
+        self._entries.append((cell, thing))
+        if len(self._entries) >= self._look_at:
+            self._forget_ended()
+            self._look_at = max(64, 2 * len(self._entries))
 
     def names(self) -> list[str]:
         self._forget_ended()
-        return [f"{path}#{incarnation}" for path, incarnation, _thing in self._entries]
+        return [f"{cell.path}#{cell.incarnation}" for cell, _thing in self._entries]
 
-    async def settle(self, cell: "Cell | None" = None) -> bool:
-        """Gives what runs (of one cell, or all) a moment to see its end. Whether something still does."""
-        mine = [
-            thing
-            for path, number, thing in self._entries
-            if cell is None or (path, number) == (cell.path, cell.incarnation)
-        ]
-        tasks = [thing for thing in mine if isinstance(thing, asyncio.Task) and not thing.done()]
+    async def settle(self, cells: "Collection[Cell] | None" = None) -> "set[Cell]":
+        """Gives what runs (of these cells, or of all) a moment to see its end. Those of which something still does."""
+        mine = [entry for entry in self._entries if cells is None or entry[0] in cells]
+        tasks = [thing for _cell, thing in mine if isinstance(thing, asyncio.Task) and not thing.done()]
         if tasks:
             await asyncio.wait(tasks, timeout=KILL_GRACE_S)
-        return any(_runs(thing) for thing in mine)
+        return {cell for cell, thing in mine if _runs(thing)}
 
     def _forget_ended(self) -> None:
-        self._entries = [entry for entry in self._entries if _runs(entry[2])]
+        self._entries = [entry for entry in self._entries if _runs(entry[1])]
 
 
 def _runs(thing: Any) -> bool:
@@ -69,11 +70,11 @@ def stopped_at_once(ref: "Ref", exit_: Exit, limit: float | Shutdown) -> Exit | 
     if limit is BRUTAL_KILL:
         cell.kill()
         return KILLED
-    if not cell.idle or cell.task is not None or cell.control or cell.state is not RUNNING:
+    if not cell.idle or cell.detour is not None or cell.control or cell.state is not RUNNING:
         return None  # it is in the middle of something
     cell.idle = False
     try:
-        result = cell.stop(exit_)
+        result = cell.scheduler.context.copy().run(cell.stop, exit_)
     except BaseException as error:  # noqa: BLE001 - a crash, as of every handler
         cell.crash(error)
     else:
@@ -109,7 +110,7 @@ async def stop(
         if ended.done() and not ended.cancelled():
             return ended.result()
         cell.kill()
-        return Exit(ExitKind.KILLED, detail=Overrun(unstopped=await system.abandoned.settle(cell)))
+        return Exit(ExitKind.KILLED, detail=Overrun(unstopped=cell in await system.abandoned.settle((cell,))))
 
 
 def retire(system: "ActorSystem", ref: "Ref") -> None:

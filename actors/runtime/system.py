@@ -166,7 +166,8 @@ class ActorSystem:
         """
         if isolation is not Isolation.LOOP:
             actor_class = stand_in(self, actor_class, isolation, path)
-        cell = launch(self, vacant(self, path), actor_class, args, kwargs, parent, while_down)
+        ref = Ref(self, self.next_anonymous()) if path is None else vacant(self, path)
+        cell = launch(self, ref, actor_class, args, kwargs, parent, while_down)
         if cell.started is None:
             return started(cell, cell.state is not ENDED)
         return started(cell, await begun(cell, start_timeout_s))
@@ -277,7 +278,7 @@ class ActorSystem:
 
     def abandon(self, cell: Cell, thing: Any) -> None:
         """Remembers a task or thread of a killed actor, to name it if it does not end."""
-        self.abandoned.add(cell.path, cell.incarnation, thing)
+        self.abandoned.add(cell, thing)
 
     def lose_answer(self, ref: Ref, error: BaseException) -> None:
         """An error answer that nobody ever looked at."""

@@ -37,6 +37,9 @@ class Vacancy:
     def detour(self, _message: Any) -> None:
         return None
 
+    def mind(self, _minder: Any) -> None:
+        return None
+
     def accept(self, ref: "Ref", message: Any, *, may_park: bool = True) -> None:
         del may_park
         if message.__class__ is Call:
