@@ -58,6 +58,10 @@ class Supervisor(Actor):
     # Requests and timers only: the ends of children and stops come by the control lane.
     mailbox: ClassVar[Mailbox] = Mailbox(capacity=1000)
 
+    trap_exits: ClassVar[bool] = (
+        True  # what links itself to a supervisor cannot end it: its children hang on it
+    )
+
     def __init__(
         self, flags: SupervisorFlags, children: Iterable[ChildSpec] = (), *, votes: Votes | None = None
     ) -> None:

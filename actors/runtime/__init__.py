@@ -22,7 +22,7 @@ from allstop.actors.runtime.errors import (
 from allstop.actors.runtime.future import Future
 from allstop.actors.runtime.isolation import IsolationRefused
 from allstop.actors.runtime.mailbox import Mailbox, Overflow
-from allstop.actors.runtime.messages import Continue, Down, Ignore, MonitorRef, Overrun
+from allstop.actors.runtime.messages import Continue, Down, ExitSignal, Ignore, MonitorRef, Overrun
 from allstop.actors.runtime.ref import PinnedRef, Ref
 from allstop.actors.runtime.registry import Keys, Registry, Via
 from allstop.actors.runtime.states import State
@@ -42,6 +42,7 @@ __all__ = [
     "DeadLetter",
     "DeadLetters",
     "Down",
+    "ExitSignal",
     "Fenced",
     "Future",
     "Ignore",

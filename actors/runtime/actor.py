@@ -10,6 +10,7 @@ import structlog
 
 from allstop.actors.clock import Clock, Dice, Ids
 from allstop.actors.exits import NORMAL, Exit
+from allstop.actors.runtime import linking
 from allstop.actors.runtime.belongings import Reply, Timer
 from allstop.actors.runtime.cell import Cell
 from allstop.actors.runtime.dead_letters import DeadLetter
@@ -41,6 +42,9 @@ class Actor(pykka.Actor):
 
     mailbox: ClassVar[Mailbox] = Mailbox()
     cell_class: ClassVar[type[Cell]] = Cell
+    trap_exits: ClassVar[bool] = (
+        False  # the end of a linked actor is a message to me (ExitSignal), not my end
+    )
     max_handler_s: ClassVar[float | None] = None  # how long one message may take; see docs/guide/watchdog.md
     has_on_start: ClassVar[bool] = False  # spared where there is none: starting is a hot path, too
     wire: ClassVar[
@@ -198,6 +202,19 @@ class Actor(pykka.Actor):
         """Ends a monitor or a watch. No Down of it is handled afterwards, not even one that waits already."""
         monitor.active = False
         self._cell.scheduler.hop(monitor.ref.forget, monitor)
+
+    def link(self, ref: "Ref") -> None:
+        """Ends me when the incarnation that runs at `ref` now ends, with the same exit, and it when I do.
+
+        An end with NORMAL ends nobody. With `trap_exits` I get an ExitSignal instead, for every end. Where nothing
+        runs, the link ends at once with NOPROC. A link does not outlive a restart of either.
+        """
+        self.check_fence()
+        self._cell.scheduler.hop(linking.link, self._cell, ref)
+
+    def unlink(self, ref: "Ref") -> None:
+        """Ends my links to `ref`, if I have any. No ExitSignal of them is handled afterwards, not even a waiting one."""
+        self._cell.scheduler.hop(linking.unlink, self._cell, ref, linking.forget(self._cell, ref))
 
     @property
     def called(self) -> bool:

@@ -8,6 +8,7 @@ from allstop.actors.runtime import messages as m
 from allstop.actors.runtime.belongings import Belongings
 from allstop.actors.runtime.dead_letters import DeadLetter
 from allstop.actors.runtime.errors import ActorDead, MailboxFull
+from allstop.actors.runtime.linking import end_links
 
 if TYPE_CHECKING:
     from allstop.actors.runtime.cell import Cell
@@ -74,6 +75,8 @@ def let_go(cell: "Cell", belongings: Belongings, exit_: Exit) -> None:
     for tell in belongings.end_waiters:
         tell(exit_)
     belongings.end_waiters.clear()
+    if belongings.links:
+        end_links(cell, belongings.links, exit_)
 
 
 def current_task() -> "asyncio.Task[Any] | None":

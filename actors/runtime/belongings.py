@@ -14,7 +14,16 @@ if TYPE_CHECKING:
 class Belongings:
     """Made when an incarnation first needs one: most actors of a large system never do."""
 
-    __slots__ = ("children", "end_waiters", "monitored_by", "monitoring", "replies", "tasks", "timers")
+    __slots__ = (
+        "children",
+        "end_waiters",
+        "links",
+        "monitored_by",
+        "monitoring",
+        "replies",
+        "tasks",
+        "timers",
+    )
 
     def __init__(self) -> None:
         self.timers: set[Timer] = set()
@@ -24,6 +33,7 @@ class Belongings:
         self.replies: dict[Reply, None] = {}
         self.children: dict[Cell, None] = {}
         self.end_waiters: list[Callable[[Exit], None]] = []
+        self.links: dict[Any, None] | None = None  # of those that link: see linking.py
 
 
 class Timer:

@@ -162,7 +162,7 @@ class Cell:
         self.control.append(message)
         self.open_queue().appendleft(m.CONTROL)
         self.added()
-        if message.__class__ is not m.Down:
+        if message.__class__ is not m.Down and message.__class__ is not m.LinkEnded:
             self.interrupt()
 
     def interrupt(self) -> None:

@@ -6,6 +6,7 @@ from allstop.actors.errors import ReplyError
 from allstop.actors.exits import NORMAL, crashed
 from allstop.actors.runtime import messages as m
 from allstop.actors.runtime.errors import ActorDead
+from allstop.actors.runtime.linking import received
 
 if TYPE_CHECKING:
     from allstop.actors.runtime.cell import Cell
@@ -64,6 +65,9 @@ def _begin_control(cell: "Cell") -> Any:
         return cell.stop(message.exit)
     if message.__class__ is m.TaskFailed:
         raise message.error
+    if message.__class__ is m.LinkEnded:
+        signal = received(cell, message)
+        return None if signal is None else cell.actor.on_receive(signal)
     if not message.monitor.active:
         return None
     message.monitor.active = False

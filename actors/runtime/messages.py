@@ -35,6 +35,14 @@ class Down(msgspec.Struct, frozen=True):
     exit: Exit
 
 
+class ExitSignal(msgspec.Struct, frozen=True):
+    """An incarnation that you were linked to ended, and you trap exits: who, and for what reason."""
+
+    ref: Any  # a Ref
+    incarnation: int
+    exit: Exit
+
+
 class Continue(msgspec.Struct, frozen=True):
     """Returned by `on_start`: `on_continue(argument)` runs before any other message."""
 
@@ -126,6 +134,13 @@ class TaskFailed(msgspec.Struct, frozen=True):
 
     name: str
     error: BaseException
+
+
+class LinkEnded(msgspec.Struct, frozen=True):
+    """Runtime message: the signal of a link, on its way to an actor that traps exits."""
+
+    peer: Any  # the cell that ended: dropped if I unlinked from it meanwhile
+    signal: ExitSignal
 
 
 class _Token:

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import threading
+from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, Self
@@ -73,6 +74,8 @@ class ActorSystem:
         self.live: dict[Cell, None] = {}  # in the order they started
         self.abandoned = Abandoned()
         self.next_anonymous = itertools.count(1).__next__
+
+    exit_signals: "deque[Any] | None" = None  # of links, while the end of one actor ends others
 
     # -- life ------------------------------------------------------------------------------------------------------
     async def start(self) -> None:
