@@ -1,6 +1,7 @@
 """Messages that the working actors send each other about orders. Each is answered as its docstring says."""
 
 from decimal import Decimal
+from typing import ClassVar
 
 import msgspec
 
@@ -13,6 +14,8 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
     """To a session: send this committed intent. Answered with a WriteOutcome, at the latest when the deadline and
     its grace are over. `attempt` counts from 1; each attempt was journalled before."""
 
+    no_replay: ClassVar[bool] = True
+
     intent: OrderIntent
     attempt: int = 1
     deadline_s: float = 5.0
@@ -20,6 +23,8 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
 
 class Amend(msgspec.Struct, frozen=True, kw_only=True):
     """To a session: change an open order in place. Answered with a WriteOutcome. `command_id` was journalled."""
+
+    no_replay: ClassVar[bool] = True
 
     command_id: str
     intent_id: str
@@ -33,6 +38,8 @@ class Amend(msgspec.Struct, frozen=True, kw_only=True):
 
 class Cancel(msgspec.Struct, frozen=True, kw_only=True):
     """To a session: cancel these orders by the venue's ids. Answered with a WriteOutcome."""
+
+    no_replay: ClassVar[bool] = True
 
     command_id: str
     order_ids: tuple[str, ...]
@@ -57,6 +64,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     """To `orders`: take this intent, an ENTRY or a REDUCE. Answered with an OrderView once it is durable, or
     Refused."""
 
+    no_replay: ClassVar[bool] = True
+
     intent: OrderIntent
     origin: Origin = Origin.STRATEGY
 
@@ -64,6 +73,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 class BeginExit(msgspec.Struct, frozen=True, kw_only=True):
     """To a guardian: leave so much of a position. Answered with an OrderView once the intent is durable, or Refused.
     After `until_ns` (wall) nobody waits for the answer any more, and it is not begun."""
+
+    no_replay: ClassVar[bool] = True
 
     intent: OrderIntent
     origin: Origin
@@ -73,11 +84,15 @@ class BeginExit(msgspec.Struct, frozen=True, kw_only=True):
 class CancelIntent(msgspec.Struct, frozen=True, kw_only=True):
     """To `orders`: cancel the order of this intent. Answered with the WriteOutcome, or Refused."""
 
+    no_replay: ClassVar[bool] = True
+
     intent_id: str
 
 
 class AmendIntent(msgspec.Struct, frozen=True, kw_only=True):
     """To `orders`: amend the open order of this intent. Answered with the WriteOutcome, or Refused."""
+
+    no_replay: ClassVar[bool] = True
 
     intent_id: str
     order_qty: Decimal | None = None
@@ -110,6 +125,8 @@ class GetOrders(msgspec.Struct, frozen=True, kw_only=True):
 class Proof(msgspec.Struct, frozen=True, kw_only=True):
     """To the order gate: this condition holds (or no longer holds) since `at_s`. `name` is one of session, stream,
     sequence, reconciled, clock, budget, guardian."""
+
+    no_replay: ClassVar[bool] = True
 
     name: str
     holds: bool

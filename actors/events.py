@@ -6,11 +6,25 @@ from typing import Any
 import msgspec
 
 from allstop.actors.levels import Level, Scope
+from allstop.actors.rendering import fitted, shown
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     at_ns: int  # wall clock
     path: str  # the actor it is about
+
+    def render(
+        self, *, depth: int | None = None, chars_limit: int | None = None, single_line: bool = False
+    ) -> str:
+        """The event as text. `depth`: how deep values are shown; `chars_limit`: the longest text, the end of a longer
+        one is `...`; `single_line`: without line breaks."""
+        name = type(self).__name__
+        rest = [field for field in self.__struct_fields__ if field not in ("at_ns", "path")]
+        lines = [
+            f"{name} at {self.path}",
+            *(f"  {field}: {shown(getattr(self, field), depth)}" for field in rest),
+        ]
+        return fitted("\n".join(lines), chars_limit, single_line=single_line)
 
 
 class ChildStarted(Event, frozen=True, kw_only=True):
@@ -150,7 +164,7 @@ class HaltProven(Event, frozen=True, kw_only=True):
 
 
 class CrashReport(Event, frozen=True, kw_only=True):
-    """An actor failed. Everything is captured as it was and rendered only when somebody reads it."""
+    """An actor failed. Everything is captured as it was and rendered only when somebody reads it. A clean exit makes none."""
 
     incarnation: int
     actor_class: str
@@ -159,12 +173,66 @@ class CrashReport(Event, frozen=True, kw_only=True):
     status: Any = None  # what the actor's own `format_status` shows; secrets stay out of it
     mailbox_len: int = 0
     ancestors: tuple[str, ...] = ()  # nearest first
+    waiting: tuple[str, ...] = ()  # the types of the first messages in the mailbox
+    children: tuple[str, ...] = ()  # they end with it; of many, the first
+    links: tuple[str, ...] = ()  # they end with it, too, unless they trap exits; of many, the first
+    monitored_by: tuple[str, ...] = ()  # who is told; of many, the first
+    caller: str | None = (
+        None  # the task that waits for the answer to `last_message`: an actor's has the actor's path
+    )
+    caller_stack: tuple[
+        tuple[str, int, str], ...
+    ] = ()  # file, line and function where it waits, outermost first
+    log: tuple[Any, ...] = ()  # the latest steps, while `inspection.log` keeps them
+    lived_s: float | None = None  # since its start; None for an actor without a parent
+
+    @property
+    def causes(self) -> tuple[BaseException, ...]:
+        """The exception, then what caused it, and so on."""
+        found: list[BaseException] = []
+        error = self.error
+        while isinstance(error, BaseException) and error not in found:
+            found.append(error)
+            error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        return tuple(found)
+
+    def sections(self, depth: int | None = None) -> list[tuple[str, str]]:
+        """What `render` shows below its first line: names and texts, without those that have nothing to say."""
+        stack = [f"{function} ({file}:{line})" for file, line, function in self.caller_stack]
+        found = {
+            "status": shown(self.status, depth) if self.status is not None else "",
+            "mailbox": _mailbox(self.mailbox_len, self.waiting),
+            "ancestors": ", ".join(self.ancestors),
+            "children": ", ".join(self.children),
+            "links": ", ".join(self.links),
+            "monitored by": ", ".join(self.monitored_by),
+            "caller": " < ".join([self.caller or "", *reversed(stack)]) if self.caller else "",
+            "log": "\n".join(shown(step, depth) for step in self.log),
+            "traceback": "".join(traceback.format_exception(self.error)).rstrip(),
+        }
+        return [(name, text) for name, text in found.items() if text]
+
+    def render(
+        self, *, depth: int | None = None, chars_limit: int | None = None, single_line: bool = False
+    ) -> str:
+        lived = f", lived {self.lived_s:.3f} s" if self.lived_s is not None else ""
+        head = f"{self.actor_class} at {self.path} (incarnation {self.incarnation}{lived}) crashed"
+        on = f" on {shown(self.last_message, depth):.400}" if self.last_message is not None else ""
+        lines = [head + on, *(_section(name, text) for name, text in self.sections(depth))]
+        return fitted("\n".join(lines), chars_limit, single_line=single_line)
 
     def text(self) -> str:
         """The report as a person reads it: who, on what, and the traceback."""
-        head = f"{self.actor_class} at {self.path} (incarnation {self.incarnation}) crashed"
-        on = f" on {self.last_message!r:.400}" if self.last_message is not None else ""
-        return f"{head}{on}\n" + "".join(traceback.format_exception(self.error)).rstrip()
+        return self.render()
+
+
+def _mailbox(length: int, types: tuple[str, ...]) -> str:
+    more = ", ..." if length > len(types) and types else ""
+    return f"{length} waiting" + (f": {', '.join(types)}{more}" if types else "") if length else ""
+
+
+def _section(name: str, text: str) -> str:
+    return f"  {name}: " + text.replace("\n", "\n    ")
 
 
 class CoverChanged(Event, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 import re
 from decimal import Decimal
 from enum import StrEnum
+from typing import ClassVar
 
 import msgspec
 
@@ -74,6 +75,8 @@ class OrderIntent(msgspec.Struct, frozen=True, kw_only=True):
     `ttl_s` is how long after `submit` the intent may still be sent for the first time: an order older than its
     decision is dangerous.
     """
+
+    no_replay: ClassVar[bool] = True
 
     pair: str
     side: Side

@@ -5,6 +5,7 @@ the worst vote on the path from the root to its instrument. Only the root writes
 """
 
 from enum import IntEnum, StrEnum
+from typing import ClassVar
 
 import msgspec
 
@@ -107,6 +108,8 @@ class LevelBoard:
 class CastVote(msgspec.Struct, frozen=True):
     """To the halt root: take this vote in. A `latched` one stays until a person resets what cast it. No answer."""
 
+    no_replay: ClassVar[bool] = True
+
     vote: Vote
     latched: bool = False
 
@@ -114,6 +117,8 @@ class CastVote(msgspec.Struct, frozen=True):
 class WithdrawVote(msgspec.Struct, frozen=True):
     """To the halt root: the reason for the vote on `scope` is gone. A latched vote goes only when `by_person`; a halt
     that latched is not lifted by it. No answer."""
+
+    no_replay: ClassVar[bool] = True
 
     by: str
     scope: Scope

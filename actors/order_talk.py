@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import msgspec
 
@@ -31,11 +31,15 @@ class Refresh(msgspec.Struct, frozen=True, kw_only=True):
 class CancelOrder(msgspec.Struct, frozen=True, kw_only=True):
     """To a tracker: `reply` gets the WriteOutcome, or Refused when there is nothing to cancel."""
 
+    no_replay: ClassVar[bool] = True
+
     reply: Reply
 
 
 class AmendOrder(msgspec.Struct, frozen=True, kw_only=True):
     """To a tracker: `reply` gets the WriteOutcome, or Refused."""
+
+    no_replay: ClassVar[bool] = True
 
     reply: Reply
     kind: IntentKind

@@ -1,8 +1,9 @@
 """The actor runtime: actors on one event loop, with pykka's interface and OTP's semantics."""
 
+from allstop.actors.runtime import inspection
 from allstop.actors.runtime.actor import Actor, ThreadActor
 from allstop.actors.runtime.belongings import Reply, Timer
-from allstop.actors.runtime.dead_letters import DeadLetter, DeadLetters
+from allstop.actors.runtime.dead_letters import DeadLetter, DeadLetters, Refusal, Replayed
 from allstop.actors.runtime.errors import (
     ActorDead,
     AlreadyStarted,
@@ -20,9 +21,11 @@ from allstop.actors.runtime.errors import (
     UnknownMessage,
 )
 from allstop.actors.runtime.future import Future
+from allstop.actors.runtime.inspection import InspectionTimeout, StateUnchanged
 from allstop.actors.runtime.isolation import IsolationRefused
 from allstop.actors.runtime.mailbox import Mailbox, Overflow
 from allstop.actors.runtime.messages import Continue, Down, ExitSignal, Ignore, MonitorRef, Overrun
+from allstop.actors.runtime.observer import Statistics, Step, StepKind
 from allstop.actors.runtime.ref import PinnedRef, Ref
 from allstop.actors.runtime.registry import Keys, Registry, Via
 from allstop.actors.runtime.states import State
@@ -46,6 +49,7 @@ __all__ = [
     "Fenced",
     "Future",
     "Ignore",
+    "InspectionTimeout",
     "IsolationRefused",
     "Keys",
     "Mailbox",
@@ -57,15 +61,22 @@ __all__ = [
     "Overrun",
     "PinnedRef",
     "Ref",
+    "Refusal",
     "Registry",
+    "Replayed",
     "Reply",
     "StartError",
     "StartTimeout",
     "StashFull",
     "State",
+    "StateUnchanged",
+    "Statistics",
     "Status",
+    "Step",
+    "StepKind",
     "ThreadActor",
     "Timer",
     "UnknownMessage",
     "Via",
+    "inspection",
 ]

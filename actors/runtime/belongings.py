@@ -31,7 +31,7 @@ class Belongings:
         self.monitored_by: dict[MonitorRef, None] = {}
         self.monitoring: dict[MonitorRef, None] = {}
         self.replies: dict[Reply, None] = {}
-        self.children: dict[Cell, None] = {}
+        self.children: dict[Cell, float] = {}  # and when each was started, on the system's clock
         self.end_waiters: list[Callable[[Exit], None]] = []
         self.links: dict[Any, None] | None = None  # of those that link: see linking.py
 

@@ -33,8 +33,10 @@ from allstop.actors.runtime.states import ENDED, FAILING, RUNNING, STARTING, STO
 
 if TYPE_CHECKING:
     from allstop.actors.runtime.actor import Actor
+    from allstop.actors.runtime.observer import Observer
     from allstop.actors.runtime.ref import Ref
     from allstop.actors.runtime.scheduler import Scheduler
+    from allstop.actors.runtime.suspension import Suspension
     from allstop.actors.runtime.system import ActorSystem
 
 WIND_DOWN_S: Final = (
@@ -65,6 +67,9 @@ class Cell:
     minder: "m.MonitorRef | None" = None  # of the supervisor whose child this is
     exit: Exit | None = None
     threaded = False
+    suspension: "Suspension | None" = None  # from inspection.suspend to resume
+    observer: "Observer | None" = None  # while inspection traces, logs or counts
+    caller: "asyncio.Task[Any] | None" = None  # who waited for the call that failed: for the crash report
 
     def __init__(
         self,
@@ -167,7 +172,9 @@ class Cell:
 
     def interrupt(self) -> None:
         """A stop, or the failure of an owned task, does not wait for a suspended handler: that is cancelled. A flag
-        tells this cancellation from a foreign one."""
+        tells this cancellation from a foreign one. A suspended actor goes on, to end."""
+        if self.suspension is not None:
+            self.suspension.end_came()
         if (
             self.task is not None
             and self.handling
@@ -332,7 +339,7 @@ class Cell:
 
     def waiting_end(self) -> Exit | None:
         """The end that waits in the control lane: of a stop, or of an owned task's failure."""
-        for message in self.control or ():
+        for message in tuple(self.control or ()):  # a suspended thread looks, too
             if message.__class__ is m.Stop:
                 return message.exit
             if message.__class__ is m.TaskFailed:

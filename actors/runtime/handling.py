@@ -7,6 +7,7 @@ from allstop.actors.exits import NORMAL, crashed
 from allstop.actors.runtime import messages as m
 from allstop.actors.runtime.errors import ActorDead
 from allstop.actors.runtime.linking import received
+from allstop.actors.runtime.reporting import note_caller
 
 if TYPE_CHECKING:
     from allstop.actors.runtime.cell import Cell
@@ -68,6 +69,9 @@ def _begin_control(cell: "Cell") -> Any:
     if message.__class__ is m.LinkEnded:
         signal = received(cell, message)
         return None if signal is None else cell.actor.on_receive(signal)
+    if message.__class__ is m.SystemMessage:
+        message.serve(cell)
+        return cell.suspension.begin() if cell.suspension is not None else None
     if not message.monitor.active:
         return None
     message.monitor.active = False
@@ -78,6 +82,7 @@ def _begin_control(cell: "Cell") -> Any:
 
 def caller_error(cell: "Cell", error: BaseException) -> BaseException:
     """What a caller gets when the handler raised: the error itself, unless raising it there would end more than a call."""
+    note_caller(cell)
     if isinstance(error, Exception) and not isinstance(error, StopIteration | StopAsyncIteration):
         return error
     dead = ActorDead(cell.path, cell.incarnation, crashed(error))

@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from allstop.actors.runtime.observer import Statistics, Step
+from allstop.actors.runtime.reporting import waiting_types
+
 if TYPE_CHECKING:
     from allstop.actors.runtime.cell import Cell
     from allstop.actors.runtime.ref import Ref
@@ -31,6 +34,15 @@ class Status(msgspec.Struct, frozen=True):
     control_len: int
     handling: bool  # a handler is suspended
     shown: Any  # what the actor's format_status shows
+    suspended: bool = False  # by inspection.suspend
+    actor_class: str = ""
+    parent: str | None = None
+    children: tuple[str, ...] = ()  # the paths of those that run
+    links: tuple[str, ...] = ()
+    monitored_by: tuple[str, ...] = ()
+    waiting: tuple[str, ...] = ()  # the types of the first messages in the mailbox
+    statistics: Statistics | None = None  # if inspection counts
+    log: tuple[Step, ...] = ()  # if inspection keeps one
 
 
 def actor_infos(cells: "Iterable[Cell]") -> list[ActorInfo]:
@@ -52,12 +64,23 @@ def status_of(ref: "Ref") -> Status | None:
     cell = ref.cell
     if cell.ended:
         return None
+    has = cell.belongings
+    observer = cell.observer
     return Status(
         path=cell.path,
         incarnation=cell.incarnation,
         state=cell.state.value,
         mailbox_len=len(cell.queue),
         control_len=len(cell.control or ()),
-        handling=cell.handling,
+        handling=cell.handling and cell.suspension is None,
         shown=cell.actor.shown_status() if cell.actor is not None else None,
+        suspended=cell.suspension is not None,
+        actor_class=cell.actor_class.__qualname__,
+        parent=cell.parent.path if cell.parent is not None else None,
+        children=tuple(child.path for child in has.children) if has is not None else (),
+        links=tuple(peer.path for peer in has.links or ()) if has is not None else (),
+        monitored_by=tuple(monitor.watcher.path for monitor in has.monitored_by) if has is not None else (),
+        waiting=waiting_types(cell),
+        statistics=observer.statistics() if observer is not None else None,
+        log=tuple(observer.log or ()) if observer is not None else (),
     )

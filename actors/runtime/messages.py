@@ -1,6 +1,6 @@
 """What travels in mailboxes besides the user's messages. A user meets Down, Continue, Ignore and MonitorRef."""
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -141,6 +141,38 @@ class LinkEnded(msgspec.Struct, frozen=True):
 
     peer: Any  # the cell that ended: dropped if I unlinked from it meanwhile
     signal: ExitSignal
+
+
+class SystemMessage:
+    """Runtime message: a question of `inspection`, put to the actor between two of its messages (OTP's sys).
+
+    Whoever asked may give up: then it is not served any more, so that nothing is changed behind their back.
+    """
+
+    __slots__ = ("_claim", "future", "question")
+
+    def __init__(self, question: Callable[["Cell"], Any]) -> None:
+        self.question = question
+        self.future: Future[Any] = Future()
+        self._claim = [True]
+
+    def claim(self) -> bool:
+        """True for the first who asks: the actor that serves it, or the asker that gives up."""
+        try:
+            return self._claim.pop()  # atomic
+        except IndexError:
+            return False
+
+    def serve(self, cell: "Cell") -> None:
+        """Answers it, here and now: on the thread where the actor's handlers run, between two of them."""
+        if not self.claim():
+            return
+        try:
+            answer = self.question(cell)
+        except BaseException as error:  # noqa: BLE001 - the asker's own function failed: that is the asker's trouble
+            self.future.resolve(None, error)
+        else:
+            self.future.resolve(answer)
 
 
 class _Token:

@@ -1,19 +1,32 @@
 """What is told of a crash: values, rendered when somebody reads them."""
 
-from typing import TYPE_CHECKING, Any
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from allstop.actors.events import CrashReport, Event, HandlerHung, HandlerReturned, LoopHeld, Unstopped
 from allstop.actors.runtime import messages as m
+from allstop.actors.runtime.aftermath import current_task
 
 if TYPE_CHECKING:
     from allstop.actors.runtime.cell import Cell
 
+WAITING_MAX: Final = 10  # the types of the first messages show what the actor was busy with
+NEIGHBOURS_MAX: Final = 20  # of ten thousand children a report names the first
+CALLER_FRAMES_MAX: Final = 8  # the caller's own code is among the innermost
+
+Frame = tuple[str, int, str]  # file, line, function
+
 
 def crash_report(cell: "Cell", error: BaseException, message: Any) -> CrashReport:
-    """Who crashed on what and why. `message` is what was being handled; the runtime's own are not shown."""
+    """Who crashed on what and why. `message` is what was being handled; the runtime's own are not shown.
+
+    Only references are taken, but for `status`: the state as it is now, before anything else runs.
+    """
     inner = message.message if isinstance(message, m.Call | m.Parked) else message
+    has = cell.belongings
+    caller, caller_stack = _caller(cell, message)
     return CrashReport(
         at_ns=cell.system.clock.wall_ns(),
         path=cell.path,
@@ -24,7 +37,77 @@ def crash_report(cell: "Cell", error: BaseException, message: Any) -> CrashRepor
         status=cell.actor.shown_status() if cell.actor is not None else None,
         mailbox_len=len(cell.queue),
         ancestors=_ancestors(cell),
+        waiting=waiting_types(cell),
+        children=_paths(has.children) if has is not None else (),
+        links=_paths(has.links or ()) if has is not None else (),
+        monitored_by=_paths(monitor.watcher for monitor in has.monitored_by) if has is not None else (),
+        caller=caller,
+        caller_stack=caller_stack,
+        log=tuple(cell.observer.log or ()) if cell.observer is not None else (),
+        lived_s=_lived_s(cell),
     )
+
+
+def waiting_types(cell: "Cell") -> tuple[str, ...]:
+    """The types of the first messages in the mailbox, in order; senders may go on adding meanwhile."""
+    found: list[str] = []
+    queue = cell.queue
+    for place in range(min(len(queue), WAITING_MAX)):
+        try:
+            message = queue[place]
+        except IndexError:
+            break
+        if isinstance(message, m.Call | m.Parked):
+            message = message.message
+        if not isinstance(message, m._Token):
+            found.append(type(message).__qualname__)
+    return tuple(found)
+
+
+def note_caller(cell: "Cell") -> None:
+    """Remembers who waits for the call that is failing, before it is answered: then nobody waits any more."""
+    call = cell.calling
+    if call is not None and call.future is not None:
+        cell.caller = _waiting_task(call.future)
+
+
+def _caller(cell: "Cell", message: Any) -> tuple[str | None, tuple[Frame, ...]]:
+    task = cell.caller
+    cell.caller = None
+    if task is None:  # a call that was answered in place runs within its caller
+        task = current_task()
+        if task is None or task is cell.task:
+            return ("a thread" if isinstance(message, m.Call) else None), ()
+    return task.get_name(), _frames(task)
+
+
+def _waiting_task(future: Any) -> "asyncio.Task[Any] | None":
+    for callback, _context in getattr(future, "_callbacks", None) or ():
+        task = getattr(callback, "__self__", None)
+        if isinstance(task, asyncio.Task):
+            return task
+    return None
+
+
+def _frames(task: "asyncio.Task[Any]") -> tuple[Frame, ...]:
+    """Where the caller waits, outermost first, without the line's text: that is read when it is rendered."""
+    found: list[Frame] = []
+    waiting: Any = task.get_coro()
+    while waiting is not None and (frame := getattr(waiting, "cr_frame", None)) is not None:
+        found.append((frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name))
+        waiting = waiting.cr_await
+    return tuple(found[-CALLER_FRAMES_MAX:])
+
+
+def _lived_s(cell: "Cell") -> float | None:
+    """Its parent's record of it says when it was started: only who has a parent pays for a clock at its start."""
+    has = cell.parent.cell.belongings if cell.parent is not None else None
+    started_s = has.children.get(cell) if has is not None else None
+    return None if started_s is None else cell.system.clock.now_s() - started_s
+
+
+def _paths(cells: Any) -> tuple[str, ...]:
+    return tuple(cell.path for cell, _place in zip(cells, range(NEIGHBOURS_MAX), strict=False))
 
 
 def _ancestors(cell: "Cell") -> tuple[str, ...]:

@@ -77,7 +77,7 @@ def launch(
             parent._children = weakref.WeakSet()
         parent._children.add(ref)
         if not parent._cell.ended:
-            parent._cell.own().children[cell] = None
+            parent._cell.own().children[cell] = system.clock.now_s()
     try:
         actor = actor_class.__new__(actor_class)
         actor._cell = cell

@@ -14,6 +14,7 @@ from allstop.actors.runtime import messages as m
 from allstop.actors.runtime.aftermath import lose
 from allstop.actors.runtime.belongings import Timer
 from allstop.actors.runtime.errors import StashFull
+from allstop.actors.runtime.shadows import shadow, unshadow
 
 if TYPE_CHECKING:
     from allstop.actors.runtime.cell import Cell
@@ -110,11 +111,8 @@ def set_receive_timeout(actor: Any, cell: "Cell", delay_s: float, message: Any) 
 
         return ends
 
-    vars(actor).update(
-        _receive_timeout=timer,
-        on_receive=ending(actor.on_receive),
-        _handle_receive=ending(actor._handle_receive),  # what a proxy asks for is a message, too
-    )
+    vars(actor)["_receive_timeout"] = timer
+    shadow(actor, set_receive_timeout, ending)
     if delay_s > 0:
         cell.scheduler.hop(actor._start_timer, timer, delay_s)
     elif cell.waiting_end() is None:  # a Down that waits is a message like others: this comes before it
@@ -123,8 +121,7 @@ def set_receive_timeout(actor: Any, cell: "Cell", delay_s: float, message: Any) 
 
 
 def clear_receive_timeout(actor: Any) -> None:
-    own = vars(actor)
-    timer = own.pop("_receive_timeout", None)
+    timer = vars(actor).pop("_receive_timeout", None)
     if timer is not None:
-        del own["on_receive"], own["_handle_receive"]
+        unshadow(actor, set_receive_timeout)
         timer.cancel()

@@ -58,7 +58,7 @@ class ActorSystem:
         self._clock = clock
         self.dice: Dice = dice or SystemDice()
         self.ids: Ids = ids or SystemIds()
-        self.dead_letters = DeadLetters()
+        self.dead_letters = DeadLetters(self)
         self.lock = threading.Lock()  # for the rare steps of a mailbox that are not one atomic operation
         self.vacancy = Vacancy(self)
         self.registry = registry_of(self)
@@ -222,7 +222,7 @@ class ActorSystem:
                 subscriber(event)
             except Exception as error:  # noqa: BLE001 - see above
                 self._subscribers.remove(subscriber)
-                self.dead_letters.add(DeadLetter(event, repr(subscriber), 0, error))
+                self.dead_letters.add(DeadLetter(event, repr(subscriber), 0, error, kind="observer"))
 
     def subscribe(self, subscriber: Callable[[Event], None]) -> Callable[[], None]:
         """Calls `subscriber` with each event. Gives back what ends the subscription.
@@ -285,7 +285,9 @@ class ActorSystem:
 
     def lose_answer(self, ref: Ref, error: BaseException) -> None:
         """An error answer that nobody ever looked at."""
-        self.dead_letters.add(DeadLetter(error, ref.path, ref.incarnation, "nobody read this answer"))
+        self.dead_letters.add(
+            DeadLetter(error, ref.path, ref.incarnation, "nobody read this answer", kind="answer")
+        )
 
     def _is_root(self, cell: Cell) -> bool:
         return cell.parent is None or cell.parent.cell.ended

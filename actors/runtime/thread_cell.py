@@ -6,6 +6,7 @@ the thread has to say about its own end, it hops over to say.
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +62,10 @@ class ThreadCell(Cell):
             return super().enter(state)
 
     def interrupt(self) -> None:
-        """A thread cannot be interrupted: the stop is served when the handler returns, or the kill fences it."""
+        """A thread cannot be interrupted: the stop is served when the handler returns, or the kill fences it. One that
+        is suspended by `inspection` goes on, to end."""
+        if self.suspension is not None:
+            self.suspension.end_came()
 
     def kill(self, exit_: Exit = KILLED) -> None:
         if self.state is State.ENDED:
@@ -132,6 +136,15 @@ class ThreadCell(Cell):
             self._hold()
             return
         self._mail_came.wait()
+
+    def park(self, suspended: Callable[[], bool]) -> None:
+        """Waits while the actor is suspended, whatever mail comes."""
+        while suspended():
+            self._mail_came.clear()
+            self._release()
+            if suspended() and self.state is not State.ENDED:
+                self._mail_came.wait()
+            self._hold()
 
     def _handle(self, message: Any) -> None:
         try:

@@ -1,0 +1,215 @@
+"""What watches the handlers of one incarnation while `inspection` traces, logs or counts.
+
+It stands in front of the actor's handlers (shadows.py) only while somebody wants it: not one of the ways of a message
+pays for it when it is not there.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from enum import StrEnum
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from allstop.actors.runtime.dead_letters import DeadLetter
+from allstop.actors.runtime.shadows import Handle, shadow, unshadow
+
+if TYPE_CHECKING:
+    from allstop.actors.runtime.cell import Cell
+
+STEPS_MAX: Final = 10_000  # of a log: each keeps its message alive
+
+
+class StepKind(StrEnum):
+    """What happened, in the words of OTP's system events."""
+
+    IN = "in"  # a message was handed to the actor
+    OUT = "out"  # a call was answered with what the handler returned, or will be later (`defer`)
+    NOREPLY = "noreply"  # a told message was handled
+    RAISED = "raised"  # the handler raised
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One step of an actor, as `trace`, `log` and hooks see it. `took_s` is the time from IN to here, waits included."""
+
+    at_ns: int  # wall clock
+    path: str
+    incarnation: int
+    kind: StepKind
+    message: Any
+    called: bool  # the sender waits for an answer
+    result: Any = None  # the answer, or the exception
+    took_s: float | None = None
+
+
+class Statistics(msgspec.Struct, frozen=True, kw_only=True):
+    """What an actor did since it was first asked to count. Messages dropped by a full mailbox are dead letters, and not
+    counted here. Times are of handlers, in seconds of the system's clock, what they awaited included."""
+
+    since_ns: int  # wall clock
+    until_ns: int
+    received: int  # handed over, or waiting now
+    handled: int
+    calls: int  # of the handled ones
+    raised: int
+    handler_s: float  # in all
+    handler_max_s: float
+    slowest: str | None  # the type of the message that took longest
+    waiting: int  # now
+    waiting_max: int  # the high-water mark: as seen whenever a message was handed over
+
+
+Hook = Callable[[Step], Any]
+DONE: Final = "done"  # what a hook returns to be removed, as in OTP
+
+
+class _Counter:
+    def __init__(self, cell: "Cell") -> None:
+        self.since_ns = cell.system.clock.wall_ns()
+        self.waiting_max = len(cell.queue)
+        self.taken = self.handled = self.calls = self.raised = 0
+        self.handler_s = self.handler_max_s = 0.0
+        self.slowest: str | None = None
+
+    def took(self, message: Any, took_s: float) -> None:
+        self.handler_s += took_s
+        if took_s >= self.handler_max_s:
+            self.handler_max_s = took_s
+            self.slowest = type(message).__qualname__
+
+
+class Observer:
+    """Of one incarnation. It goes as soon as nobody wants it any more."""
+
+    def __init__(self, cell: "Cell") -> None:
+        self._cell = cell
+        self.hooks: dict[Any, Hook] = {}
+        self.log: deque[Step] | None = None
+        self._counter: _Counter | None = None
+
+    # -- coming and going ------------------------------------------------------------------------------------------
+    @classmethod
+    def of(cls, cell: "Cell") -> "Observer":
+        """The one that watches, or a new one."""
+        observer = cell.observer
+        if observer is None:
+            observer = cell.observer = cls(cell)
+            shadow(cell.actor, cls, observer.in_front_of)
+        return observer
+
+    def leave_if_unwanted(self) -> None:
+        cell = self._cell
+        if self.hooks or self.log is not None or self._counter is not None or cell.observer is not self:
+            return
+        cell.observer = None
+        unshadow(cell.actor, Observer)
+
+    # -- counting --------------------------------------------------------------------------------------------------
+    def count(self) -> None:
+        """Counts from now on, from nothing."""
+        self._counter = _Counter(self._cell)
+
+    def stop_counting(self) -> None:
+        self._counter = None
+
+    def statistics(self) -> Statistics | None:
+        c = self._counter
+        if c is None:
+            return None
+        waiting = len(self._cell.queue)
+        return Statistics(
+            since_ns=c.since_ns,
+            until_ns=self._cell.system.clock.wall_ns(),
+            received=c.taken + waiting,
+            handled=c.handled,
+            calls=c.calls,
+            raised=c.raised,
+            handler_s=c.handler_s,
+            handler_max_s=c.handler_max_s,
+            slowest=c.slowest,
+            waiting=waiting,
+            waiting_max=max(c.waiting_max, waiting),
+        )
+
+    # -- in front of the handlers ----------------------------------------------------------------------------------
+    def in_front_of(self, handle: Handle) -> Handle:
+        """The layer: what is handed to `handle` is seen."""
+        return lambda message: self._watched(handle, message)
+
+    def _watched(self, handle: Handle, message: Any) -> Any:
+        called = self._cell.calling is not None
+        began_s = self._begin(message, called)
+        try:
+            result = handle(message)
+        except BaseException as error:
+            self._raised(message, called, began_s, error)
+            raise
+        if result.__class__ is CoroutineType:
+            return self._awaited(result, message, called, began_s)
+        self._returned(message, called, began_s, result)
+        return result
+
+    async def _awaited(self, coroutine: Any, message: Any, called: bool, began_s: float) -> Any:
+        try:
+            result = await coroutine
+        except GeneratorExit:  # the loop is gone, and the world with it
+            raise
+        except BaseException as error:
+            self._raised(message, called, began_s, error)
+            raise
+        self._returned(message, called, began_s, result)
+        return result
+
+    def _begin(self, message: Any, called: bool) -> float:
+        if self._counter is not None:
+            self._counter.taken += 1
+            self._counter.calls += called
+            self._counter.waiting_max = max(self._counter.waiting_max, len(self._cell.queue))
+        self._tell(StepKind.IN, message, called)
+        return self._cell.system.clock.now_s()
+
+    def _returned(self, message: Any, called: bool, began_s: float, result: Any) -> None:
+        took_s = self._cell.system.clock.now_s() - began_s
+        if self._counter is not None:
+            self._counter.handled += 1
+            self._counter.took(message, took_s)
+        self._tell(StepKind.OUT if called else StepKind.NOREPLY, message, called, result, took_s)
+
+    def _raised(self, message: Any, called: bool, began_s: float, error: BaseException) -> None:
+        took_s = self._cell.system.clock.now_s() - began_s
+        if self._counter is not None:
+            self._counter.raised += 1
+            self._counter.took(message, took_s)
+        self._tell(StepKind.RAISED, message, called, error, took_s)
+
+    def _tell(
+        self, kind: StepKind, message: Any, called: bool, result: Any = None, took_s: float | None = None
+    ) -> None:
+        if self.log is None and not self.hooks:
+            return
+        cell = self._cell
+        step = Step(
+            at_ns=cell.system.clock.wall_ns(),
+            path=cell.path,
+            incarnation=cell.incarnation,
+            kind=kind,
+            message=message,
+            called=called,
+            result=result,
+            took_s=took_s,
+        )
+        if self.log is not None:
+            self.log.append(step)
+        for key, hook in tuple(self.hooks.items()):
+            self._show(key, hook, step)
+
+    def _show(self, key: Any, hook: Hook, step: Step) -> None:
+        """A hook that raises is removed, and that becomes a dead letter: observers never hurt."""
+        try:
+            over = hook(step) == DONE
+        except Exception as error:  # noqa: BLE001 - see above
+            over = True
+            self._cell.system.dead_letters.add(DeadLetter(step, repr(hook), 0, error, kind="observer"))
+        if over and self.hooks.pop(key, None) is not None:
+            self._cell.scheduler.hop(self.leave_if_unwanted)
