@@ -1,0 +1,74 @@
+"""Starts a process, notices its end, and kills it. Not by fork: this process has threads and an event loop."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import allstop.actors
+
+MAIN: Final = "allstop.actors.runtime.process.child"
+LOOK_S: Final = 0.02  # how often we look for the end of a process where the system cannot tell us
+
+
+class ChildProcess:
+    """A running process and our end of its pipe. `ended` is done once it is reaped: nothing of it is left then."""
+
+    def __init__(self) -> None:
+        """Starts it, which takes a millisecond or two. Raises OSError."""
+        self._loop = asyncio.get_running_loop()
+        self.ended: asyncio.Future[int] = self._loop.create_future()
+        ours, theirs = socket.socketpair()
+        try:
+            self._popen = subprocess.Popen(
+                [sys.executable, "-m", MAIN, str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,  # a terminal's input is not its business; its output and errors are seen
+                pass_fds=(theirs.fileno(),),
+                env={**os.environ, "PYTHONPATH": _python_path()},
+            )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        self.socket = ours
+        self._pid_fd = os.pidfd_open(self.pid) if hasattr(os, "pidfd_open") else None
+        if self._pid_fd is not None:
+            self._loop.add_reader(self._pid_fd, self._look)
+        else:
+            self._loop.call_later(LOOK_S, self._look)
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    def kill(self) -> None:
+        """SIGKILL: whatever it does, it stops doing it."""
+        if self._popen.returncode is None:
+            self._popen.kill()
+
+    def _look(self) -> None:
+        code = self._popen.poll()
+        if code is None:
+            if self._pid_fd is None:
+                self._loop.call_later(LOOK_S, self._look)
+            return
+        if self._pid_fd is not None:
+            self._loop.remove_reader(self._pid_fd)
+            os.close(self._pid_fd)
+        if not self.ended.done():
+            self.ended.set_result(code)
+
+
+def _python_path() -> str:
+    """Where the child finds allstop itself; the rest of our search path it is told."""
+    home = str(Path(allstop.actors.__file__).parents[2])
+    return os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
+
+
+def search_path() -> list[str]:
+    """Ours, for the child: "" means the working directory."""
+    return [entry or str(Path.cwd()) for entry in sys.path]
