@@ -38,6 +38,8 @@ def lose(cell: "Cell", message: Any, *, back_to_stash: bool = False, cause: Exit
             return
         case _:
             pass
+    if message.__class__ is m.Packed:
+        message = message.message
     if message is m.MORE or (back_to_stash and cell.ref.stash(message)):
         return
     cell.system.dead_letters.add(DeadLetter(message, cell.path, cell.incarnation, why))

@@ -108,6 +108,10 @@ class Cell:
     def path(self) -> str:
         return self.ref.path
 
+    @property
+    def mailbox_len(self) -> int:
+        return len(self.queue)
+
     def own(self) -> Belongings:
         if self.belongings is None:
             self.belongings = Belongings()

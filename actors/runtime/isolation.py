@@ -35,7 +35,7 @@ def isolated(actor_class: type[Actor], isolation: Isolation | str, *, simulated:
         case Isolation.THREAD:
             return _costing(actor_class) if simulated else _on_a_thread(actor_class)
         case Isolation.PROCESS:
-            raise IsolationRefused("isolation='process' is not there yet")
+            return _in_a_process(actor_class, simulated=simulated)
 
 
 def isolation_problem(actor_class: type[Any], isolation: Isolation | str) -> str:
@@ -51,6 +51,10 @@ def isolation_problem(actor_class: type[Any], isolation: Isolation | str) -> str
         )
     if isolation == Isolation.THREAD:
         return _asynchronous(actor_class)
+    try:
+        _in_a_process(actor_class, simulated=False)
+    except IsolationRefused as error:
+        return str(error)
     return ""
 
 
@@ -74,6 +78,19 @@ def _on_a_thread(actor_class: type[Actor]) -> type[Actor]:
     if issubclass(actor_class.cell_class, ThreadCell):
         return actor_class
     return derived(actor_class, cell_class=ThreadCell)
+
+
+def _in_a_process(actor_class: type[Actor], *, simulated: bool) -> type[Actor]:
+    """Imported here: only few need processes, and everybody imports the runtime."""
+    from allstop.actors.runtime.process.location import NotImportable
+    from allstop.actors.runtime.process.simulated import simulation_of
+    from allstop.actors.runtime.process.stand_in import stand_in_for
+
+    try:
+        real = stand_in_for(actor_class)
+    except (NotImportable, TypeError) as error:
+        raise IsolationRefused(f"{actor_class.__qualname__}: {error}") from error
+    return simulation_of(_costing(actor_class)) if simulated else real
 
 
 def _costing(actor_class: type[Actor]) -> type[Actor]:

@@ -51,7 +51,7 @@ def actor_infos(cells: "Iterable[Cell]") -> list[ActorInfo]:
             path=cell.path,
             incarnation=cell.incarnation,
             state=cell.state.value,
-            mailbox_len=len(cell.queue),
+            mailbox_len=cell.mailbox_len,
             actor_class=cell.actor_class,
             parent=cell.parent.path if cell.parent is not None else None,
         )
@@ -70,7 +70,7 @@ def status_of(ref: "Ref") -> Status | None:
         path=cell.path,
         incarnation=cell.incarnation,
         state=cell.state.value,
-        mailbox_len=len(cell.queue),
+        mailbox_len=cell.mailbox_len,
         control_len=len(cell.control or ()),
         handling=cell.handling and cell.suspension is None,
         shown=cell.actor.shown_status() if cell.actor is not None else None,

@@ -108,6 +108,16 @@ class Parked:
             return False
 
 
+class Packed:
+    """A message made ready to leave this process. What tells of it (a dead letter, a report) shows the message itself."""
+
+    __slots__ = ("body", "message")
+
+    def __init__(self, body: bytes, message: Any) -> None:
+        self.body = body
+        self.message = message
+
+
 class Fired:
     """A timer's message on its way: dropped if the timer is cancelled before it is handled."""
 

@@ -49,7 +49,7 @@ class Abandoned:
     async def settle(self, cells: "Collection[Cell] | None" = None) -> "set[Cell]":
         """Gives what runs (of these cells, or of all) a moment to see its end. Those of which something still does."""
         mine = [entry for entry in self._entries if cells is None or entry[0] in cells]
-        tasks = [thing for _cell, thing in mine if isinstance(thing, asyncio.Task) and not thing.done()]
+        tasks = [thing for _cell, thing in mine if isinstance(thing, asyncio.Future) and not thing.done()]
         if tasks:
             await asyncio.wait(tasks, timeout=KILL_GRACE_S)
         return {cell for cell, thing in mine if _runs(thing)}

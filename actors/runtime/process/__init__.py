@@ -5,7 +5,10 @@
     frames   what the two processes say to each other
     pipe     frames over a socket pair, on either loop
     birth    starts a process, notices its end, kills it
-    stand_in the actor and its cell in this process: mailbox, monitors, exits, as for every other
+    location where the other process finds a class
+    process_cell, stand_in   the actor's cell and actor in this process: mailbox, monitors, exits, as for every other
+    errands  what it wants of the actors here
+    simulated   the same on a loop with virtual time, without a process
     hosted   the system of the other process, and its addresses, which lead here
     child    the other process's main program
 

@@ -27,7 +27,7 @@ class ChildProcess:
                 [sys.executable, "-m", MAIN, str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,  # a terminal's input is not its business; its output and errors are seen
                 pass_fds=(theirs.fileno(),),
-                env={**os.environ, "PYTHONPATH": _python_path()},
+                env={**os.environ, "PYTHONPATH": _path_to_us()},
             )
         except BaseException:
             ours.close()
@@ -63,10 +63,14 @@ class ChildProcess:
             self.ended.set_result(code)
 
 
-def _python_path() -> str:
+def _path_to_us() -> str:
     """Where the child finds allstop itself; the rest of our search path it is told."""
     home = str(Path(allstop.actors.__file__).parents[2])
-    return os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
+    return os.pathsep.join(filter(None, (home, python_path())))
+
+
+def python_path() -> str | None:
+    return os.environ.get("PYTHONPATH")
 
 
 def search_path() -> list[str]:
