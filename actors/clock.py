@@ -8,7 +8,9 @@ import random
 import time
 import uuid
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
+
+UUID: Final = uuid.UUID  # the class alone: for whoever has to know one when it sees one
 
 
 class Clock(Protocol):

@@ -10,7 +10,6 @@ The sender decodes what it encoded: so a value that the other side could not rea
 
 import dataclasses
 import datetime
-import uuid
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from enum import Enum
@@ -18,6 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
+from allstop.actors.clock import UUID
 from allstop.actors.runtime.process.errors import Unencodable
 
 DEPTH_MAX: Final = 64  # of containers in containers: more is a cycle
@@ -30,7 +30,7 @@ WORDED: Final[dict[type[Any], int]] = {
     datetime.date: 21,
     datetime.time: 22,
     datetime.timedelta: 23,
-    uuid.UUID: 24,
+    UUID: 24,
 }
 _WORDED_TYPES: Final = {code: kind for kind, code in WORDED.items()}
 
