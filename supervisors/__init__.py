@@ -28,6 +28,7 @@ from allstop.supervisors.coordinated_shutdown import CoordinatedShutdown, Phase
 from allstop.supervisors.dynamic import DynamicSupervisor
 from allstop.supervisors.gates import GateState, GateView
 from allstop.supervisors.lasting import declare_gates, gates
+from allstop.supervisors.partition import Partitions, PartitionSupervisor, partition_of, partitions_of
 from allstop.supervisors.supervisor import (
     Supervisor,
     breaker_state,
@@ -45,6 +46,14 @@ from allstop.supervisors.supervisor import (
     which_child,
     which_children,
 )
+from allstop.supervisors.task_supervisor import (
+    Outcome,
+    Task,
+    TaskSupervisor,
+    async_nolink,
+    async_stream,
+    start_task,
+)
 from allstop.supervisors.votes import Votes
 
 __all__ = [
@@ -61,6 +70,9 @@ __all__ = [
     "GateView",
     "OnChildExceeded",
     "OnExceeded",
+    "Outcome",
+    "PartitionSupervisor",
+    "Partitions",
     "Pause",
     "Phase",
     "Restart",
@@ -71,7 +83,11 @@ __all__ = [
     "Strategy",
     "Supervisor",
     "SupervisorFlags",
+    "Task",
+    "TaskSupervisor",
     "Votes",
+    "async_nolink",
+    "async_stream",
     "breaker_state",
     "check_budget",
     "check_childspecs",
@@ -81,6 +97,8 @@ __all__ = [
     "delete_child",
     "gates",
     "get_childspec",
+    "partition_of",
+    "partitions_of",
     "reconfigure",
     "report_failure",
     "report_probe",
@@ -88,6 +106,7 @@ __all__ = [
     "reset_breaker",
     "restart_child",
     "start_child",
+    "start_task",
     "terminate_child",
     "which_child",
     "which_children",

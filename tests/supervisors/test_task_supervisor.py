@@ -1,0 +1,228 @@
+"""One-shot jobs under a supervisor."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+from tests.supervisors.puppets import Stage, settle
+
+from allstop.actors.events import CrashReport
+from allstop.actors.exits import ExitKind
+from allstop.actors.runtime import Actor, ActorDead, ActorSystem, CallTimeout, Down, Ref
+from allstop.actors.spec import Restart, SupervisorFlags
+from allstop.supervisors.errors import MaxChildren
+from allstop.supervisors.supervisor import count_children, get_childspec, which_children
+from allstop.supervisors.task_supervisor import (
+    TaskSupervisor,
+    async_nolink,
+    async_stream,
+    start_task,
+)
+
+pytestmark = [pytest.mark.virtual, pytest.mark.req("162")]
+
+
+class Owner(Actor):
+    """Does for itself what a test tells it to."""
+
+    def __init__(self) -> None:
+        self.got: list[Any] = []
+
+    async def on_receive(self, message: Callable[["Owner"], Awaitable[Any]] | Down | str) -> Any:
+        if isinstance(message, Down):
+            self.got.append(message)
+        elif isinstance(message, str):
+            return self.got
+        else:
+            return await message(self)
+        return None
+
+
+def do(what: Callable[[Owner], Awaitable[Any]]) -> Callable[[Owner], Awaitable[Any]]:
+    return what
+
+
+async def jobs(system: ActorSystem, **settings: Any) -> Ref:
+    return await system.spawn(TaskSupervisor, path="/jobs", **settings)
+
+
+async def after(seconds: float, value: Any) -> Any:
+    await asyncio.sleep(seconds)
+    return value
+
+
+async def failing(seconds: float = 0.0) -> None:
+    await asyncio.sleep(seconds)
+    raise OSError("no such venue")
+
+
+async def test_a_task_gives_what_its_function_gave_to_all_who_await_it() -> None:
+    async with Stage().system() as system:
+        supervisor = await jobs(system)
+        task = await async_nolink(supervisor, after, 2, value="late")
+        assert not task.done()
+        assert await asyncio.gather(task.result(), task.result()) == ["late", "late"]
+        assert task.done()
+        assert await task == "late"
+        plain = await async_nolink(supervisor, max, 1, 2)
+        assert await plain == 2
+        around = await async_nolink(supervisor, lambda: after(1, "around"))
+        assert await around == "around"
+        await settle()
+        assert (await count_children(supervisor)).specs == 0
+
+
+async def test_what_a_task_raised_comes_to_whoever_awaits_it_and_into_the_reports() -> None:
+    stage = Stage()
+    async with stage.system() as system:
+        task = await async_nolink(await jobs(system), failing)
+        with pytest.raises(OSError, match="no such venue"):
+            await task
+        assert [type(report.error) for report in stage.of(CrashReport)] == [OSError]
+
+
+async def test_tasks_are_temporary_and_have_five_seconds_to_stop() -> None:
+    async with Stage().system() as system:
+        supervisor = await jobs(system)
+        await async_nolink(supervisor, after, 100, None)
+        (child,) = await which_children(supervisor)
+        spec = await get_childspec(supervisor, child.id)
+        assert (spec.restart, spec.effective_shutdown) == (Restart.TEMPORARY, 5.0)
+
+
+async def test_giving_up_the_wait_does_not_end_the_task() -> None:
+    async with Stage().system() as system:
+        task = await async_nolink(await jobs(system), after, 10, "done")
+        with pytest.raises(CallTimeout, match=r"has no result after 1\.0 s"):
+            await task.result(timeout_s=1.0)
+        assert await task.result(timeout_s=60.0) == "done"
+
+
+async def test_a_task_can_be_shut_down_and_those_who_wait_are_told() -> None:
+    async with Stage().system() as system:
+        supervisor = await jobs(system)
+        task = await async_nolink(supervisor, after, 1000, "done")
+        waiting = asyncio.ensure_future(task.result(60))
+        await settle()
+        await task.shutdown()
+        with pytest.raises(ActorDead):
+            await waiting
+        await task.shutdown()  # a second time: nothing happens
+        assert (await count_children(supervisor)).specs == 0
+
+
+async def test_an_owner_that_did_not_link_is_told_how_its_task_ended() -> None:
+    async with Stage().system() as system:
+        supervisor = await jobs(system)
+        owner = await system.spawn(Owner)
+        await owner.call(do(lambda self: async_nolink(supervisor, failing, 1, owner=self)))
+        await owner.call(do(lambda self: async_nolink(supervisor, after, 2, "fine", owner=self)))
+        await asyncio.sleep(5)
+        first, second = await owner.call("got")
+        assert str(first.exit.error) == "no such venue"
+        assert second.exit.kind is ExitKind.NORMAL
+        assert owner.incarnation == 1
+
+
+async def test_no_more_tasks_run_than_the_supervisor_may_have() -> None:
+    async with Stage().system() as system:
+        supervisor = await jobs(system, max_children=2)
+        first = await async_nolink(supervisor, after, 1, None)
+        await async_nolink(supervisor, after, 1, None)
+        with pytest.raises(MaxChildren):
+            await async_nolink(supervisor, after, 1, None)
+        await first
+        await asyncio.sleep(1)
+        await async_nolink(supervisor, after, 1, None)
+
+
+async def test_a_task_whose_value_nobody_wants_can_be_tried_again() -> None:
+    tries: list[int] = []
+
+    def twice() -> None:
+        tries.append(len(tries))
+        if len(tries) < 3:
+            raise OSError("not yet")
+
+    async with Stage().system() as system:
+        supervisor = await jobs(system, flags=SupervisorFlags(max_restarts=5))
+        await start_task(supervisor, twice, restart=Restart.TRANSIENT)
+        await asyncio.sleep(1)
+        assert tries == [0, 1, 2]
+        assert [child.ref for child in await which_children(supervisor)] in ([], [None])
+
+
+async def test_a_task_whose_starter_is_gone_does_not_stay_for_ever() -> None:
+    async with Stage().system() as system:
+        supervisor = await jobs(system)
+        start = asyncio.ensure_future(async_nolink(supervisor, after, 1, None))
+        while (await count_children(supervisor)).specs == 0:
+            start.cancel()
+            await asyncio.sleep(0)
+            if start.done():
+                break
+        await asyncio.sleep(60)
+        assert (await count_children(supervisor)).specs == 0
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+async def test_a_stream_calls_the_function_for_each_item_and_so_many_at_a_time(ordered: bool) -> None:
+    running = most = 0
+
+    async def work(item: int) -> int:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(3 - item % 3)
+        running -= 1
+        return item * 10
+
+    async with Stage().system() as system:
+        supervisor = await jobs(system)
+        outcomes = [
+            o async for o in async_stream(supervisor, work, range(9), max_concurrency=3, ordered=ordered)
+        ]
+        assert most == 3
+        assert sorted((o.item, o.value) for o in outcomes) == [(i, i * 10) for i in range(9)]
+        assert ([o.item for o in outcomes] == list(range(9))) is ordered
+
+
+async def test_in_a_stream_a_failure_and_a_timeout_are_outcomes_and_the_rest_goes_on() -> None:
+    async def work(item: int) -> int:
+        if item == 1:
+            raise OSError("bad item")
+        await asyncio.sleep(100 if item == 2 else 0)
+        return item
+
+    async with Stage().system() as system:
+        supervisor = await jobs(system)
+        outcomes = [o async for o in async_stream(supervisor, work, range(4), timeout_s=3.0)]
+        assert [type(o.error) for o in outcomes] == [type(None), OSError, CallTimeout, type(None)]
+        await settle()
+        assert (await count_children(supervisor)).specs == 0
+
+
+async def test_a_stream_that_is_left_early_ends_what_still_runs() -> None:
+    async with Stage().system() as system:
+        supervisor = await jobs(system)
+
+        async def work(item: int) -> int:
+            await asyncio.sleep(0 if item == 0 else 1000)
+            return item
+
+        async with aclosing(
+            async_stream(supervisor, work, range(100), max_concurrency=4, timeout_s=2000)
+        ) as stream:
+            async for outcome in stream:
+                assert outcome.item == 0
+                break
+        await settle()
+        assert (await count_children(supervisor)).specs == 0
+
+
+async def test_a_stream_needs_room_for_one_at_a_time() -> None:
+    async with Stage().system() as system:
+        with pytest.raises(ValueError, match="max_concurrency is 0"):
+            await anext(async_stream(await jobs(system), max, [1], max_concurrency=0))
