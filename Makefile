@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench soak lock clean
+.PHONY: help setup demo test check bench bench-peers soak lock clean
 
 help:
 	@echo "make demo    set up .venv and run the main job: trade, get hurt, recover, halt, prove it (under 60 s)"
 	@echo "make test    set up .venv and run the whole suite"
 	@echo "make check   format, lint, types, architecture, lock file"
-	@echo "make bench   measure against peers in the same run; writes build/bench.json"
+	@echo "make bench   measure against limits and peers in one run, about 12 minutes; ARGS='--quick', '--help'; writes build/bench.json"
+	@echo "make bench-peers  the same with every peer: installs Erlang and the other Python libraries first"
 	@echo "make soak    the longer tier: many demo seeds and process kills"
 	@echo "make lock    resolve requirements.lock again (needs uv)"
 	@echo "make clean   remove .venv and build"
@@ -40,6 +41,11 @@ check: $(READY)
 bench: $(READY)
 	@mkdir -p build
 	@$(BIN)/python -m tests.benchmarks --out build/bench.json $(ARGS)
+
+bench-peers: $(READY)
+	@$(BIN)/python -m tests.benchmarks.install
+	@mkdir -p build
+	@$(BIN)/python -m tests.benchmarks --peers --out build/bench.json $(ARGS)
 
 soak: $(READY)
 	@$(BIN)/python -m tests.soak $(ARGS)

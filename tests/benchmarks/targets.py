@@ -72,6 +72,8 @@ TARGETS: tuple[Target, ...] = (
     Target("T5", "restart, p99, to an OTP supervisor", "restart", "p99", BEAM, None, 1.0),
     Target("T5", "one_for_all of 10, restarts of one", "restart", "group-of-one", "", None, 10),
     Target("T5b", "restart, p50, to pykka by hand", "restart", "p50", PYKKA, 5, 10),
+    Target("T5b", "restart, p50, to triotp", "restart", "p50", "triotp", 5, 10),
+    Target("T5b", "restart, p50, to otpylib", "restart", "p50", "otpylib", 5, 10),
     Target("T6", "ring of 1,000, to gen_server:cast", "ring", "", BEAM, 1.0, 1.4, 3),
     Target("T6", "ring of 1,000, to the best Python peer", "ring", "", BEST, None, 8),
     Target("T7", "tell from a thread, of SimpleQueue", "thread-tell", "rate", RAW, 0.33, 0.50),

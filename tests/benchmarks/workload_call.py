@@ -2,6 +2,7 @@
 
 import asyncio
 
+from tests.benchmarks import peers as others
 from tests.benchmarks.harness import BEAM, PYKKA, RAW, Beam, Python, Workload
 from tests.benchmarks.measuring import amount, expect, now_ns, percentile, run
 from tests.benchmarks.workload_tell import GET, Counter
@@ -85,7 +86,7 @@ WORKLOADS = [
     _workload(
         "call",
         "a call of an idle actor, median of 1,000 batches of 100",
-        {BEAM: Beam("call"), PYKKA: Python("tests.benchmarks.threads:call")},
+        {BEAM: Beam("call"), PYKKA: Python("tests.benchmarks.threads:call"), **others.of("call")},
     ),
     _workload(
         "queued-call",

@@ -21,8 +21,8 @@ from allstop.actors.protocols.kraken.book import Book
 RUN = Path(__file__).parent.parent / "captures/kraken/ws/v2_book10_btcusd_2023-07-30_part1.ndjson"
 TEXTS = RUN.read_text().splitlines()
 PRICE_DECIMALS, QTY_DECIMALS = 1, 8
-ROUNDS = amount(60, at_least=1)  # of the run: about 20 000 frames
-CCXT_ROUNDS = amount(12, at_least=1)
+ROUNDS = 60  # of the run: about 20 000 frames
+CCXT_ROUNDS = 12
 
 
 class CheckedBook:
@@ -45,6 +45,7 @@ class CheckedBook:
 
 
 def rate(take: Callable[[str], None], rounds: int) -> float:
+    rounds = amount(rounds, at_least=1)
     for text in TEXTS:
         take(text)
     started = time.perf_counter()
@@ -61,7 +62,7 @@ def ours() -> dict[str, float]:
 def ours_alone() -> float:
     checked = CheckedBook()
     frames_per_s = rate(checked.take, ROUNDS)
-    expect("checked", checked.checked, (ROUNDS + 1) * len(TEXTS))
+    expect("checked", checked.checked, (amount(ROUNDS, at_least=1) + 1) * len(TEXTS))
     return frames_per_s
 
 
@@ -82,19 +83,20 @@ def ours_behind_an_actor() -> float:
             return self.checked.checked
 
     async def main() -> float:
+        rounds = amount(ROUNDS, at_least=1)
         async with ActorSystem() as system:
             ref = await system.spawn(MarketData)
             for text in TEXTS:
                 ref.tell(text)
             await ref.call("", timeout_s=60)
             started = time.perf_counter()
-            for _ in range(ROUNDS):
+            for _ in range(rounds):
                 for text in TEXTS:
                     ref.tell(text)
             counted = await ref.call("", timeout_s=60)
             seconds = time.perf_counter() - started
-            expect("checked", counted, (ROUNDS + 1) * len(TEXTS))
-            return ROUNDS * len(TEXTS) / seconds
+            expect("checked", counted, (rounds + 1) * len(TEXTS))
+            return rounds * len(TEXTS) / seconds
 
     return run(main)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from tests.benchmarks import peers
 from tests.benchmarks.harness import BEAM, PYKKA, RAW, Beam, Measure, Python, Workload
 from tests.benchmarks.measuring import ACTORS, amount, expect, now_ns, per_second, run, settle
 from tests.benchmarks.workload_tell import GET, Counter, Sink
@@ -70,6 +71,7 @@ WORKLOADS = [
             RAW: Python("tests.benchmarks.raw:fan_out"),
             BEAM: Beam("fan_out"),
             PYKKA: Python("tests.benchmarks.threads:fan_out", caveat="a lottery of thread scheduling"),
+            **peers.of("fan_out"),
         },
     ),
 ]

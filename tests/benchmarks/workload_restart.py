@@ -6,6 +6,7 @@ all restarts of one supervisor; a supervisor is used for 100 of them.
 
 import asyncio
 
+from tests.benchmarks import peers
 from tests.benchmarks.harness import BEAM, PYKKA, Beam, Measure, Python, Workload
 from tests.benchmarks.measuring import amount, expect, latencies, now_ns, percentile, run, settle
 
@@ -110,6 +111,7 @@ WORKLOADS = [
             PYKKA: Python(
                 "tests.benchmarks.threads:restart", caveat="no supervisor: restarted by hand in on_failure"
             ),
+            **peers.of("restart"),
         },
     ),
 ]

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from tests.benchmarks import peers
 from tests.benchmarks.harness import BEAM, PYKKA, RAW, Beam, Python, Workload
 from tests.benchmarks.measuring import ACTORS, amount, expect, now_ns, per_second, run, settle
 
@@ -52,6 +53,7 @@ WORKLOADS = [
             RAW: Python("tests.benchmarks.raw:ring"),
             BEAM: Beam("ring"),
             PYKKA: Python("tests.benchmarks.threads:ring", caveat="a ring of 100"),
+            **peers.of("ring"),
         },
     ),
 ]

@@ -1,5 +1,6 @@
 """spawn: what an actor costs to start, to keep while it is idle, and to stop; and whether that grows with their number."""
 
+from tests.benchmarks import peers
 from tests.benchmarks.harness import BEAM, PYKKA, Beam, Measure, Python, Workload
 from tests.benchmarks.measuring import amount, expect, now_ns, rss_bytes, run, settle
 
@@ -82,6 +83,7 @@ WORKLOADS = [
         peers={
             BEAM: Beam("spawn"),
             PYKKA: Python("tests.benchmarks.threads:spawn", caveat="500 threads"),
+            **peers.of("spawn"),
         },
     ),
 ]

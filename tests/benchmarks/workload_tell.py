@@ -8,6 +8,7 @@ import threading
 import time
 from typing import Any
 
+from tests.benchmarks import peers
 from tests.benchmarks.harness import BEAM, PYKKA, RAW, Beam, Measure, Python, Workload
 from tests.benchmarks.measuring import amount, expect, latencies, now_ns, per_second, run, settle
 
@@ -156,6 +157,7 @@ WORKLOADS = [
             RAW: Python("tests.benchmarks.raw:tell"),
             BEAM: Beam("tell"),
             PYKKA: Python("tests.benchmarks.threads:tell"),
+            **peers.of("tell"),
         },
     ),
     Workload(
