@@ -139,9 +139,12 @@ class GaveUp(Event, frozen=True, kw_only=True):
 
 
 class BreakerChanged(Event, frozen=True, kw_only=True):
+    """The breaker of a supervisor moved. `trips` counts its openings in a row; `reason` is why it opened or latched."""
+
     state: str  # closed | open | half_open | latched
     trips: int
     retry_after_s: float | None = None
+    reason: str = ""
 
 
 class LevelChanged(Event, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from allstop.actors.call_reports import call_failed, call_succeeded
 from allstop.actors.channels import ChannelConnection, Listener, NoAck, SubscribeChannel
 from allstop.actors.connection_settings import ConnectionSettings
 from allstop.actors.errors import AllstopError, Category, Fatal, Refused, Remedy
@@ -243,6 +244,7 @@ class PairData(Listener):
 
     async def _fault(self, why: str) -> None:
         self._faults = self._faults.noted(self.clock.now_s())
+        call_failed(self, Category.DATA)
         self._set_fresh(fresh=False, why=why)
         self.log.warning("data.fault", pair=self._pair, reason=why, lately=len(self._faults.faults_s))
         if self._faults.spent:
@@ -267,6 +269,8 @@ class PairData(Listener):
             self._bad += 1
             return await self._fault(f"checksum {self._book.checksum()} is not the venue's {change.checksum}")
         self._ok += 1
+        if isinstance(change, BookSnapshot):
+            call_succeeded(self)
         self._heard_s = self.clock.now_s()
         if self._heard_s - self._looked_s > 4 * self._settings.stale_check_s:
             self._look_again()

@@ -20,13 +20,15 @@ from typing import Any
 
 import msgspec
 
+from allstop.actors.call_reports import call_failed, call_succeeded
 from allstop.actors.commands import GetOrders, OrderView, Proof, Reports, SubscribeReports
 from allstop.actors.connection_settings import ConnectionSettings
+from allstop.actors.errors import Category
 from allstop.actors.exits import Exit
 from allstop.actors.journal import Append, Read
 from allstop.actors.kraken_desk import keep
 from allstop.actors.order_gate import GateBoard
-from allstop.actors.ports import Desk, JournalEntry, QueryFailed
+from allstop.actors.ports import Desk, HttpNoReply, HttpNotSent, JournalEntry, QueryFailed
 from allstop.actors.reports import OrderReport
 from allstop.actors.runtime import Actor, ActorDead, CallTimeout, Continue, Mailbox, Overflow, Ref, Timer
 
@@ -153,6 +155,7 @@ class Reconciler(Actor):
             self._fail("; ".join(self._last[:5]), None)
             return
         self._freeze(absent)
+        call_succeeded(self)
         self._failures, self._failure = 0, "; ".join(absent.values())
         self._proven_at_ns = self._since_ns = started_ns
         await self._note(started_ns)
@@ -238,6 +241,8 @@ class Reconciler(Actor):
         self.log.warning("reconcile.failed", reason=why, failures=self._failures)
         if error is None:
             self._prove(holds=False, reason=why)
+        elif isinstance(error.__cause__, HttpNotSent | HttpNoReply):
+            call_failed(self, Category.NETWORK)  # any other failure is an answer, or trouble of our own
         if self._failures >= self._settings.failures_max:
             raise QueryFailed(f"not reconciled after {self._failures} rounds: {why}") from error
         backoff_s = self._settings.retry_first_s * 2 ** (self._failures - 1)

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
+from allstop.actors.call_reports import call_failed, call_succeeded
 from allstop.actors.channels import ChannelConnection
 from allstop.actors.commands import Amend, Cancel, Proof, Submit
 from allstop.actors.connection import Open
@@ -156,6 +157,7 @@ class Session(ChannelConnection):
                 return await self._take(message)
             case _Overdue(req_id=req_id):
                 if (job := self._jobs.pop(req_id, None)) is not None:
+                    call_failed(self, Category.TIMEOUT)
                     self._settle(job, Unknown("no reply within the deadline and its grace"))
                 return None
             case _Next(job=job):
@@ -254,6 +256,7 @@ class Session(ChannelConnection):
         if job is None:
             super().on_reply(reply)
         else:
+            call_succeeded(self)  # a no is an answer, too
             outcome = outcome_of(job.command, reply)
             if isinstance(outcome, Accepted):
                 self._accepted(job.command, outcome)

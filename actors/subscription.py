@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from allstop.actors.call_reports import call_failed, call_succeeded
 from allstop.actors.channels import Listener, NoAck, SubscribeChannel
 from allstop.actors.commands import Proof, Reports, SubscribeReports
 from allstop.actors.connection_settings import ConnectionSettings
@@ -170,6 +171,7 @@ class PrivateStream(Listener):
     async def _fault(self, why: str) -> None:
         """Something was lost, or may be. The third in a minute is an exit."""
         self._faults = self._faults.noted(self.clock.now_s())
+        call_failed(self, Category.DATA)
         self.log.warning("stream.fault", reason=why, lately=len(self._faults.faults_s))
         if self._faults.spent:
             raise StreamFault(f"{len(self._faults.faults_s)} faults in a minute; the last: {why}")
@@ -245,6 +247,7 @@ class PrivateStream(Listener):
         if self._live or self._snapshots != set(OPTIONS):
             return
         self._live = True
+        call_succeeded(self)
         self._prove("stream", holds=True)
         self._prove("sequence", holds=True)
 

@@ -23,13 +23,12 @@ from allstop.actors.clock import SystemClock, SystemDice, SystemIds
 from allstop.actors.clock_offset import ClockOffset
 from allstop.actors.commands import CancelIntent, GetCover, GetOrder, GetOrders, OrderView, Place
 from allstop.actors.errors import BadInput, Problem
-from allstop.actors.events import Event, GaveUp
 from allstop.actors.host_ledger import HostLedger
 from allstop.actors.instruments import Instrument
 from allstop.actors.intents import OrderIntent
 from allstop.actors.journal import JournalActor
 from allstop.actors.ledger import AccountKey
-from allstop.actors.levels import ROOT, CastVote, Level, LevelBoard, Origin, Vote
+from allstop.actors.levels import ROOT, Level, LevelBoard, Origin
 from allstop.actors.links.control import ControlServer
 from allstop.actors.links.http import open_http
 from allstop.actors.links.journal_sqlite import journal_opener
@@ -200,7 +199,6 @@ class Runtime:
         await self._stack.enter_async_context(system)
         self._system = system
         declare_gates(system, *self.tree.gates)
-        self._stack.callback(system.subscribe(self._watch))
         parts = [self._parts(node, world, keys[node.id]) for node in self.tree.accounts.children]
         self._accounts_parts = parts
         await system.spawn(
@@ -328,17 +326,6 @@ class Runtime:
         return _supervisor(
             node.id, _unprobed(node.budget).flags(Strategy.ONE_FOR_ONE), tuple(children), votes
         )
-
-    def _watch(self, event: Event) -> None:
-        """A guardian or a store that gave up is a halt, whatever may be restarted above it: an account gives up only
-        when one of these did."""
-        if isinstance(event, GaveUp) and event.action == "escalate":
-            for node in self.tree.accounts.children:
-                if event.path in (account_path(node), f"{account_path(node)}/store"):
-                    reason = (
-                        f"{event.offender} gave up: {event.causes[-1] if event.causes else 'no cause told'}"
-                    )
-                    self.root.tell(CastVote(Vote(event.path, ROOT, Level.HALTED, reason)))
 
     async def _missing(self) -> list[str]:
         """What stands between a halt and a resume: who is down, and which conditions of a gate are not proven."""

@@ -19,6 +19,7 @@ from allstop.supervisors.backoff import delay_s
 from allstop.supervisors.children import Child, ChildState
 from allstop.supervisors.degrade import BreakerState
 from allstop.supervisors.errors import FailedToStartChild, StartFailure
+from allstop.supervisors.lasting import Latched
 from allstop.supervisors.plan import BY_REQUEST, CAUSES_MAX, Purpose, in_words
 from allstop.supervisors.requests import Requests
 from allstop.supervisors.strategy import group, is_worth_a_report, shuts_down, stopped_well, wants_restart
@@ -71,8 +72,8 @@ class SupervisorCore(Requests):
                 self._cooldown_due(ticket)
             case d.GateLook(gate):
                 self._touched[gate] = self.lasting.gates.get(gate)
-            case d.CallReported(category):
-                self._call_reported(category)
+            case d.CallReported(category, probe):
+                self._call_reported(category, probe)
             case d.ResetBreaker():
                 self._reset_breaker()
         self._advance()
@@ -161,8 +162,11 @@ class SupervisorCore(Requests):
             self._forget_unless_kept(child)
             if exit_.fatal:
                 died.append((child, exit_))
-        ending = self._ending or any(isinstance(command, d.FailStart) for command in self._plan)
-        if died and not ending:
+        if not died:
+            return
+        if self._ending or any(isinstance(command, d.FailStart) for command in self._plan):
+            self._found_dead_at_the_end(*died[0])
+        else:
             self._found_dead(*died[0])
 
     def _found_dead(self, child: Child, exit_: Exit) -> None:
@@ -174,6 +178,30 @@ class SupervisorCore(Requests):
             keep = [c for c in self._plan if isinstance(c, d.Retire | d.Reply)]
         self._plan = deque(keep)
         self._failed(child, self._cause(child, exit_), fatal=True)
+
+    def _found_dead_at_the_end(self, child: Child, exit_: Exit) -> None:
+        """The supervisor ends anyway, or never came to start. The rest is stopped as planned, and whoever is to know
+        of a fatal end learns of it all the same: by a vote, or by how this supervisor ends."""
+        error = self._cause(child, exit_)
+        self._remember(error)
+        failed = next((command for command in self._plan if isinstance(command, d.FailStart)), None)
+        if failed is not None:
+            self._plan.remove(failed)
+            self._plan.append(d.FailStart(FailedToStartChild(child.spec.id, error)))
+            return
+        gave_up = ReachedMaxRestartIntensity(self.path, str(child.spec.id), 0, self._causes)
+        gave_up.__cause__ = error
+        match self.flags.on_exceeded:
+            case OnExceeded.ESCALATE:
+                self._say(d.LowerLevel(str(gave_up), latched=True))
+                self._plan.append(d.GiveUp(crashed(gave_up)))
+            case OnExceeded.PAUSE:
+                self.breaker = self.breaker.latched(self._now_s)
+                self._keep_latched(str(gave_up))
+                self._say(d.LowerLevel(str(gave_up), latched=True))
+                self._report_breaker(str(gave_up))
+            case OnExceeded.LATCH:
+                self._say(d.Latch(child.spec.id, gave_up))
 
     # ---- endings ----
 
@@ -350,6 +378,7 @@ class SupervisorCore(Requests):
         match self.flags.on_exceeded:
             case OnExceeded.ESCALATE:
                 self._report_giving_up(gave_up, fatal, "escalate")
+                self._say(d.LowerLevel(str(gave_up), latched=True))
                 self._plan_stops(self.children.values())
                 self._plan.append(d.GiveUp(crashed(gave_up)))
             case OnExceeded.PAUSE:
@@ -368,12 +397,17 @@ class SupervisorCore(Requests):
         self._causes = ()
         latched = self.breaker.state is BreakerState.LATCHED
         if latched:
-            self._by_person = False  # what a person allowed is used up
+            self._keep_latched(reason)
         self._say(d.LowerLevel(reason, latched))
-        self._report_breaker()
+        self._report_breaker(reason)
         if not latched:
             self._schedule_cooldown(self.breaker.retry_after_s(self._now_s))
         self._plan_stops(self.children.values())
+
+    def _keep_latched(self, reason: str) -> None:
+        """Only a person ends it, so it must not end with this supervisor either."""
+        self._by_person = False  # what a person allowed is used up
+        self.lasting.latched[self.path] = Latched(self.breaker, reason)
 
     def _half_open(self) -> None:
         self._cancel_cooldown()
@@ -404,9 +438,11 @@ class SupervisorCore(Requests):
             case _:
                 pass
 
-    def _call_reported(self, category: str | None) -> None:
+    def _call_reported(self, category: str | None, probe: bool) -> None:
         self._say(d.Reply(None))
         match self.breaker.state, category:
+            case (BreakerState.HALF_OPEN, None) if not probe:
+                pass  # what closes this breaker is asked on purpose
             case (BreakerState.HALF_OPEN, None):
                 self.breaker = self.breaker.probed(self._now_s)
                 if self.breaker.state is BreakerState.CLOSED:
@@ -424,6 +460,7 @@ class SupervisorCore(Requests):
     def _reset_breaker(self) -> None:
         self._say(d.Reply(None))
         self._by_person = True
+        self.lasting.latched.pop(self.path, None)
         if self.breaker.stopped:
             self.breaker = self.breaker.reset(self._now_s)
             self._half_open()

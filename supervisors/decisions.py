@@ -4,6 +4,7 @@ from collections.abc import Hashable
 
 import msgspec
 
+from allstop.actors.call_reports import CallReported
 from allstop.actors.events import Event
 from allstop.actors.exits import Exit
 from allstop.actors.spec import ChildSpec, Shutdown, SupervisorFlags
@@ -96,12 +97,6 @@ class GateLook(msgspec.Struct, frozen=True):
     """A trial at this gate may be over."""
 
     gate: str
-
-
-class CallReported(msgspec.Struct, frozen=True):
-    """A child's call succeeded (`category` None) or failed. While half-open it is the answer to a probe."""
-
-    category: str | None
 
 
 class ResetBreaker(msgspec.Struct, frozen=True):

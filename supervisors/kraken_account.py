@@ -123,6 +123,8 @@ def account_spec(parts: AccountParts) -> ChildSpec:
         parts.node.id,
         parts.node.budget.flags(Strategy.REST_FOR_ONE),
         (_store(parts), _guardian(parts), _trading(parts)),
+        # An account gives up only when its guardian or its store did: a halt, whatever may be restarted above it.
+        Votes(parts.root, ROOT, Level.NONE, Level.HALTED),
     )
 
 

@@ -4,6 +4,7 @@ A supervisor that its parent restarts begins with an empty memory. That is right
 for two things: how lately somebody connected to a venue, and that a person has to come first.
 """
 
+from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from allstop.actors.runtime import ActorSystem
@@ -12,12 +13,20 @@ from allstop.supervisors.degrade import Breaker
 from allstop.supervisors.gates import Gates, GateView
 
 
+@dataclass(frozen=True, slots=True)
+class Latched:
+    """A latched breaker, and why it latched."""
+
+    breaker: Breaker
+    reason: str
+
+
 class Lasting:
-    """`latched`: the latched breaker of each supervisor's path. Plain memory: a new process starts with none."""
+    """`latched`: by the path of its supervisor. Plain memory: a new process starts with none."""
 
     def __init__(self) -> None:
         self.gates = Gates()
-        self.latched: dict[str, Breaker] = {}
+        self.latched: dict[str, Latched] = {}
 
 
 _OF: WeakKeyDictionary[ActorSystem, Lasting] = WeakKeyDictionary()

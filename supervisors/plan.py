@@ -298,11 +298,15 @@ class Plan:
         """Who runs, the last started first."""
         return tuple(str(child.spec.id) for child in reversed(self.children.values()) if child.alive)
 
-    def _report_breaker(self) -> None:
+    def _report_breaker(self, reason: str = "") -> None:
         breaker = self.breaker
         retry_after_s = breaker.retry_after_s(self._now_s) if breaker.state is BreakerState.OPEN else None
         self._report(
-            BreakerChanged, state=breaker.state.value, trips=breaker.trips, retry_after_s=retry_after_s
+            BreakerChanged,
+            state=breaker.state.value,
+            trips=breaker.trips,
+            retry_after_s=retry_after_s,
+            reason=reason,
         )
 
     @staticmethod

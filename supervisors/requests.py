@@ -34,6 +34,11 @@ class Requests(Plan):
 
     def _boot(self) -> None:
         if self.flags.on_exceeded is OnExceeded.PAUSE:
+            if (kept := self.lasting.latched.get(self.path)) is not None:
+                self.breaker = kept.breaker.changed(self.flags.pause, self.flags.max_seconds)
+                self._say(d.LowerLevel(kept.reason, latched=True))
+                self._report_breaker(kept.reason)
+                return  # an earlier incarnation latched, and no person has come since: nothing starts
             self._say(d.RaiseLevel(by_person=False))  # an earlier incarnation may have died open
         self._plan_starts(self.children.values(), Purpose.BOOT)
 

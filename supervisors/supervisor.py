@@ -74,6 +74,7 @@ class Supervisor(Actor):
         self._votes = votes
         self._clock = self.clock
         self._dice = self.dice
+        self._ends = False
         self._timers: dict[int, Timer] = {}
         self._reply: object = None
         self._refusal: Exception | None = None
@@ -92,6 +93,7 @@ class Supervisor(Actor):
             await booting
         except asyncio.CancelledError:
             if not self.fenced:  # a stop, not a kill: what had started ends in order, too
+                self._ends = True
                 await finished(self._carry_out(d.Stop()))
             raise
 
@@ -141,15 +143,20 @@ class Supervisor(Actor):
 
     def on_stop(self, exit_: Exit) -> Any:
         del exit_  # whatever ends a supervisor, its children are asked to shut down
-        stopping = self._carry_out(d.Stop())
-        if stopping.__class__ is CoroutineType:
-            return self._stopped(stopping)
-        self.system.refuse_below(self.path, None)
-        return None
+        self._ends = True
+        stopping: Any = None
+        try:
+            stopping = self._carry_out(d.Stop())
+        finally:
+            if stopping.__class__ is not CoroutineType:
+                self.system.refuse_below(self.path, None)
+        return self._stopped(stopping) if stopping.__class__ is CoroutineType else None
 
     async def _stopped(self, stopping: Any) -> None:
-        await stopping
-        self.system.refuse_below(self.path, None)
+        try:
+            await stopping
+        finally:
+            self.system.refuse_below(self.path, None)
 
     def format_status(self) -> Any:
         """The children and the breaker: what a supervisor holds is no secret."""
@@ -222,6 +229,8 @@ class Supervisor(Actor):
                 timer = self._timers.pop(ticket, None)
                 if timer is not None:
                     timer.cancel()
+            case d.GiveUp(exit_) if self._ends and exit_.error is not None:
+                raise exit_.error  # a fatal end, found while we stop: it becomes ours
             case d.GiveUp(exit_):
                 self.exit(exit_)
             case d.Retire(ref):

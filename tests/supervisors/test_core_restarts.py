@@ -656,8 +656,10 @@ class TestFatalAmongBystanders:
         assert rig.exit is not None
         assert rig.exit.fatal
 
-    def test_a_supervisor_that_is_stopped_stops(self) -> None:
+    def test_a_supervisor_that_is_stopped_stops_the_rest_and_ends_fatally(self) -> None:
         rig = Rig(flags(), *permanent("a", "b"))
         rig.stop_exits["b"] = self.FATAL
         rig.tell(d.Stop())
-        assert (rig.up, rig.exit, rig.log[-2:]) == ([], None, ["stop b", "stop a"])
+        assert (rig.up, rig.log[-2:]) == ([], ["stop b", "stop a"])
+        assert rig.exit is not None
+        assert rig.exit.fatal
