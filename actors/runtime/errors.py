@@ -48,6 +48,22 @@ class UnknownMessage(AllstopError):
         self.path = path
 
 
+class BadReturnValue(AllstopError, TypeError):
+    """A callback returned what it may not return: its actor crashes."""
+
+
+class UndefinedState(AllstopError):
+    """A state machine came into a state for which it has no method."""
+
+
+class TooManyEvents(ReplyError):
+    """A state machine holds as many postponed or inserted events as it may: this result was not carried out."""
+
+    def __init__(self, where: str, state: object, what: str, capacity: int) -> None:
+        super().__init__(f"{where} in state {state!r} holds {capacity} {what} events already")
+        self.capacity = capacity
+
+
 class StartError(AllstopError):
     """The actor did not start: its constructor or `on_start` raised (see `cause`), or it ended while starting."""
 
