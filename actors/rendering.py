@@ -30,7 +30,7 @@ def _shown(value: Any, depth: int) -> str:
     if depth <= 0:
         return CUT
     kind = type(value)
-    if kind.__repr__ in _PLAIN_REPRS:
+    if kind.__repr__ in _PLAIN_REPRS and value:
         match value:
             case Mapping():
                 pairs = (f"{_shown(k, depth - 1)}: {_shown(v, depth - 1)}" for k, v in _first(value.items()))
