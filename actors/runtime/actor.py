@@ -18,6 +18,7 @@ from allstop.actors.runtime.errors import Fenced, UnknownMessage
 from allstop.actors.runtime.future import Future
 from allstop.actors.runtime.mailbox import Mailbox
 from allstop.actors.runtime.messages import MonitorRef
+from allstop.actors.runtime.ref import FencedRef
 from allstop.actors.runtime.stash import (
     NOTHING,
     Stashed,
@@ -25,6 +26,7 @@ from allstop.actors.runtime.stash import (
     remembering,
     set_receive_timeout,
 )
+from allstop.actors.runtime.states import ENDED
 from allstop.actors.runtime.thread_cell import ThreadCell
 
 if TYPE_CHECKING:
@@ -69,8 +71,9 @@ class Actor(pykka.Actor):
     # -- who and where ---------------------------------------------------------------------------------------------
     @property
     def ref(self) -> "Ref":
-        """My address: it survives me."""
-        return self._cell.ref
+        """My address: it survives me. Once this incarnation ended, sending through it raises Fenced."""
+        cell = self._cell
+        return cell.ref if cell.state is not ENDED else FencedRef(cell)
 
     @property
     def path(self) -> str:
@@ -166,6 +169,11 @@ class Actor(pykka.Actor):
             return f"hidden: format_status raised {type(error).__name__}"
 
     # -- what an actor can do --------------------------------------------------------------------------------------
+    def tell(self, ref: "Ref", message: Any) -> None:
+        """`ref.tell(message)`, unless I was killed: then Fenced. For what must not be said by one who was replaced."""
+        self.check_fence()
+        ref.tell(message)
+
     def send_after(self, delay_s: float, message: Any) -> Timer:
         """Tells myself `message` after `delay_s`. Cancelled with this incarnation. Loop timers keep milliseconds."""
         cell = self._cell

@@ -326,7 +326,10 @@ class Cell:
         if self.state is RUNNING or self.state is STARTING:
             if error is not None:
                 self.post(m.TaskFailed(task.get_name(), error))
-        elif self.exit is not None and not self.own().tasks:
+            return
+        if error is not None:  # the actor ends for another reason: this one is told, too
+            self.report(error, None)
+        if self.exit is not None and not self.own().tasks:
             self.finish(self.exit)
 
     # -- ending ----------------------------------------------------------------------------------------------------

@@ -104,6 +104,19 @@ class Fenced(AllstopError):
         self.incarnation = incarnation
 
 
+class HandlerTimeout(AllstopError, TimeoutError):
+    """A message took the actor longer than its class allows (`max_handler_s`): the incarnation was ended."""
+
+    def __init__(self, path: str, incarnation: int, message: str, limit_s: float) -> None:
+        super().__init__(
+            f"incarnation {incarnation} of {path} worked on a {message} for more than {limit_s} s"
+        )
+        self.path = path
+        self.incarnation = incarnation
+        self.message = message
+        self.limit_s = limit_s
+
+
 class BlockingOnLoop(AllstopError, RuntimeError):
     """A blocking wait was tried on a thread that runs an event loop: it would stop every actor. Await instead."""
 

@@ -12,7 +12,14 @@ import pykka
 
 from allstop.actors.errors import ReplyError
 from allstop.actors.exits import NORMAL, Exit
-from allstop.actors.runtime.errors import ActorDead, BlockingOnLoop, CallingSelf, CallTimeout, MailboxFull
+from allstop.actors.runtime.errors import (
+    ActorDead,
+    BlockingOnLoop,
+    CallingSelf,
+    CallTimeout,
+    Fenced,
+    MailboxFull,
+)
 from allstop.actors.runtime.future import Future, on_a_loop
 from allstop.actors.runtime.handling import caller_error
 from allstop.actors.runtime.messages import SPECIAL, Call, MonitorRef
@@ -376,6 +383,27 @@ class PinnedRef(Ref):
 
     def pinned(self) -> "PinnedRef":
         return self
+
+    def as_parent(self) -> Ref:
+        """The address under which a child may be started now. Raises ActorDead, or Fenced, when this incarnation ended."""
+        self._check()
+        return self._address
+
+
+class FencedRef(PinnedRef):
+    """What `self.ref` of an ended incarnation is: what still runs of it can send nothing through it, and father nobody."""
+
+    def __init__(self, cell: "Cell") -> None:
+        super().__init__(cell.ref)
+        self._cell = cell
+        self._incarnation = cell.incarnation
+
+    def _check(self) -> None:
+        raise Fenced(self.path, self._incarnation)
+
+    def stop(self, *, block: bool = True, timeout: float | None = None) -> Any:
+        """Raises Fenced: what runs at this address now is not mine to stop."""
+        self._check()
 
 
 class Stopped:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from allstop.actors.errors import ReplyError
 from allstop.actors.exits import SHUTDOWN, Exit
 from allstop.actors.runtime.aftermath import lose
+from allstop.actors.runtime.deadlines import in_time
 from allstop.actors.runtime.errors import ActorDead
 from allstop.actors.runtime.handling import begin, caller_error
 from allstop.actors.runtime.messages import Call
@@ -57,13 +58,15 @@ def _end_start(cell: "Cell", end: Exit) -> None:
 async def serve(cell: "Cell", coroutine: Any, call: Call | None, message: Any) -> None:
     """Awaits `coroutine`, the handler that is running already, and then handles one message after the other."""
     handled = 0
+    limit_s = cell.actor_class.max_handler_s
+    finish_handler = _finish_handler if limit_s is None else in_time(_finish_handler, limit_s)
     if coroutine is not None and cell.state is State.RUNNING and (end := cell.waiting_end()) is not None:
         cell.calling = None  # a stop came before this task's first step: the handler does not begin any more
         lose(cell, call or message, cause=end)
         coroutine = call = None
     while True:
         if coroutine is not None:
-            await _finish_handler(cell, coroutine, call, message)
+            await finish_handler(cell, coroutine, call, message)
             coroutine = call = None
         if cell.exit is not None:  # ended, or waiting for its other tasks to end
             return

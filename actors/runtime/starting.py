@@ -12,7 +12,7 @@ from allstop.actors.exits import SHUTDOWN
 from allstop.actors.runtime.errors import AlreadyStarted, StartError, StartTimeout
 from allstop.actors.runtime.isolation import IsolationRefused, isolated
 from allstop.actors.runtime.messages import Ignore, Stop
-from allstop.actors.runtime.ref import Ref
+from allstop.actors.runtime.ref import PinnedRef, Ref
 from allstop.actors.runtime.states import ENDED
 from allstop.actors.runtime.virtual_time import VirtualTimeLoop
 
@@ -56,6 +56,8 @@ def launch(
     Its life has begun when `cell.started` is None and it has not ended; otherwise `begun` is to be awaited. Raises
     StartError when the constructor raised.
     """
+    if isinstance(parent, PinnedRef):
+        parent = parent.as_parent()  # a killed actor's child would hang on the incarnation that replaced it
     incarnation = ref._incarnation = ref._incarnation + 1
     if ref._path.__class__ is str:
         ref._retired = False

@@ -46,6 +46,14 @@ class Abandoned:
         self._forget_ended()
         return [f"{cell.path}#{cell.incarnation}" for cell, _thing in self._entries]
 
+    def running(self) -> list[tuple[str, int, str]]:
+        """Path, incarnation, and whether it is a task or a thread that runs."""
+        self._forget_ended()
+        return [
+            (cell.path, cell.incarnation, "thread" if isinstance(thing, threading.Thread) else "task")
+            for cell, thing in self._entries
+        ]
+
     async def settle(self, cells: "Collection[Cell] | None" = None) -> "set[Cell]":
         """Gives what runs (of these cells, or of all) a moment to see its end. Those of which something still does."""
         mine = [entry for entry in self._entries if cells is None or entry[0] in cells]

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from allstop.actors.clock import Clock, Dice, Ids, LoopClock, SystemClock, SystemDice, SystemIds
-from allstop.actors.events import Event
+from allstop.actors.events import Event, Unstopped
 from allstop.actors.exits import SHUTDOWN, Exit
 from allstop.actors.runtime.actor import Actor
 from allstop.actors.runtime.addresses import Addresses
@@ -17,7 +17,7 @@ from allstop.actors.runtime.cell import Cell
 from allstop.actors.runtime.dead_letters import DeadLetter, DeadLetters
 from allstop.actors.runtime.errors import NotOnLoop
 from allstop.actors.runtime.looking import ActorInfo, Status, actor_infos, status_of
-from allstop.actors.runtime.messages import Down, MonitorRef, Stop
+from allstop.actors.runtime.messages import Down, MonitorRef, Stop, TaskFailed
 from allstop.actors.runtime.pykka_registry import mirror, registry_of, unmirror
 from allstop.actors.runtime.ref import Ref
 from allstop.actors.runtime.registry import Registry
@@ -90,7 +90,8 @@ class ActorSystem:
             self._watchdog.start()
 
     async def close(self) -> None:
-        """Stops what still runs, last started first; kills what does not stop."""
+        """Stops what still runs, last started first; kills what does not stop, and tells by name what runs all the same
+        (an Unstopped event each; `leaked`)."""
         if self._scheduler is None or self._scheduler.closed:
             return
         while (root := next((cell for cell in reversed(self.live) if self._is_root(cell)), None)) is not None:
@@ -98,6 +99,9 @@ class ActorSystem:
         for cell in tuple(self.live):
             cell.kill()
         await self.abandoned.settle()
+        for path, incarnation, what in self.abandoned.running():
+            at_ns = self.clock.wall_ns()
+            self.emit(Unstopped(at_ns=at_ns, path=path, incarnation=incarnation, what=what))
         if self._watchdog is not None:
             self._watchdog.stop()
         self.scheduler.run()
@@ -189,6 +193,15 @@ class ActorSystem:
     def ask_to_stop(self, cell: Cell, exit_: Exit) -> None:
         """Posts a stop and waits for nothing."""
         cell.post(Stop(exit_))
+
+    def crash(self, ref: Ref, error: Exception) -> bool:
+        """Fails what runs at `ref` as a task of its own would that raised `error`: for chaos, and for tests of
+        supervision. A suspended handler is interrupted, one that runs ends first. False if nothing runs there."""
+        cell = ref.cell
+        if cell.ended:
+            return False
+        cell.post(TaskFailed("crashed from outside", error))
+        return True
 
     def kill(self, ref: Ref) -> None:
         """The fence. From now on the incarnation is dead: its mail dead letters, its monitors told, its task cancelled."""

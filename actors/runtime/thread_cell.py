@@ -4,6 +4,7 @@ Only handlers run there. Being stopped, killed and ended is decided on the loop'
 the thread has to say about its own end, it hops over to say.
 """
 
+import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from allstop.actors.exits import KILLED, Exit
 from allstop.actors.runtime.belongings import Belongings
 from allstop.actors.runtime.cell import Cell
+from allstop.actors.runtime.deadlines import ThreadDeadline
 from allstop.actors.runtime.handling import begin
 from allstop.actors.runtime.states import State
 
@@ -42,6 +44,8 @@ class ThreadCell(Cell):
         self._mail_came = threading.Event()
         self._stepping = threading.Lock()
         self.thread: threading.Thread | None = None
+        self.working: list[Any] | None = None  # the message that is being handled, in a list of its own
+        self._next_look: asyncio.TimerHandle | None = None
 
     # -- on the loop -----------------------------------------------------------------------------------------------
     def start_up(self) -> None:
@@ -49,6 +53,16 @@ class ThreadCell(Cell):
         self._hold()
         self.thread = threading.Thread(target=self._main, name=self.path, daemon=True)
         self.thread.start()
+
+    def begin_life(self, result: Any) -> None:
+        super().begin_life(result)
+        limit_s = self.actor_class.max_handler_s
+        if limit_s is not None and self.state is State.RUNNING:
+            ThreadDeadline(self, limit_s)
+
+    def let_look_again(self, handle: asyncio.TimerHandle) -> None:
+        """Keeps the timer of the next look at my thread, so that it goes when I end."""
+        self._next_look = handle
 
     def open_queue(self) -> "deque[Any]":
         return self.queue
@@ -77,6 +91,9 @@ class ThreadCell(Cell):
     def finish(self, exit_: Exit) -> None:
         super().finish(exit_)
         self._mail_came.set()
+        if self._next_look is not None:
+            self._next_look.cancel()
+            self._next_look = None
 
     # -- from any thread -------------------------------------------------------------------------------------------
     def added(self) -> None:
@@ -147,6 +164,7 @@ class ThreadCell(Cell):
             self._hold()
 
     def _handle(self, message: Any) -> None:
+        self.working = [message]
         try:
             result, call = begin(self, message)
             _refuse_coroutine(result)
@@ -155,6 +173,8 @@ class ThreadCell(Cell):
         else:
             if call is not None:
                 self.finish_call(call, result)
+        finally:
+            self.working = None
 
 
 def _refuse_coroutine(result: Any) -> None:

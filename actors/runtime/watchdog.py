@@ -15,7 +15,6 @@ With virtual time no thread is started: simulations stay reproducible. `look(now
 import asyncio
 import sys
 import threading
-import traceback
 from collections import deque
 from dataclasses import dataclass
 from types import CodeType, FrameType
@@ -26,6 +25,7 @@ from allstop.actors.events import Event, HandlerHung, HandlerReturned, LoopHeld
 from allstop.actors.runtime import handling, ref, scheduler, serving
 from allstop.actors.runtime.cell import Cell
 from allstop.actors.runtime.messages import SPECIAL, Call, Parked
+from allstop.actors.runtime.stacks import stack_of
 
 if TYPE_CHECKING:
     from allstop.actors.runtime.system import ActorSystem
@@ -34,7 +34,6 @@ LOOKS: Final = 10  # per limit: a hang is told when it has lasted nine to ten te
 JOIN_S: Final = (
     1.0  # an observer that runs on the watchdog's thread may hold up the end of the system so long
 )
-STACK_FRAMES_MAX: Final = 40  # the innermost ones: deeper is recursion
 
 
 def _codes(*functions: Any) -> frozenset[CodeType]:
@@ -118,14 +117,6 @@ def _owner_of(frame: FrameType) -> Cell | None:
 def _name(message: Any) -> str:
     inner = message.message if isinstance(message, Call | Parked) else message
     return "a runtime message" if inner.__class__ in SPECIAL else type(inner).__qualname__
-
-
-def stack_of(frame: FrameType) -> tuple[str, ...]:
-    """The stack in lines, outermost call first."""
-    summary = traceback.StackSummary.extract(
-        list(traceback.walk_stack(frame))[:STACK_FRAMES_MAX], lookup_lines=False
-    )
-    return tuple(f"{line.filename}:{line.lineno} {line.name}" for line in reversed(summary))
 
 
 class _Hold:

@@ -23,17 +23,10 @@ class SystemEngine:
         return True
 
     def crash(self, path: str, error: Exception) -> bool:
-        """By a task of the victim's own that fails: to its supervisor it is a crash like any other. A handler that is
-        under way ends first; to end one that waits, kill."""
+        """As by a task of the victim's own that fails: to its supervisor it is a crash like any other. A handler that
+        computes ends first, one that waits is interrupted."""
         ref = self._system.address(path)
-        if not ref.is_alive():
-            return False
-        ref.cell.start_task(_raising(error), "chaos")
-        return True
+        return self._system.crash(ref, error)
 
     def obstacles(self) -> Sequence[str]:
         return self._obstacles()
-
-
-async def _raising(error: Exception) -> None:
-    raise error
