@@ -30,6 +30,13 @@ from allstop.actors.runtime.isolation import IsolationRefused
 from allstop.actors.runtime.mailbox import Mailbox, Overflow
 from allstop.actors.runtime.messages import Continue, Down, ExitSignal, Ignore, MonitorRef, Overrun
 from allstop.actors.runtime.observer import Statistics, Step, StepKind
+from allstop.actors.runtime.process.errors import (
+    HandlerOverran,
+    ProcessDied,
+    RemoteError,
+    RemoteRefusal,
+    Unencodable,
+)
 from allstop.actors.runtime.ref import PinnedRef, Ref
 from allstop.actors.runtime.registry import Keys, Registry, Via
 from allstop.actors.runtime.state_machine import StateMachine
@@ -67,6 +74,7 @@ __all__ = [
     "ExitSignal",
     "Fenced",
     "Future",
+    "HandlerOverran",
     "HandlerTimeout",
     "Ignore",
     "InspectionTimeout",
@@ -85,9 +93,12 @@ __all__ = [
     "Overrun",
     "PinnedRef",
     "Postpone",
+    "ProcessDied",
     "Ref",
     "Refusal",
     "Registry",
+    "RemoteError",
+    "RemoteRefusal",
     "Repeat",
     "Replayed",
     "Reply",
@@ -108,6 +119,7 @@ __all__ = [
     "Timer",
     "TooManyEvents",
     "UndefinedState",
+    "Unencodable",
     "UnknownMessage",
     "Via",
     "inspection",

@@ -26,7 +26,7 @@ from allstop.actors.runtime.mailbox import Mailbox
 from allstop.actors.runtime.process import frames as f
 from allstop.actors.runtime.process.codec import Codec
 from allstop.actors.runtime.process.errors import Unencodable, parcelled
-from allstop.actors.runtime.process.hosted import HostedSystem
+from allstop.actors.runtime.process.hosted import HostedSystem, RemoteRef
 from allstop.actors.runtime.process.location import Location, found
 from allstop.actors.runtime.process.pipe import Pipe
 from allstop.actors.runtime.ref import Ref
@@ -81,6 +81,11 @@ class Host:
             case f.Answered():
                 if self._system is not None:
                     self._system.answered(frame)
+            case f.PeerEnded(path, incarnation, parcel):
+                if self._system is not None and self._ref is not None and self._ref.is_alive():
+                    exit_ = f.exit_unparcelled(parcel, self._codec)
+                    signal = m.ExitSignal(self._system.address(path), incarnation, exit_)
+                    self._ref.cell.enqueue(signal)
             case f.Ended():
                 if self._system is not None:
                     self._system.down(frame)
@@ -252,10 +257,24 @@ def hosting(cls: type[Actor], host: Host) -> type[Actor]:
         host.handled(number)
         return result
 
+    def link(self: Actor, ref: Ref) -> None:
+        if isinstance(ref, RemoteRef):
+            self.check_fence()
+            host.scheduler.hop(host.pipe.send, f.Link(ref.path))
+        else:
+            cls.link(self, ref)
+
+    def unlink(self: Actor, ref: Ref) -> None:
+        if isinstance(ref, RemoteRef):
+            host.scheduler.hop(host.pipe.send, f.Unlink(ref.path))
+        else:
+            cls.unlink(self, ref)
+
     names = {name: getattr(cls, name) for name in ("__module__", "__qualname__", "__doc__")}
     # The parent bounds what is on its way; what the actor tells itself comes on top.
     room = Mailbox(capacity=cls.mailbox.capacity * 2 + 64)
-    return type(cls.__name__, (cls,), names | {"on_receive": on_receive, "mailbox": room})
+    own = {"on_receive": on_receive, "link": link, "unlink": unlink, "mailbox": room}
+    return type(cls.__name__, (cls,), names | own)
 
 
 def die_with(pipe: socket.socket) -> None:

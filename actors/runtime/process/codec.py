@@ -2,8 +2,9 @@
 
 What travels as it is: None, bool, int, float, str, bytes, list, dict, and also tuple, set, frozenset, Decimal, datetime,
 date, time, timedelta, UUID, and the addresses of actors. Besides these, instances of the classes that an actor names in
-`wire`: msgspec Structs, dataclasses, enums. They are encoded as their annotations say, so a field must hold what it is
-annotated with; a field annotated `Any` comes back as MessagePack has it (a tuple as a list).
+`wire`: msgspec Structs, dataclasses, enums, and the Structs and dataclasses that their fields name. They are encoded as
+their annotations say, so a field must hold what it is annotated with; what a field annotated `Any` holds is encoded as
+if it travelled alone, so that it keeps its class, or is refused.
 
 The sender decodes what it encoded: so a value that the other side could not read is refused where it was made.
 """
@@ -23,7 +24,7 @@ from allstop.actors.runtime.process.errors import Unencodable
 DEPTH_MAX: Final = 64  # of containers in containers: more is a cycle
 VALUE_BYTES_MAX: Final = 16 * 1024 * 1024  # a table of 100,000 ticks is 5 MiB
 PLAIN: Final = frozenset((type(None), bool, float, str, bytes))
-TUPLE, PAIRS, SET, FROZENSET, DECIMAL, BIG_INT, REF, WIRE = range(1, 9)
+TUPLE, PAIRS, SET, FROZENSET, DECIMAL, BIG_INT, REF, WIRE, LOOSE = range(1, 10)
 # Exact and standard: msgspec writes them as text, and reads them as what they were.
 WORDED: Final[dict[type[Any], int]] = {
     datetime.datetime: 20,
@@ -51,13 +52,30 @@ class Codec:
         self._address = address
         self._value_bytes_max = value_bytes_max
         self._types = tuple(dict.fromkeys(wire))
+        self._loose: dict[type[Any], tuple[tuple[str, str], ...]] = {}  # name and encoded name of each field
         self._encoder = msgspec.msgpack.Encoder(enc_hook=self._encode_unknown)
         self._decoder = msgspec.msgpack.Decoder(ext_hook=self._decode_extension)
         self._numbers: dict[type[Any], int] = {}
         self._decoders: list[Any] = []
-        for number, kind in enumerate(self._types):
-            self._decoders.append(self._typed(kind))
-            self._numbers[kind] = number
+        for kind in self._types:
+            self._add(kind)
+        for kind in tuple(self._types):
+            self._look_inside(kind)
+
+    def _add(self, kind: type[Any]) -> None:
+        self._decoders.append(self._typed(kind))
+        self._numbers[kind] = len(self._numbers)
+
+    def _look_inside(self, kind: type[Any]) -> None:
+        """Finds the classes that its fields name, and whether one is annotated `Any`."""
+        classes, anything = _named_within(msgspec.inspect.type_info(kind))
+        for inner in classes:
+            if inner not in self._numbers:
+                self._types += (inner,)
+                self._add(inner)
+                self._look_inside(inner)
+        if anything and not issubclass(kind, Enum):
+            self._loose[kind] = _field_names(kind)
 
     def _typed(self, kind: type[Any]) -> Any:
         if not _is_wire_class(kind):
@@ -89,10 +107,10 @@ class Codec:
             return value
         if kind is int:
             return value if -(2**63) <= value < 2**64 else _extension(BIG_INT, str(value).encode())
-        if kind in self._numbers:
-            return self._packed_wire(value, kind, place)
         if depth >= DEPTH_MAX:
             raise Unencodable(kind.__qualname__, place, f"it is nested more than {DEPTH_MAX} deep")
+        if kind in self._numbers:
+            return self._packed_wire(value, kind, place, depth)
         if kind is list:
             return [self._packed(item, f"{place}[{n}]", depth + 1) for n, item in enumerate(value)]
         if kind is dict:
@@ -121,7 +139,23 @@ class Codec:
         ]
         return _extension(PAIRS, self._encoder.encode(pairs))
 
-    def _packed_wire(self, value: Any, kind: type[Any], place: str) -> Any:
+    def _packed_loose(self, value: Any, kind: type[Any], place: str, depth: int) -> Any:
+        fields = {
+            encoded: self._packed(getattr(value, name), f"{place}.{name}", depth + 1)
+            for name, encoded in self._loose[kind]
+        }
+        payload = self._encoder.encode(fields)
+        number = self._numbers[kind]
+        try:
+            self._decode_loose(number, memoryview(payload))
+        except (ValueError, msgspec.MsgspecError) as error:
+            why, _, where = str(error).partition(" - at `")
+            raise Unencodable(kind.__qualname__, place + where.rstrip("`").lstrip("$"), why) from error
+        return _extension(LOOSE, number.to_bytes(2, "big") + payload)
+
+    def _packed_wire(self, value: Any, kind: type[Any], place: str, depth: int) -> Any:
+        if kind in self._loose:
+            return self._packed_loose(value, kind, place, depth)
         number = self._numbers[kind]
         try:
             payload = self._encoder.encode(value)
@@ -152,6 +186,8 @@ class Codec:
         match code:
             case 8:  # WIRE
                 return self._decoders[int.from_bytes(data[:2], "big")].decode(data[2:])
+            case 9:  # LOOSE
+                return self._decode_loose(int.from_bytes(data[:2], "big"), data[2:])
             case 1:  # TUPLE
                 return tuple(self._decoder.decode(data))
             case 2:  # PAIRS
@@ -171,8 +207,14 @@ class Codec:
                     raise ValueError(f"no such extension: {code}")
                 return msgspec.msgpack.decode(data, type=_WORDED_TYPES[code])
 
+    def _decode_loose(self, number: int, data: memoryview) -> Any:
+        fields = self._decoder.decode(data)
+        return msgspec.convert(fields, self._types[number], dec_hook=self._decode_unknown)
+
     def _decode_unknown(self, kind: type[Any], value: Any) -> Any:
         if self._ref_class is not None and isinstance(kind, type) and issubclass(kind, self._ref_class):
+            if isinstance(value, self._ref_class):
+                return value
             return self._decode_ref(value)
         raise TypeError(f"{kind!r} cannot be decoded")
 
@@ -190,6 +232,36 @@ def _is_wire_class(kind: Any) -> bool:
     return isinstance(kind, type) and (
         issubclass(kind, msgspec.Struct | Enum) or dataclasses.is_dataclass(kind)
     )
+
+
+def _field_names(kind: type[Any]) -> tuple[tuple[str, str], ...]:
+    if issubclass(kind, msgspec.Struct):
+        return tuple((field.name, field.encode_name) for field in msgspec.structs.fields(kind))
+    return tuple((field.name, field.name) for field in dataclasses.fields(kind))
+
+
+def _named_within(info: Any) -> tuple[list[type[Any]], bool]:
+    """The Structs, dataclasses and enums that a type names, itself included, and whether it says `Any` somewhere."""
+    classes: dict[type[Any], None] = {}
+    anything = False
+    waiting: list[Any] = [info]
+    seen: set[int] = set()
+    while waiting:
+        part = waiting.pop()
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
+        anything = anything or isinstance(part, msgspec.inspect.AnyType)
+        cls: Any = getattr(part, "cls", None)
+        if _is_wire_class(cls):
+            classes[cls] = None
+        if isinstance(part, tuple | list):
+            waiting.extend(part)
+        elif isinstance(part, msgspec.inspect.Type | msgspec.inspect.Field):
+            waiting.extend(
+                getattr(part, name) for name in part.__struct_fields__ if name not in ("cls", "default")
+            )
+    return list(classes), anything
 
 
 def _described(kind: type[Any]) -> str:

@@ -1,9 +1,10 @@
-"""What an actor in another process wants of those in this one: it tells them, calls them and monitors them."""
+"""What an actor in another process wants of those in this one: to tell, call, monitor them, or be linked to them."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from allstop.actors.errors import ReplyError
+from allstop.actors.runtime import linking
 from allstop.actors.runtime import messages as m
 from allstop.actors.runtime.dead_letters import DeadLetter
 from allstop.actors.runtime.process import frames as f
@@ -23,7 +24,7 @@ class Errands:
         self._say = say
         self._observed: dict[int, m.MonitorRef] = {}
 
-    def run(self, frame: f.Send | f.Ask | f.Observe | f.Forget) -> None:
+    def run(self, frame: f.Send | f.Ask | f.Observe | f.Forget | f.Link | f.Unlink) -> None:
         system = self._cell.system
         match frame:
             case f.Send(path, body):
@@ -39,6 +40,12 @@ class Errands:
                 if monitor is not None:
                     monitor.active = False
                     monitor.ref.forget(monitor)
+
+            case f.Link(path):
+                linking.link(self._cell, system.address(path))
+            case f.Unlink(path):
+                ref = system.address(path)
+                linking.unlink(self._cell, ref, linking.forget(self._cell, ref))
 
     def _tell(self, path: str, message: Any) -> None:
         system = self._cell.system
@@ -63,6 +70,10 @@ class Errands:
                 error = refused
         parcel = None if error is None else parcelled(error, self._codec.encode)
         self._say(f.Answered(number, body, parcel))
+
+    def pass_signal(self, signal: m.ExitSignal) -> None:
+        exit_ = f.exit_parcelled(signal.exit, self._codec)
+        self._say(f.PeerEnded(signal.ref.path, signal.incarnation, exit_))
 
     def pass_down(self, down: m.Down) -> None:
         for number, monitor in tuple(self._observed.items()):

@@ -65,6 +65,14 @@ class Ended(Frame, frozen=True, tag=4):
     exit: ExitParcel
 
 
+class PeerEnded(Frame, frozen=True, tag=5):
+    """The end of a peer that the actor is linked to, and traps."""
+
+    path: str
+    incarnation: int
+    exit: ExitParcel
+
+
 # -- from the child process -------------------------------------------------------------------------------------------
 class Started(Frame, frozen=True, tag=10):
     ignored: bool
@@ -107,6 +115,14 @@ class Forget(Frame, frozen=True, tag=17):
     number: int
 
 
+class Link(Frame, frozen=True, tag=20):
+    path: str
+
+
+class Unlink(Frame, frozen=True, tag=21):
+    path: str
+
+
 class Shown(Frame, frozen=True, tag=18):
     body: bytes
 
@@ -118,9 +134,9 @@ class Gone(Frame, frozen=True, tag=19):
     on: int | None
 
 
-TO_CHILD: Final = msgspec.msgpack.Decoder(Boot | Deliver | StopNow | Answered | Ended)
+TO_CHILD: Final = msgspec.msgpack.Decoder(Boot | Deliver | StopNow | Answered | Ended | PeerEnded)
 FROM_CHILD: Final = msgspec.msgpack.Decoder(
-    Started | NotStarted | Handled | Replied | Send | Ask | Observe | Forget | Shown | Gone
+    Started | NotStarted | Handled | Replied | Send | Ask | Observe | Forget | Link | Unlink | Shown | Gone
 )
 _ENCODER: Final = msgspec.msgpack.Encoder()
 

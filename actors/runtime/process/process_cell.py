@@ -266,7 +266,7 @@ class ProcessCell(Cell):
                 call = self._calls.pop(number, None)
                 if call is not None:
                     self._answer(call, body, error)
-            case f.Send() | f.Ask() | f.Observe() | f.Forget():
+            case f.Send() | f.Ask() | f.Observe() | f.Forget() | f.Link() | f.Unlink():
                 self.errands.run(frame)
             case f.Shown(body):
                 self.actor.shown = self.codec.decode(body)

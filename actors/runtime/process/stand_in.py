@@ -28,6 +28,8 @@ class StandIn(Actor):
     def on_receive(self, message: Any) -> None:
         if isinstance(message, m.Down):
             self._cell.errands.pass_down(message)
+        elif isinstance(message, m.ExitSignal):
+            self._cell.errands.pass_signal(message)
         else:
             self._cell.deliver(message)
 
@@ -48,6 +50,7 @@ def stand_in_for(actor_class: type[Actor]) -> type[StandIn]:
         "__doc__": actor_class.__doc__,
         "hosted_class": actor_class,
         "window": window,
+        "trap_exits": actor_class.trap_exits,
         # What was sent and not handled counts; the one being handled does not, as in every mailbox.
         "mailbox": replace(box, capacity=box.capacity - window + 1, key=_key_of_packed(box)),
     }
