@@ -4,6 +4,7 @@ A level is lowered by a vote on a scope and raised when the same voter withdraws
 the worst vote on the path from the root to its instrument. Only the root writes the board; everyone may read it.
 """
 
+import threading
 from enum import IntEnum, StrEnum
 from typing import ClassVar
 
@@ -71,25 +72,35 @@ class Vote(msgspec.Struct, frozen=True):
 
 
 class LevelBoard:
-    """Who voted for what. One writer, the root; reading is a plain method call, safe from anywhere on the loop."""
+    """Who voted for what. The root writes it, and, while the loop hangs and nobody else can, the watchdog's thread.
 
-    __slots__ = ("_votes",)
+    Reading is a plain method call, safe from any thread: each change makes a new dictionary.
+    """
+
+    __slots__ = ("_votes", "_writing")
 
     def __init__(self) -> None:
         self._votes: dict[tuple[str, Scope], Vote] = {}
+        self._writing = threading.Lock()
 
     def cast(self, vote: Vote) -> bool:
         """Takes the vote in, in place of an earlier one by the same voter on the same scope. True: it changed something."""
         key = (vote.by, vote.scope)
-        if self._votes.get(key) == vote:
-            return False
         if vote.level is Level.NONE:
-            return self._votes.pop(key, None) is not None
-        self._votes[key] = vote
-        return True
+            return self.withdraw(vote.by, vote.scope)
+        with self._writing:
+            if self._votes.get(key) == vote:
+                return False
+            self._votes = {**self._votes, key: vote}
+            return True
 
     def withdraw(self, by: str, scope: Scope) -> bool:
-        return self._votes.pop((by, scope), None) is not None
+        key = (by, scope)
+        with self._writing:
+            if key not in self._votes:
+                return False
+            self._votes = {other: vote for other, vote in self._votes.items() if other != key}
+            return True
 
     def effective(self, scope: Scope) -> Level:
         """The worst vote on the path from the root to `scope`."""

@@ -48,6 +48,7 @@ from allstop.supervisors.config import Budget, ChildNode, KrakenAccount, KrakenP
 from allstop.supervisors.control import Control
 from allstop.supervisors.coordinated_shutdown import CoordinatedShutdown, Phase
 from allstop.supervisors.halt import HaltRoot
+from allstop.supervisors.held_loop import HeldLoop
 from allstop.supervisors.keys import read_pair, secret_problem_in
 from allstop.supervisors.kraken_account import (
     SETTINGS,
@@ -198,6 +199,9 @@ class Runtime:
         system = ActorSystem(clock=world.clock, dice=world.dice, ids=world.ids)
         await self._stack.enter_async_context(system)
         self._system = system
+        held_loop = HeldLoop(system, self.levels, self.root)
+        self._stack.callback(held_loop.close)
+        self._stack.callback(system.subscribe(held_loop))
         declare_gates(system, *self.tree.gates)
         parts = [self._parts(node, world, keys[node.id]) for node in self.tree.accounts.children]
         self._accounts_parts = parts

@@ -1,0 +1,151 @@
+"""A hung loop lowers the level: at once, by a thread, and until it has been calm for a while."""
+
+import asyncio
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.runtime.puppet import Puppet
+
+from allstop.actors.events import Event, HandlerHung, HandlerReturned, LevelChanged, LoopHeld
+from allstop.actors.levels import ROOT, IntentKind, Level, LevelBoard, Vote, permits
+from allstop.actors.links.latch import FileLatch
+from allstop.actors.runtime import ActorSystem
+from allstop.supervisors.halt import HaltRoot
+from allstop.supervisors.held_loop import BY, HeldLoop
+
+PATIENCE_S = 20.0
+
+
+def hung(held_s: float = 1.0) -> HandlerHung:
+    return HandlerHung(
+        at_ns=0, path="/slow", incarnation=1, actor_class="Slow", message="Price", held_s=held_s, limit_s=1.0,
+        where="loop", stack=(),
+    )  # fmt: skip
+
+
+@pytest.mark.virtual
+class TestVotes:
+    async def test_the_level_falls_at_the_first_word_and_rises_after_calm(self, tmp_path: Path) -> None:
+        board, events = LevelBoard(), list[Event]()
+        async with ActorSystem(on_event=events.append) as system:
+            root = await system.spawn(HaltRoot, board, FileLatch(tmp_path), (), path="/")
+            await asyncio.sleep(0.1)
+            events.clear()
+            held = HeldLoop(system, board, root)
+            held(hung())
+            assert board.effective(ROOT) is Level.READ_ONLY
+            held(hung(2.0))
+            await asyncio.sleep(3.0)
+            held(HandlerReturned(at_ns=0, path="/slow", incarnation=1, message="Price", held_s=3.0))
+            await asyncio.sleep(4.9)
+            assert board.effective(ROOT) is Level.READ_ONLY
+            assert [vote.reason for vote in board.votes(ROOT)] == ["/slow holds the loop: Price for 2.0 s"]
+            await asyncio.sleep(0.2)
+            assert board.effective(ROOT) is Level.NONE
+            changes = [
+                (event.before, event.now, event.by) for event in events if isinstance(event, LevelChanged)
+            ]
+            assert changes == [(Level.NONE, Level.READ_ONLY, BY), (Level.READ_ONLY, Level.NONE, BY)]
+            held.close()
+
+    async def test_each_hang_lets_the_calm_begin_anew(self, tmp_path: Path) -> None:
+        board = LevelBoard()
+        async with ActorSystem() as system:
+            root = await system.spawn(HaltRoot, board, FileLatch(tmp_path), (), path="/")
+            held = HeldLoop(system, board, root)
+            for _ in range(3):
+                held(LoopHeld(at_ns=0, path="", held_s=1.5, why="many handlers"))
+                await asyncio.sleep(4.0)
+                assert board.effective(ROOT) is Level.READ_ONLY
+            held.close()
+
+    async def test_a_worse_level_stays_and_nothing_is_said_of_ours(self, tmp_path: Path) -> None:
+        board, events = LevelBoard(), list[Event]()
+        async with ActorSystem(on_event=events.append) as system:
+            root = await system.spawn(HaltRoot, board, FileLatch(tmp_path), (), path="/")
+            await asyncio.sleep(0.1)
+            board.cast(Vote("someone", ROOT, Level.EMERGENCY, "worse"))
+            held = HeldLoop(system, board, root)
+            events.clear()
+            held(hung())
+            await asyncio.sleep(6.0)
+            assert board.effective(ROOT) is Level.EMERGENCY
+            assert [event for event in events if isinstance(event, LevelChanged)] == []
+            held.close()
+
+    async def test_a_hung_task_or_thread_is_its_own_actors_trouble(self, tmp_path: Path) -> None:
+        board = LevelBoard()
+        async with ActorSystem() as system:
+            root = await system.spawn(HaltRoot, board, FileLatch(tmp_path), (), path="/")
+            await asyncio.sleep(0.1)
+            event = HandlerHung(
+                at_ns=0, path="/a", incarnation=1, actor_class="A", message="M", held_s=1.0, limit_s=1.0,
+                where="task", stack=(),
+            )  # fmt: skip
+            HeldLoop(system, board, root)(event)
+            assert board.effective(ROOT) is Level.NONE
+
+
+@pytest.mark.req("242")
+async def test_what_the_loop_does_next_after_a_hang_meets_the_lowered_level(tmp_path: Path) -> None:
+    board, told, seen = LevelBoard(), threading.Event(), list[bool]()
+
+    def may_enter() -> bool:
+        return permits(board.effective(ROOT), IntentKind.ENTRY)
+
+    async with ActorSystem(on_event=lambda _event: None, max_handler_s=0.2) as system:
+        root = await system.spawn(HaltRoot, board, FileLatch(tmp_path), (), path="/")
+        await asyncio.sleep(0.1)
+        held = HeldLoop(system, board, root, calm_s=0.2)
+        system.subscribe(held)
+        system.subscribe(lambda event: told.set() if isinstance(event, HandlerHung) else None)
+        slow = await system.spawn(Puppet, path="/slow")
+
+        def holds(_puppet: Any) -> None:
+            seen.append(may_enter())
+            assert told.wait(PATIENCE_S)
+            seen.append(may_enter())
+
+        def is_next(_puppet: Any) -> None:
+            seen.append(may_enter())
+
+        slow.tell(holds)
+        slow.tell(is_next)
+        await slow.call("done", timeout_s=PATIENCE_S)
+        assert seen == [True, False, False]
+        async with asyncio.timeout(PATIENCE_S):
+            while not may_enter():
+                await asyncio.sleep(0.01)
+        held.close()
+
+
+def test_the_board_can_be_read_while_another_thread_votes() -> None:
+    board, errors = LevelBoard(), list[BaseException]()
+    done = threading.Event()
+
+    def reads() -> None:
+        try:
+            while not done.is_set():
+                board.effective(("kraken", "main"))
+                board.votes()
+        except BaseException as error:
+            errors.append(error)
+            raise
+
+    reader = threading.Thread(target=reads)
+    reader.start()
+    interval_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for number in range(3000):
+            board.cast(Vote(f"voter {number}", ("kraken",), Level.READ_ONLY, "a test"))
+            board.withdraw(f"voter {number - 7}", ("kraken",))
+    finally:
+        sys.setswitchinterval(interval_s)
+        done.set()
+        reader.join(PATIENCE_S)
+    assert errors == []
+    assert len(board.votes()) == 7
