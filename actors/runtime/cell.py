@@ -28,6 +28,7 @@ from allstop.actors.runtime.errors import ActorDead, ControlLaneFull
 from allstop.actors.runtime.handling import begin
 from allstop.actors.runtime.mailbox import CONTROL_LANE_MAX, Mailbox, Overflow
 from allstop.actors.runtime.reporting import crash_report
+from allstop.actors.runtime.scheduler import BUSY
 from allstop.actors.runtime.serving import serve, start_and_serve
 from allstop.actors.runtime.states import ENDED, FAILING, RUNNING, STARTING, STOPPING, State, is_later
 
@@ -60,6 +61,8 @@ class Cell:
     newest: dict[Any, Any] | None = None  # CONFLATE: the newest message of each key
     task: "asyncio.Task[None] | None" = None
     waiter: "asyncio.Future[None] | None" = None  # what the task waits on when there is no mail
+    pause: m.Pause | None = None  # the task waits for its next turn
+    rides = False  # the task was woken out of turn: a message in the run queue comes before those in its own
     started: "asyncio.Future[bool] | None" = None  # True: its life began; False: it ended before
     handling = False  # a coroutine of the actor is suspended
     interrupted = False  # we cancelled it, in order to stop
@@ -170,9 +173,23 @@ class Cell:
             return
         self.control.append(message)
         self.open_queue().appendleft(m.CONTROL)
-        self.added()
+        if self.task is not None:
+            self.resume()
+        else:
+            if len(self.scheduler.ready) > BUSY and not self.threaded:
+                self.scheduler.hurry(self)
+            self.added()
         if message.__class__ is not m.Down and message.__class__ is not m.LinkEnded:
             self.interrupt()
+
+    def resume(self) -> None:
+        """Wakes the task, if it waits for mail or for its turn, without regard to the run queue."""
+        if self.pause is not None:
+            self.pause.end()
+        elif self.waiter is not None and not self.waiter.done():
+            self.rides = not self.idle
+            self.idle = False
+            self.waiter.set_result(None)
 
     def interrupt(self) -> None:
         """A stop, or the failure of an owned task, does not wait for a suspended handler: that is cancelled. A flag
@@ -288,6 +305,7 @@ class Cell:
 
     def _take_task(self, serving: Any, first: Any) -> None:
         self.open_queue()
+        self.interrupted = False
         self.detour = self._mail
         context = self.scheduler.context.copy()
         self.task = self.scheduler.loop.create_task(serving, name=self.path, context=context)
@@ -300,6 +318,10 @@ class Cell:
 
     def _mail(self, message: Any) -> None:
         """Mail for a cell with a task: leaves it in the queue and wakes the task."""
+        if message.__class__ is m.Pause:
+            message.end()
+            return
+        self.rides = False
         if message is not m.MORE:
             self.open_queue().appendleft(message)
         if self.waiter is not None and not self.waiter.done():

@@ -20,8 +20,11 @@ def begin(cell: "Cell", message: Any) -> tuple[Any, m.Call | None]:
     kind = message.__class__
     if kind is m.Call:
         cell.calling = message
+        inner = message.message
         try:
-            return begin(cell, message.message)[0], message
+            if inner.__class__ in m.SPECIAL:
+                return begin(cell, inner)[0], message
+            return cell.actor.on_receive(inner), message
         except ReplyError as error:
             message.fail(error)
             return None, None

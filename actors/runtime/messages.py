@@ -62,18 +62,15 @@ class Overrun(msgspec.Struct, frozen=True):
     unstopped: bool
 
 
-class Call:
+class Call(msgspec.Struct, eq=False):
     """A message whose sender waits for an answer. `future` is asyncio's for a call on the loop, else ours.
 
     `future` is None while a call runs inline: most calls are answered before anyone needs one.
     """
 
-    __slots__ = ("deferred", "future", "message")
-
-    def __init__(self, message: Any, future: Any) -> None:
-        self.message = message
-        self.future = future
-        self.deferred = False
+    message: Any
+    future: Any
+    deferred: bool = False
 
     def answer(self, value: Any) -> None:
         future = self.future
@@ -125,6 +122,19 @@ class Fired:
 
     def __init__(self, timer: Any) -> None:
         self.timer = timer
+
+
+class Pause:
+    """Stands in the run queue for a task that handled its share, and waits for its next turn."""
+
+    __slots__ = ("over",)
+
+    def __init__(self, over: Any) -> None:
+        self.over = over  # a future of the loop
+
+    def end(self) -> None:
+        if not self.over.done():
+            self.over.set_result(None)
 
 
 class Conflated(msgspec.Struct, frozen=True):

@@ -27,6 +27,7 @@ from allstop.actors.runtime.messages import SPECIAL, Call, MonitorRef
 if TYPE_CHECKING:
     from allstop.actors.runtime.cell import Cell
     from allstop.actors.runtime.registry import Registry
+    from allstop.actors.runtime.scheduler import Scheduler
     from allstop.actors.runtime.system import ActorSystem
 
 CALL_TIMEOUT_S = 5.0  # OTP's gen_server:call
@@ -170,8 +171,7 @@ class Ref(pykka.ActorRef[Any]):
         if cell.idle and cell.detour is None and message.__class__ not in SPECIAL:
             scheduler.inlined += 1
             if scheduler.inlined >= scheduler.turn:  # a loop of calls that never suspend lets others run, too
-                scheduler.inlined = 0
-                await asyncio.sleep(0)
+                await scheduler.another_turn()
                 cell = self._cell
             if cell.idle and cell.detour is None:
                 cell.idle = False
@@ -193,27 +193,26 @@ class Ref(pykka.ActorRef[Any]):
                     cell.rest()
                     if not call.deferred:
                         return result
-                return await self._answer(call.future, timeout_s)
+                return await self._answer(scheduler, call.future, timeout_s)
         if cell.task is not None and cell.task is asyncio.current_task():
             raise CallingSelf(f"{self.path} called itself")
         if cell.threaded:
             return await self._call_from_afar(message, timeout_s)
         future = scheduler.loop.create_future()
         self.tell(Call(message, future))
-        return await self._answer(future, timeout_s)
+        return await self._answer(scheduler, future, timeout_s)
 
-    async def _answer(self, future: Any, timeout_s: float) -> Any:
-        if not future.done():
-            handle = self._system.scheduler.loop.call_later(timeout_s, self._expire, future, timeout_s)
-            try:
-                return await future
-            finally:
-                handle.cancel()
-        return future.result()
-
-    def _expire(self, future: Any, timeout_s: float) -> None:
-        if not future.done():
-            future.set_exception(CallTimeout(f"{self.path} did not answer within {timeout_s} s"))
+    async def _answer(self, scheduler: "Scheduler", future: Any, timeout_s: float) -> Any:
+        if future.done():
+            return future.result()
+        lane = scheduler.call_timeouts.lane(timeout_s)
+        lane.add(future, self)
+        try:
+            return await future
+        finally:
+            lane.waiting.pop(future, None)
+            if lane.alone:
+                lane.close()
 
     async def _call_from_afar(self, message: Any, timeout_s: float) -> Any:
         """A call between two loops, or to an actor on a thread."""

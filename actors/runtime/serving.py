@@ -10,8 +10,8 @@ from allstop.actors.runtime.aftermath import lose
 from allstop.actors.runtime.deadlines import in_time
 from allstop.actors.runtime.errors import ActorDead
 from allstop.actors.runtime.handling import begin, caller_error
-from allstop.actors.runtime.messages import Call
-from allstop.actors.runtime.states import State
+from allstop.actors.runtime.messages import CONTROL, MORE, SPECIAL, Call, Pause
+from allstop.actors.runtime.states import RUNNING, State
 
 if TYPE_CHECKING:
     from allstop.actors.runtime.cell import Cell
@@ -57,29 +57,35 @@ def _end_start(cell: "Cell", end: Exit) -> None:
 
 async def serve(cell: "Cell", coroutine: Any, call: Call | None, message: Any) -> None:
     """Awaits `coroutine`, the handler that is running already, and then handles one message after the other."""
-    handled = 0
     limit_s = cell.actor_class.max_handler_s
     finish_handler = _finish_handler if limit_s is None else in_time(_finish_handler, limit_s)
     if coroutine is not None and cell.state is State.RUNNING and (end := cell.waiting_end()) is not None:
         cell.calling = None  # a stop came before this task's first step: the handler does not begin any more
         lose(cell, call or message, cause=end)
         coroutine = call = None
+    share = cell.scheduler.batch
     while True:
         if coroutine is not None:
             await finish_handler(cell, coroutine, call, message)
             coroutine = call = None
         if cell.exit is not None:  # ended, or waiting for its other tasks to end
             return
-        if not cell.queue:
+        if cell.rides and cell.control:
+            message = CONTROL
+        elif cell.rides or not cell.queue:
             await _mail(cell)
-            handled = 0
+            share = cell.scheduler.batch
             continue
-        if handled >= cell.scheduler.batch:
-            handled = 0
-            await asyncio.sleep(0)
+        elif share <= 0:
+            if not cell.control:
+                await _turn_of(cell)
+            share = cell.scheduler.batch
             continue
-        handled += 1
-        message = cell.queue.popleft()
+        else:
+            share, message = await _serve_plain(cell, share)
+            if message is MORE:
+                continue
+            share -= 1
         try:
             result, call = begin(cell, message)
         except BaseException as error:  # noqa: BLE001 - a crash, or our own cancellation
@@ -89,6 +95,37 @@ async def serve(cell: "Cell", coroutine: Any, call: Call | None, message: Any) -
             coroutine = result
         elif call is not None:
             cell.finish_call(call, result)
+
+
+async def _serve_plain(cell: "Cell", share: int) -> tuple[int, Any]:
+    """Handles told messages, at most `share`: a loop that does nothing else, because this is where the time goes.
+
+    Gives what is left of the share, and the first message that is not plain, or MORE.
+    """
+    take = cell.queue.popleft
+    queue = cell.queue
+    special = SPECIAL
+    message: Any = None
+    cell.handling = True  # all along: only while a handler is suspended does anyone else look
+    try:
+        while share > 0 and queue:
+            message = take()
+            if message.__class__ in special or cell.state is not RUNNING:
+                return share, message
+            share -= 1
+            result = cell.actor.on_receive(message)
+            if result is not None and result.__class__ is CoroutineType:
+                await result
+                if cell.interrupted:  # the handler swallowed it
+                    _forget_interruption(cell)
+    except GeneratorExit:  # the loop is gone, and we with it: nothing may be awaited any more
+        raise
+    except BaseException as error:  # noqa: BLE001 - a crash, or our own cancellation
+        _fail_handler(cell, error, None, message)
+    finally:
+        cell.handling = False
+    _forget_interruption(cell)
+    return share, MORE
 
 
 async def _finish_handler(cell: "Cell", coroutine: Any, call: Call | None, message: Any) -> None:
@@ -140,14 +177,31 @@ def _forget_interruption(cell: "Cell") -> None:
         cell.task.uncancel()
 
 
+async def _turn_of(cell: "Cell") -> None:
+    """Waits for the next turn: behind all that waits in the run queue, or for a runtime message."""
+    scheduler = cell.scheduler
+    pause = cell.pause = Pause(scheduler.loop.create_future())
+    scheduler.put((cell, pause))
+    if not scheduler.armed:
+        scheduler.arm()
+    try:
+        await pause.over
+    except asyncio.CancelledError as error:
+        if not cell.ended:
+            cell.crash(error)
+    finally:
+        cell.pause = None
+
+
 async def _mail(cell: "Cell") -> None:
     """Waits until there is mail, or the end."""
     cell.waiter = cell.scheduler.loop.create_future()
-    cell.idle = True
-    if cell.queue and cell.idle:  # a thread slipped one in after the test
-        cell.idle = False
-        cell.waiter = None
-        return
+    if not cell.rides:
+        cell.idle = True
+        if cell.queue and cell.idle:  # a thread slipped one in after the test
+            cell.idle = False
+            cell.waiter = None
+            return
     try:
         await cell.waiter
     except asyncio.CancelledError as error:

@@ -104,8 +104,7 @@ class ActorSystem:
             self.emit(Unstopped(at_ns=at_ns, path=path, incarnation=incarnation, what=what))
         if self._watchdog is not None:
             self._watchdog.stop()
-        self.scheduler.run()
-        self.scheduler.closed = True
+        self.scheduler.close()
         unmirror(self)
 
     async def __aenter__(self) -> Self:
