@@ -130,10 +130,11 @@ class Scheduler:
             if cell.detour is not None:
                 cell.resume()
                 continue
+            message = CONTROL
             try:
-                cell.take_special(CONTROL)
+                cell.take_special(message)
             except BaseException as error:  # noqa: BLE001 - a crash
-                cell.crash(error, CONTROL)
+                cell.crash(error, message)
 
     def _turn(self) -> None:
         if self.urgent:

@@ -44,9 +44,11 @@ def _codes(*functions: Any) -> frozenset[CodeType]:
 # The runtime's own functions that have a cell and a message among their locals while the actor's code runs.
 _RUNS_A_MESSAGE: Final = _codes(
     scheduler.Scheduler._turn,
+    scheduler.Scheduler._serve_urgent,
     handling.begin,
     handling._begin_runtime_message,
     serving.serve,
+    serving._serve_plain,
     serving._finish_handler,
 )
 _CALLS_INLINE: Final = _codes(ref.Ref.call)  # `cell` is the callee; it runs there once there is a `call`
