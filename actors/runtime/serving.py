@@ -81,11 +81,13 @@ async def serve(cell: "Cell", coroutine: Any, call: Call | None, message: Any) -
                 await _turn_of(cell)
             share = cell.scheduler.batch
             continue
-        else:
+        elif cell.state is RUNNING:
             share, message = await _serve_plain(cell, share)
             if message is MORE:
                 continue
             share -= 1
+        else:
+            message = cell.queue.popleft()
         try:
             result, call = begin(cell, message)
         except BaseException as error:  # noqa: BLE001 - a crash, or our own cancellation
@@ -108,9 +110,9 @@ async def _serve_plain(cell: "Cell", share: int) -> tuple[int, Any]:
     message: Any = None
     cell.handling = True  # all along: only while a handler is suspended does anyone else look
     try:
-        while share > 0 and queue:
+        while share > 0 and queue and cell.state is RUNNING:
             message = take()
-            if message.__class__ in special or cell.state is not RUNNING:
+            if message.__class__ in special:
                 return share, message
             share -= 1
             result = cell.actor.on_receive(message)

@@ -244,3 +244,19 @@ async def test_a_killed_actor_that_hurried_is_left_alone(system: ActorSystem) ->
     assert (await stopping).kind in (ExitKind.KILLED, ExitKind.SHUTDOWN)
     for ref in refs[1:]:
         assert await ref.call("the rest", timeout_s=60) == 102
+
+
+async def test_an_async_actor_that_is_killed_while_it_waits_for_its_turn_leaves_only_its_mail(
+    system: ActorSystem,
+) -> None:
+    work = Work()
+    (ref,) = await crowd(system, AsyncBusy, 1, work)
+    load([ref], 2 * BATCH)
+    cell = ref.cell
+    while cell.pause is None:
+        await asyncio.sleep(0)
+    system.kill(ref)
+    while system.leaked:
+        await asyncio.sleep(0)
+    assert work.done + system.dead_letters.count == 1 + 2 * BATCH
+    assert all(isinstance(letter.message, int) for letter in system.dead_letters.recent())
