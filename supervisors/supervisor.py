@@ -5,7 +5,7 @@ errors.py names. A child may not ask its own supervisor to stop it and wait: the
 """
 
 import asyncio
-from collections.abc import Awaitable, Hashable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable
 from types import CoroutineType
 from typing import Any, ClassVar, cast
 
@@ -85,12 +85,12 @@ class Supervisor(Actor):
     def on_start(self) -> Any:
         if self._core.flags.on_exceeded is OnExceeded.PAUSE:
             self.system.refuse_below(self.path, self._circuit_open)
-        booting = self._carry_out(d.Boot())
-        return self._booted(booting) if booting.__class__ is CoroutineType else None
+        booting = self._carry_out(d.Boot(), self._boot_on)
+        return booting if booting.__class__ is CoroutineType else None
 
-    async def _booted(self, booting: Any) -> None:
+    async def _boot_on(self, answer: d.Given | Wait | None) -> None:
         try:
-            await booting
+            await self._carry_on(answer)
         except asyncio.CancelledError:
             if not self.fenced:  # a stop, not a kill: what had started ends in order, too
                 self._ends = True
@@ -146,15 +146,15 @@ class Supervisor(Actor):
         self._ends = True
         stopping: Any = None
         try:
-            stopping = self._carry_out(d.Stop())
+            stopping = self._carry_out(d.Stop(), self._stop_on)
         finally:
             if stopping.__class__ is not CoroutineType:
                 self.system.refuse_below(self.path, None)
-        return self._stopped(stopping) if stopping.__class__ is CoroutineType else None
+        return stopping if stopping.__class__ is CoroutineType else None
 
-    async def _stopped(self, stopping: Any) -> None:
+    async def _stop_on(self, answer: d.Given | Wait | None) -> None:
         try:
-            await stopping
+            await self._carry_on(answer)
         finally:
             self.system.refuse_below(self.path, None)
 
@@ -163,15 +163,17 @@ class Supervisor(Actor):
         return {"children": self._core.which_children(), "breaker": self._core.breaker.state.value}
 
     # -- carrying out ----------------------------------------------------------------------------------------------
-    def _carry_out(self, given: d.Given) -> Any:
+    def _carry_out(
+        self, given: d.Given, go_on: Callable[[d.Given | Wait | None], Coroutine[Any, Any, Any]] | None = None
+    ) -> Any:
         """Tells the core and does what it answers, until nothing is left. Gives back its reply or raises its refusal:
-        a coroutine of that, where something has to be waited for or there is much to do."""
+        a coroutine of that (what `go_on` gives), where something has to be waited for or there is much to do."""
         self._reply = self._refusal = None
         began_s = self._clock.now_s()
         answer = self._do(self._decide(given, began_s))
         while answer is not None:
             if isinstance(answer, Wait) or (now_s := self._clock.now_s()) - began_s > LEEWAY_S:
-                return self._carry_on(answer)
+                return (go_on or self._carry_on)(answer)
             answer = self._do(self._decide(answer, now_s))
         return self._outcome()
 
