@@ -81,13 +81,14 @@ async def serve(cell: "Cell", coroutine: Any, call: Call | None, message: Any) -
                 await _turn_of(cell)
             share = cell.scheduler.batch
             continue
-        elif cell.state is RUNNING:
+        elif limit_s is None and cell.state is RUNNING:
             share, message = await _serve_plain(cell, share)
             if message is MORE:
                 continue
             share -= 1
         else:
             message = cell.queue.popleft()
+            share -= 1
         try:
             result, call = begin(cell, message)
         except BaseException as error:  # noqa: BLE001 - a crash, or our own cancellation
