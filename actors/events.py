@@ -238,6 +238,14 @@ def _section(name: str, text: str) -> str:
     return f"  {name}: " + text.replace("\n", "\n    ")
 
 
+class HandlerRemoved(Event, frozen=True, kw_only=True):
+    """An event manager removed a handler that failed; its other handlers go on."""
+
+    handler: str
+    error: Any  # the exception, with its traceback and causes
+    last_event: Any = None
+
+
 class CoverChanged(Event, frozen=True, kw_only=True):
     """The cover of a pair changed. `state`: covered, uncovered, over_covered, dust, or abandoned when neither a stop
     nor a flatten can be had (a person must act)."""
