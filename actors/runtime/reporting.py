@@ -122,18 +122,20 @@ def _ancestors(cell: "Cell") -> tuple[str, ...]:
 def log_trouble(event: Event) -> None:
     """What happens to crash reports, and to a loop that stands still, if nobody asked for events. From any thread."""
     log = structlog.get_logger("allstop")
-    match event:
+    match (
+        event
+    ):  # structlog's console takes `stack` for a text of its own, and fails on a list: hence `frames`
         case CrashReport():
             log.error("actor.crashed", actor=event.path, report=event.text())
         case HandlerHung():
             log.error("handler.hung", actor=event.path, incarnation=event.incarnation, message=event.message,
-                      held_s=round(event.held_s, 3), where=event.where, stack=list(event.stack))  # fmt: skip
+                      held_s=round(event.held_s, 3), where=event.where, frames=list(event.stack))  # fmt: skip
         case HandlerReturned():
             held_s = round(event.held_s, 3)
             log.warning("handler.returned", actor=event.path, message=event.message, held_s=held_s)
         case LoopHeld():
             held_s = round(event.held_s, 3)
-            log.error("loop.held", held_s=held_s, why=event.why, last=event.path, stack=list(event.stack))
+            log.error("loop.held", held_s=held_s, why=event.why, last=event.path, frames=list(event.stack))
         case Unstopped():
             log.error("actor.unstopped", actor=event.path, incarnation=event.incarnation, what=event.what)
         case _:
