@@ -101,7 +101,7 @@ def _say(words: str, *, again: bool = False) -> None:
 def _show(run: dict[str, Any], arguments: argparse.Namespace) -> int:
     rows = [Row(**row) for row in run["rows"]]
     lines = table.asked_for(table.judged(rows), {row.workload for row in rows})
-    print(_report(run, rows, lines, arguments.peers))
+    print(_report(run, rows, lines))
     if arguments.write_docs:
         DOCS.write_text(table.replaced(DOCS.read_text(), _for_docs(run, rows, lines)))
         print(f"\nwritten to {DOCS.relative_to(harness.ROOT)}")
@@ -122,13 +122,13 @@ def _machine(run: dict[str, Any]) -> list[str]:
     ]
 
 
-def _report(run: dict[str, Any], rows: list[Row], lines: list[table.Line], peers: bool) -> str:
+def _report(run: dict[str, Any], rows: list[Row], lines: list[table.Line]) -> str:
     parts = ["\n".join(_machine(run)), table.text(table.HEADS, [line.cells for line in lines])]
     if more := table.others(rows, lines):
         parts.append(table.text(table.MORE_HEADS, [table.other_cells(row) for row in more]))
     parts.append(table.beam(rows))
     if caveats := table.caveats(rows):
-        parts.append("\n".join(caveats))
+        parts.append("of the peers:\n" + "\n".join(f"  {line}" for line in caveats))
     if missed := table.absent(rows):
         parts.append("absent:\n" + "\n".join(f"  {line}" for line in missed))
     return "\n\n".join(parts)
@@ -142,6 +142,8 @@ def _for_docs(run: dict[str, Any], rows: list[Row], lines: list[table.Line]) -> 
         table.beam(rows),
         table.markdown(table.MORE_HEADS, [table.other_cells(row) for row in table.others(rows, lines)]),
     ]
+    if caveats := table.caveats(rows):
+        parts.append("Of the peers:\n\n" + "\n".join(f"- {line}" for line in caveats))
     if missed := table.absent(rows):
         parts.append("Absent in this run:\n\n" + "\n".join(f"- {line}" for line in missed))
     return "\n\n".join(parts)

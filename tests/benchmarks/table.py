@@ -53,7 +53,7 @@ class Line:
 
 
 HEADS = ("", "metric", "ours", "peer", "theirs", "ratio [min..max]", "floor", "goal", "verdict")
-MORE_HEADS = ("workload", "measure", "ours", "peer", "theirs", "ratio [min..max]", "")
+MORE_HEADS = ("workload", "measure", "ours", "peer", "theirs", "ratio [min..max]")
 
 
 def judged(rows: Iterable[Row], targets: Sequence[Target] = TARGETS) -> list[Line]:
@@ -116,7 +116,7 @@ def beam(rows: Iterable[Row]) -> str:
         ]
         return ", ".join(found) or "nowhere"
 
-    return f"Against BEAM on one scheduler, ahead or level: {named(True)}. Behind: {named(False)}."
+    return f"Against BEAM on one scheduler, ahead or level: {named(True)}.\nBehind: {named(False)}."
 
 
 def bound(target: Target, value: float) -> str:
@@ -144,7 +144,6 @@ def other_cells(row: Row) -> tuple[str, ...]:
         row.peer or "-",
         theirs,
         spread(row),
-        row.note,
     )
 
 
@@ -163,9 +162,15 @@ def markdown(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
 
 
 def caveats(rows: Iterable[Row]) -> list[str]:
-    """What a reader must know of a peer, once each."""
-    found = {(row.peer, row.workload, row.note) for row in rows if row.ratio is not None and row.note}
-    return [f"{peer} in {workload}: {note}" for peer, workload, note in sorted(found)]
+    """What a reader must know of a peer, once each; with the workload, if it is of that one alone."""
+    found: dict[tuple[str, str], dict[str, None]] = {}
+    for row in rows:
+        if row.ratio is not None and row.note:
+            found.setdefault((row.peer, row.note), {})[row.workload] = None
+    return [
+        f"{peer}{f' in {next(iter(where))}' if len(where) == 1 else ''}: {note}"
+        for (peer, note), where in sorted(found.items())
+    ]
 
 
 def absent(rows: Iterable[Row]) -> list[str]:

@@ -175,7 +175,7 @@ def test_the_line_about_beam_says_where_we_are_behind() -> None:
     rows = [row("tell", BEAM, 1.2), row("spawn", BEAM, 0.5, measure="stop"), row("tell", PYKKA, 0.1)]
     assert (
         table.beam(rows)
-        == "Against BEAM on one scheduler, ahead or level: tell 1.20. Behind: spawn stop 0.50."
+        == "Against BEAM on one scheduler, ahead or level: tell 1.20.\nBehind: spawn stop 0.50."
     )
 
 
@@ -186,8 +186,14 @@ def test_what_no_target_speaks_of_is_listed_after_them() -> None:
 
 
 def test_a_caveat_of_a_peer_stands_beside_its_figures_once() -> None:
-    rows = [row("w", "domo", 2.0, note="loses messages")] * 2
-    assert table.caveats(rows) == ["domo in w: loses messages"]
+    rows = [
+        row("w", "domo", 2.0, note="loses messages"),
+        row("w", "domo", 3.0, measure="p50", note="loses messages"),
+        row("v", "actio", 2.0, note="has no call"),
+        row("w", "actio", 2.0, note="has no call"),
+        row("v", "thespian", None, note="absent: not installed"),
+    ]
+    assert table.caveats(rows) == ["actio: has no call", "domo in w: loses messages"]
 
 
 def test_columns_are_as_wide_as_their_widest_cell() -> None:

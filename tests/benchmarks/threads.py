@@ -150,7 +150,7 @@ def spawn() -> dict[str, float]:
 def restart() -> dict[str, float]:
     """pykka has no supervisor: a new actor is started in `on_failure`, the least that a user would write."""
     silence()
-    count = amount(500)
+    count = amount(1_000)
     took: list[float] = []
     crashed_ns = 0
     done = threading.Event()
