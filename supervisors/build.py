@@ -41,7 +41,8 @@ from allstop.actors.observer import Observer
 from allstop.actors.order_gate import GateBoard
 from allstop.actors.ports import World
 from allstop.actors.reports import WriteOutcome
-from allstop.actors.runtime import ActorSystem, Ref
+from allstop.actors.runtime import ActorSystem, BlockingOnLoop, Ref
+from allstop.actors.runtime.future import on_a_loop
 from allstop.actors.spec import ChildSpec, ChildType, OnExceeded, Restart, Start, Strategy, SupervisorFlags
 from allstop.supervisors.checking import check_tree
 from allstop.supervisors.config import Budget, ChildNode, KrakenAccount, KrakenPublic, SupervisorNode, Tree
@@ -366,7 +367,8 @@ class Runtime:
 
 
 class SyncRuntime:
-    """`submit` and `order` for threads beside the loop. On the loop's own thread a call is refused: await there."""
+    """`submit` and `order` for threads beside the loop. On a thread that runs a
+    loop a call raises BlockingOnLoop: await there."""
 
     def __init__(self, runtime: Runtime, loop: asyncio.AbstractEventLoop) -> None:
         self._runtime = runtime
@@ -381,14 +383,11 @@ class SyncRuntime:
         return self._run(self._runtime.order(intent_id, account=account), timeout_s + 1.0)
 
     def _run(self, coroutine: Any, timeout_s: float) -> Any:
-        try:
-            on_loop = asyncio.get_running_loop() is self._loop
-        except RuntimeError:
-            on_loop = False
-        if on_loop:
+        if on_a_loop():
             coroutine.close()
-            raise RuntimeError(
-                "runtime.sync blocks and this is the loop's thread: await runtime.submit(...) instead"
+            raise BlockingOnLoop(
+                "runtime.sync blocks, and this thread runs an event loop: `await runtime.submit(...)` on the runtime's "
+                "own loop; from another loop `await asyncio.to_thread(runtime.sync.submit, ...)`"
             )
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout_s)
 

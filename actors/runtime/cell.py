@@ -329,9 +329,13 @@ class Cell:
 
     def start_task(self, coroutine: Any, name: str) -> asyncio.Task[Any]:
         context = self.scheduler.context.copy()
-        task = self.scheduler.loop.create_task(coroutine, name=f"{self.path}:{name}", context=context)
+        contained = _contained(coroutine)
+        task = self.scheduler.loop.create_task(contained, name=f"{self.path}:{name}", context=context)
         self.own().tasks.add(task)
         task.add_done_callback(self._task_done)
+        task.add_done_callback(
+            lambda _task: coroutine.close()
+        )  # cancelled before its first step, it never ran
         return task
 
     def _task_done(self, task: asyncio.Task[Any]) -> None:
@@ -345,6 +349,8 @@ class Cell:
             )
         else:
             error = task.exception()
+            if isinstance(error, _Escaped):
+                error = error.error
         if self.state is RUNNING or self.state is STARTING:
             if error is not None:
                 self.post(m.TaskFailed(task.get_name(), error))
@@ -458,3 +464,19 @@ class Cell:
     def discard(self, message: Any) -> None:
         lose(self, message)
         self.drain()
+
+
+class _Escaped(Exception):
+    """Carries out of a task what asyncio would let out of the whole loop."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(repr(error))
+        self.error = error
+
+
+async def _contained(coroutine: Any) -> Any:
+    """A KeyboardInterrupt or SystemExit in a task of one actor must not stop the loop of all (statement 252)."""
+    try:
+        return await coroutine
+    except (KeyboardInterrupt, SystemExit) as error:
+        raise _Escaped(error) from error
