@@ -414,7 +414,8 @@ def _node(node: ChildNode | SupervisorNode) -> ChildSpec:
         case ChildNode():
             return ChildSpec(
                 node.id, Start(node.actor_class, node.args, dict(node.kwargs)), restart=node.restart, shutdown=node.shutdown,
-                backoff=node.backoff, while_down=node.while_down, budget=node.budget, gate=node.gate,
+                backoff=node.backoff, while_down=node.while_down,
+                isolation=node.isolation, budget=node.budget, gate=node.gate,
             )  # fmt: skip
         case SupervisorNode():
             return _supervisor(

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 from allstop.actors.errors import Problem
 from allstop.actors.runtime import Actor
-from allstop.actors.spec import Backoff, ChildSpec, OnExceeded, Pause, Start, Strategy
+from allstop.actors.runtime.isolation import isolation_problem, unsendable
+from allstop.actors.spec import Backoff, ChildSpec, Isolation, OnExceeded, Pause, Start, Strategy
 from allstop.supervisors.budget import check_budget, check_connect_limit, starts_at_most
 from allstop.supervisors.childspecs import as_child_spec
 from allstop.supervisors.config import Budget, ChildNode, KrakenAccount, KrakenPublic, SupervisorNode, Tree
@@ -235,6 +236,11 @@ def _child(node: ChildNode, budget: Budget) -> Iterator[Problem]:
         inspect.signature(node.actor_class).bind(*node.args, **node.kwargs)
     except TypeError as error:
         yield Problem(f"{node.id!r}: {node.actor_class.__name__}(...): {error}", node.where)
+    if (wrong := isolation_problem(node.actor_class, node.isolation)) or (
+        node.isolation is Isolation.PROCESS
+        and (wrong := unsendable(node.actor_class, node.args, node.kwargs))
+    ):
+        yield Problem(f"{node.id!r}: {wrong}", node.where)
     if wrong := _wrong_backoff(node.backoff):
         yield Problem(f"{node.id!r}: backoff: {wrong}", node.where)
     elif next(_budget("", budget, ""), None) is None:  # a budget that is none has been named already

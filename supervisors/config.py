@@ -23,6 +23,7 @@ from allstop.actors.errors import BadInput, Problem
 from allstop.actors.spec import (
     Backoff,
     ChildBudget,
+    Isolation,
     OnExceeded,
     Pause,
     Restart,
@@ -87,6 +88,7 @@ class ChildNode:
     where: str
     budget: ChildBudget | None = None
     gate: str | None = None
+    isolation: Isolation = Isolation.LOOP
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,12 +328,14 @@ def child(
     shutdown: float | Shutdown | None = None,
     backoff: Backoff = Backoff(),
     while_down: Stash | None = None,
+    isolation: str | Isolation = Isolation.LOOP,
     budget: ChildBudget | None = None,
     gate: str | None = None,
     **kwargs: Any,
 ) -> ChildNode:
     """An actor of yours: its class and its constructor's arguments. Nothing is built until the tree is started.
 
+    `isolation`: "thread" for handlers that block, "process" for what computes for long or may take its process down.
     `budget` is its own, beside its supervisor's; `gate` names a RestartGate of the tree, for its turn at an endpoint.
     """
     where = _where()
@@ -347,6 +351,7 @@ def child(
         where,
         budget,
         gate,
+        _member(Isolation, isolation, "isolation", where),
     )
 
 

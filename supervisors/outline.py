@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from allstop.actors.spec import OnExceeded, Strategy
+from allstop.actors.spec import Isolation, OnExceeded, Strategy
 from allstop.supervisors.config import Budget, ChildNode, KrakenAccount, KrakenPublic, SupervisorNode, Tree
 
 
@@ -83,7 +83,9 @@ def _node(node: ChildNode | SupervisorNode) -> Line:
         case SupervisorNode():
             return Line(node.id, _note(node.strategy, node.budget), tuple(map(_node, node.children)))
         case ChildNode():
-            return Line(node.id, f"{node.actor_class.__name__}, {node.restart.value}")
+            note = f"{node.actor_class.__name__}, {node.restart.value}"
+            apart = node.isolation is not Isolation.LOOP
+            return Line(node.id, f"{note}, {node.isolation.value} of its own" if apart else note)
 
 
 def _note(strategy: Strategy, budget: Budget) -> str:

@@ -44,7 +44,6 @@ from allstop.actors.runtime.mailbox import Mailbox, Overflow
 from allstop.actors.runtime.messages import Continue, Down, ExitSignal, Ignore, MonitorRef, Overrun
 from allstop.actors.runtime.observer import Statistics, Step, StepKind
 from allstop.actors.runtime.process.errors import (
-    HandlerOverran,
     ProcessDied,
     RemoteError,
     RemoteRefusal,
@@ -93,7 +92,6 @@ __all__ = [
     "HandlerEnd",
     "HandlerExists",
     "HandlerFailed",
-    "HandlerOverran",
     "HandlerRefused",
     "HandlerTimeout",
     "Ignore",

@@ -11,6 +11,7 @@ from typing import Any
 from allstop.actors.errors import AllstopError
 from allstop.actors.runtime.actor import Actor
 from allstop.actors.runtime.cell import Cell
+from allstop.actors.runtime.ref import Ref
 from allstop.actors.runtime.thread_cell import ThreadCell
 from allstop.actors.spec import Isolation
 
@@ -55,6 +56,18 @@ def isolation_problem(actor_class: type[Any], isolation: Isolation | str) -> str
         _in_a_process(actor_class, simulated=False)
     except IsolationRefused as error:
         return str(error)
+    return ""
+
+
+def unsendable(actor_class: type[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    """Why these arguments of its constructor cannot go to a process of its own, in words; "" if they can."""
+    from allstop.actors.runtime.process.codec import Codec
+    from allstop.actors.runtime.process.errors import Unencodable
+
+    try:
+        Codec(actor_class.wire, ref_class=Ref).encode([list(args), kwargs])
+    except Unencodable as error:
+        return f"{actor_class.__qualname__}(...): {error}"
     return ""
 
 

@@ -26,6 +26,7 @@ from allstop.supervisors.config import (
     strategies,
     supervisor,
 )
+from allstop.supervisors.outline import outline
 
 HERE = str(Path(__file__))
 
@@ -35,6 +36,17 @@ class Breakout(Actor):
         self.pair = pair
 
     def on_receive(self, message: object) -> None: ...
+
+
+class Asynchronous(Actor):
+    async def on_receive(self, message: object) -> None: ...
+
+
+def local_class() -> type[Actor]:
+    class Local(Actor):
+        pass
+
+    return Local
 
 
 def account(**changed: Any) -> KrakenAccount:
@@ -207,6 +219,21 @@ RULES: dict[str, tuple[Callable[[], Tree], str]] = {
         lambda: yours(child("a", dict)),
         "'a': <class 'dict'> is not an Actor class",
     ),
+    "a thread for an actor whose handlers are async": (
+        lambda: yours(child("a", Asynchronous, isolation="thread")),
+        "'a': Asynchronous.on_receive is async, and a thread of its own runs no event loop: make it a plain function, "
+        "or use isolation='process'",
+    ),
+    "a process for an actor that another process cannot import": (
+        lambda: yours(child("a", local_class(), isolation="process")),
+        "'a': local_class.<locals>.Local: tests.config.test_checking.local_class.<locals>.Local stands in a function, "
+        "where another process cannot find it: move it out",
+    ),
+    "an argument that cannot go to another process": (
+        lambda: yours(child("a", Breakout, pair=print, isolation="process")),
+        "'a': Breakout(...): builtin_function_or_method cannot be sent to another process: "
+        "builtins.builtin_function_or_method is not in `wire` - at `$[1]['pair']`",
+    ),
     "a child that is an instance": (lambda: yours(child("a", 3)), "'a': 3 is not an Actor class"),
     "an argument that its class does not take": (
         lambda: yours(child("a", Breakout, pears=3)),
@@ -289,3 +316,19 @@ def test_a_child_with_a_bound_of_its_own_needs_no_window() -> None:
 def test_a_sound_public_node_has_no_problem() -> None:
     node: KrakenPublic = kraken_public(["BTC/USD", "ETH/USD"])
     assert check_tree(halt_root(data(node))) == ()
+
+
+@pytest.mark.parametrize("isolation", ["loop", "thread", "process"])
+def test_each_isolation_is_taken_and_the_outline_shows_it(isolation: str) -> None:
+    tree = yours(child("a", Breakout, pair="BTC/USD", isolation=isolation))
+    assert check_tree(tree) == ()
+    (line,) = next(line for line in outline(tree).children if line.id == "strategies").children
+    apart = "" if isolation == "loop" else f", {isolation} of its own"
+    assert line.note == f"Breakout, permanent{apart}"
+
+
+def test_a_word_that_is_no_isolation_is_refused_where_it_stands() -> None:
+    with pytest.raises(
+        BadInput, match=f"{HERE}:.*isolation is one of 'loop', 'thread', 'process', not 'fibre'"
+    ):
+        child("a", Breakout, isolation="fibre")

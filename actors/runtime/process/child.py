@@ -273,7 +273,8 @@ def hosting(cls: type[Actor], host: Host) -> type[Actor]:
     names = {name: getattr(cls, name) for name in ("__module__", "__qualname__", "__doc__")}
     # The parent bounds what is on its way; what the actor tells itself comes on top.
     room = Mailbox(capacity=cls.mailbox.capacity * 2 + 64)
-    own = {"on_receive": on_receive, "link": link, "unlink": unlink, "mailbox": room}
+    own: dict[str, Any] = {"on_receive": on_receive, "link": link, "unlink": unlink, "mailbox": room}
+    own["max_handler_s"] = None  # the parent's clock decides, and its kill is real
     return type(cls.__name__, (cls,), names | own)
 
 

@@ -69,15 +69,6 @@ class ProcessDied(AllstopError):
         self.code = code
 
 
-class HandlerOverran(AllstopError):
-    """A handler in another process took longer than its class's `max_handler_s`: the process was killed."""
-
-    def __init__(self, path: str, max_handler_s: float) -> None:
-        super().__init__(f"{path} has worked on one message for {max_handler_s} s: its process was killed")
-        self.path = path
-        self.max_handler_s = max_handler_s
-
-
 class ErrorParcel(msgspec.Struct, frozen=True, array_like=True):
     """An exception on its way."""
 

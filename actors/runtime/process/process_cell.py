@@ -22,7 +22,7 @@ from allstop.actors.runtime.aftermath import lose
 from allstop.actors.runtime.belongings import Belongings
 from allstop.actors.runtime.cell import Cell
 from allstop.actors.runtime.entrance import accept
-from allstop.actors.runtime.errors import ActorDead, MailboxFull
+from allstop.actors.runtime.errors import ActorDead, HandlerTimeout, MailboxFull
 from allstop.actors.runtime.handling import begin
 from allstop.actors.runtime.mailbox import Overflow
 from allstop.actors.runtime.process import frames as f
@@ -30,7 +30,6 @@ from allstop.actors.runtime.process.birth import ChildProcess, python_path, sear
 from allstop.actors.runtime.process.codec import Codec
 from allstop.actors.runtime.process.errands import Errands
 from allstop.actors.runtime.process.errors import (
-    HandlerOverran,
     ProcessDied,
     Unencodable,
     unparcelled,
@@ -203,7 +202,9 @@ class ProcessCell(Cell):
 
     def _overran(self, limit_s: float) -> None:
         if self._sent:
-            self.crash(HandlerOverran(self.path, limit_s), next(iter(self._sent.values())).message)
+            message = next(iter(self._sent.values())).message
+            name = type(message).__qualname__
+            self.crash(HandlerTimeout(self.path, self.incarnation, name, limit_s), message)
 
     # -- starting --------------------------------------------------------------------------------------------------
     def pack_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
