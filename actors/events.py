@@ -8,6 +8,8 @@ import msgspec
 from allstop.actors.levels import Level, Scope
 from allstop.actors.rendering import fitted, shown
 
+MESSAGE_CHARS_MAX = 400  # in the first line of a report
+
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     at_ns: int  # wall clock
@@ -179,7 +181,7 @@ class CrashReport(Event, frozen=True, kw_only=True):
     waiting: tuple[str, ...] = ()  # the types of the first messages in the mailbox
     children: tuple[str, ...] = ()  # they end with it; of many, the first
     links: tuple[str, ...] = ()  # they end with it, too, unless they trap exits; of many, the first
-    monitored_by: tuple[str, ...] = ()  # who is told; of many, the first
+    monitored_by: tuple[str, ...] = ()  # who is told, besides its supervisor; of many, the first
     caller: str | None = (
         None  # the task that waits for the answer to `last_message`: an actor's has the actor's path
     )
@@ -220,7 +222,11 @@ class CrashReport(Event, frozen=True, kw_only=True):
     ) -> str:
         lived = f", lived {self.lived_s:.3f} s" if self.lived_s is not None else ""
         head = f"{self.actor_class} at {self.path} (incarnation {self.incarnation}{lived}) crashed"
-        on = f" on {shown(self.last_message, depth):.400}" if self.last_message is not None else ""
+        on = (
+            f" on {fitted(shown(self.last_message, depth), MESSAGE_CHARS_MAX)}"
+            if self.last_message is not None
+            else ""
+        )
         lines = [head + on, *(_section(name, text) for name, text in self.sections(depth))]
         return fitted("\n".join(lines), chars_limit, single_line=single_line)
 

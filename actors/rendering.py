@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import string
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -9,6 +10,8 @@ import msgspec
 
 CUT: Final = "..."
 LEAF_CHARS_MAX: Final = 400  # of one value that has no parts: a longer one is a payload, not a report
+# What keys are made of. No word is cut: whoever hides known secrets afterwards would not know the half of one.
+WORD: Final = string.ascii_letters + string.digits + "+/=_.~-"
 PARTS_MAX: Final = 100  # of one collection
 
 
@@ -18,12 +21,17 @@ def shown(value: Any, depth: int | None = None) -> str:
 
 
 def fitted(text: str, chars_limit: int | None = None, *, single_line: bool = False) -> str:
-    """The text in one line if asked for, and no longer than `chars_limit`: the end of a longer one is `...`."""
+    """The text in one line if asked for, and no longer than `chars_limit`: the end of a longer one is `...`, after its
+    last whole word."""
     if single_line:
         text = re.sub(r"\s*\n\s*", " ", text)
-    if chars_limit is None or len(text) <= chars_limit:
+    return text if chars_limit is None else _cut(text, chars_limit)
+
+
+def _cut(text: str, chars_limit: int) -> str:
+    if len(text) <= chars_limit:
         return text
-    return text[: max(0, chars_limit - len(CUT))] + CUT[: max(0, chars_limit)]
+    return text[: max(0, chars_limit - len(CUT))].rstrip(WORD) + CUT[: max(0, chars_limit)]
 
 
 def _shown(value: Any, depth: int) -> str:
@@ -69,7 +77,7 @@ def _leaf(value: Any) -> str:
         text = repr(value)
     except Exception as error:  # noqa: BLE001 - a report must not fail
         return f"<{type(value).__name__}: its repr raised {type(error).__name__}>"
-    return text if len(text) <= LEAF_CHARS_MAX else text[: LEAF_CHARS_MAX - len(CUT)] + CUT
+    return _cut(text, LEAF_CHARS_MAX)
 
 
 def _fields(name: str, fields: Iterable[tuple[str, Any]], depth: int) -> str:

@@ -203,6 +203,7 @@ class Runtime:
         held_loop = HeldLoop(system, self.levels, self.root)
         self._stack.callback(held_loop.close)
         self._stack.callback(system.subscribe(held_loop))
+        answering = Control(self)  # from now on it remembers crashes
         declare_gates(system, *self.tree.gates)
         parts = [self._parts(node, world, keys[node.id]) for node in self.tree.accounts.children]
         self._accounts_parts = parts
@@ -211,7 +212,7 @@ class Runtime:
             path=ROOT_PATH, halters={p.node.id: p.at("guardian") for p in parts}, ready_to_resume=self._missing,
             start_timeout_s=120.0,
         )  # fmt: skip
-        control = ControlServer(state_dir, Control(self).answer)
+        control = ControlServer(state_dir, answering.answer)
         await control.start()
         self._control = control
         self._stack.push_async_callback(control.close)

@@ -6,6 +6,7 @@ from allstop.actors.errors import BadInput, Problem
 from allstop.actors.runtime import ActorDead, CallTimeout
 from allstop.supervisors.halt import halt, halt_status, resume
 from allstop.supervisors.halting import HaltStatus
+from allstop.supervisors.inspector import Inspector
 
 if TYPE_CHECKING:
     from allstop.supervisors.build import Runtime
@@ -14,10 +15,12 @@ Message = dict[str, Any]
 
 
 class Control:
-    """Answers {"command": "status" | "halt" | "proofs" | "resume", ...} with one JSON object."""
+    """Answers {"command": "status" | "halt" | "proofs" | "resume" | "actors" | "inspect" | "dead_letters", ...} with
+    one JSON object."""
 
     def __init__(self, runtime: "Runtime") -> None:
         self._runtime = runtime
+        self._inspector = Inspector(runtime.system, runtime.redactor)
 
     async def answer(self, request: Message) -> Message:
         root = self._runtime.root
@@ -31,6 +34,12 @@ class Control:
             case {"command": "resume", "by": str(by), "reason": str(reason)}:
                 status = await resume(root, by, reason)
                 return {"halted": status.halted, "message": "trading may go on"}
+            case {"command": "actors"}:
+                return self._inspector.actors()
+            case {"command": "inspect", "path": str(path), "trace_s": None | float() | int() as trace_s}:
+                return await self._inspector.actor(path, trace_s)
+            case {"command": "dead_letters"}:
+                return self._inspector.dead_letters()
             case _:
                 raise BadInput(Problem(f"not a command: {sorted(request)}"))
 

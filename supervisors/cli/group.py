@@ -16,6 +16,7 @@ COMMANDS = {
     "demo": "the main job: trade, get hurt, recover, halt, prove it",
     "doctor": "say what on this machine would hurt",
     "halt": "halt trading, also with no engine running",
+    "inspect": "what the actors of a running engine are doing",
     "resume": "lift a halt, by name and with a reason",
     "run": "run a tree until it is stopped",
     "status": "what a running engine, or the latch on disk, says",

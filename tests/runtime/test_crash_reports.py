@@ -290,8 +290,15 @@ def test_the_whole_text_reads_from_who_to_why() -> None:
 @pytest.mark.parametrize("limit", [0, 1, 3, 10, 80, 200])
 def test_a_report_is_no_longer_than_the_limit_and_says_that_it_was_cut(limit: int) -> None:
     text = report_of(status=list(range(50))).render(chars_limit=limit)
-    assert len(text) == limit
+    assert len(text) <= limit
     assert text.endswith("..."[:limit])
+
+
+def test_no_word_is_cut_because_half_a_key_is_not_known_as_one() -> None:
+    key = "kQH5HW/8p1uGOVjbgWA7FunAmGO8lsSUXNsu3eow76sz84Q18fWxnyRzBHCd3pd5nE9qa99HAZtuZuj6F1huXg=="
+    for limit in range(10, 200):
+        assert key[:4] not in fitted(f"crashed with key={key} and more of it", limit).replace(key, "")
+    assert key[:4] not in shown(["x " * 190 + key])
 
 
 @pytest.mark.req("176")
@@ -306,7 +313,7 @@ def test_a_report_fits_one_line_if_asked_for() -> None:
     assert "\n" not in text
     assert r"status: 'a\nb' ancestors: /a traceback: Traceback" in text
     assert text.endswith("ValueError: second line")
-    assert len(report_of().render(single_line=True, chars_limit=60)) == 60
+    assert len(report_of().render(single_line=True, chars_limit=60)) <= 60
 
 
 @pytest.mark.req("176")
@@ -338,7 +345,7 @@ def test_every_event_renders_under_the_same_limits() -> None:
     assert "  causes: ('x', 'y')" in text
     assert "  causes: (..., ...)" in event.render(depth=1)
     assert event.render(single_line=True).startswith("ChildTerminated at /sup child: 'a' incarnation: 2 ")
-    assert len(event.render(chars_limit=30)) == 30
+    assert len(event.render(chars_limit=30)) <= 30
 
 
 class Secretive(dict[str, str]):
@@ -368,7 +375,8 @@ class Hidden(msgspec.Struct):
         (Exit(NORMAL.kind), "Exit(kind=<ExitKind.NORMAL: 'normal'>, error=None, detail=None)"),
         (Secretive(key="hunter2"), "<hidden>"),
         ([Hidden("hunter2")], "[<a key>]"),
-        ("x" * 500, "'" + "x" * 396 + "..."),
+        ("x" * 500, "'..."),
+        ("x " * 250, "'" + "x " * 198 + "..."),
         (list(range(200)), "[" + ", ".join(map(str, range(100))) + ", ...]"),
     ],
 )
