@@ -47,7 +47,9 @@ bench-peers: $(READY)
 	@mkdir -p build
 	@$(BIN)/python -m tests.benchmarks --peers --out build/bench.json $(ARGS)
 
+# Without ARGS also some thousand random histories of supervisors against their model.
 soak: $(READY)
+	@[ -n "$(ARGS)" ] || ALLSTOP_MODEL_EXAMPLES=3000 $(BIN)/python -m pytest -q --timeout 3600 tests/supervisors/test_model.py
 	@$(BIN)/python -m tests.soak $(ARGS)
 
 lock:

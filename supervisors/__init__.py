@@ -31,6 +31,7 @@ from allstop.supervisors.lasting import declare_gates, gates
 from allstop.supervisors.partition import Partitions, PartitionSupervisor, partition_of, partitions_of
 from allstop.supervisors.supervisor import (
     Supervisor,
+    SupervisorView,
     breaker_state,
     count_children,
     delete_child,
@@ -42,6 +43,7 @@ from allstop.supervisors.supervisor import (
     reset_breaker,
     restart_child,
     start_child,
+    status,
     terminate_child,
     which_child,
     which_children,
@@ -54,6 +56,7 @@ from allstop.supervisors.task_supervisor import (
     async_stream,
     start_task,
 )
+from allstop.supervisors.tree_view import TreeNode, tree
 from allstop.supervisors.votes import Votes
 
 __all__ = [
@@ -83,8 +86,10 @@ __all__ = [
     "Strategy",
     "Supervisor",
     "SupervisorFlags",
+    "SupervisorView",
     "Task",
     "TaskSupervisor",
+    "TreeNode",
     "Votes",
     "async_nolink",
     "async_stream",
@@ -107,7 +112,9 @@ __all__ = [
     "restart_child",
     "start_child",
     "start_task",
+    "status",
     "terminate_child",
+    "tree",
     "which_child",
     "which_children",
 ]

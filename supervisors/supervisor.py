@@ -52,6 +52,23 @@ class GetBreaker(msgspec.Struct, frozen=True):
     """Answered with a Breaker."""
 
 
+class GetView(msgspec.Struct, frozen=True):
+    """Answered with a SupervisorView."""
+
+
+class SupervisorView(msgspec.Struct, frozen=True):
+    """A supervisor as it stands: its children in start order, and what its budget still allows."""
+
+    path: str
+    incarnation: int
+    strategy: str
+    children: tuple[ChildInfo, ...]
+    restarts_in_window: int
+    budget_left: int
+    breaker: str
+    retry_after_s: float  # until calls below it may pass; 0: they do
+
+
 class Supervisor(Actor):
     """Starts `children` in order and keeps them as `flags` say; stops them in reverse when it ends."""
 
@@ -128,6 +145,8 @@ class Supervisor(Actor):
                 return self._core.get_childspec(child_id)
             case GetBreaker():
                 return self._core.breaker
+            case GetView():
+                return self._view()
             case (
                 d.AddChild()
                 | d.TerminateChild()
@@ -157,6 +176,20 @@ class Supervisor(Actor):
             await self._carry_on(answer)
         finally:
             self.system.refuse_below(self.path, None)
+
+    def _view(self) -> SupervisorView:
+        core, now_s = self._core, self._clock.now_s()
+        left = core.window.left(now_s)  # forgets what is too old
+        return SupervisorView(
+            path=self.path,
+            incarnation=self.incarnation,
+            strategy=core.flags.strategy.value,
+            children=core.which_children(),
+            restarts_in_window=len(core.window),
+            budget_left=left,
+            breaker=core.breaker.state.value,
+            retry_after_s=core.breaker.retry_after_s(now_s),
+        )
 
     def format_status(self) -> Any:
         """The children and the breaker: what a supervisor holds is no secret."""
@@ -381,6 +414,11 @@ def reconfigure(
     Added specs are not started; those left out stay. Raises InvalidFlags or InvalidChildSpec.
     """
     return supervisor.call(d.Reconfigure(flags, tuple(specs)), timeout_s=timeout_s)
+
+
+def status(supervisor: Ref, *, timeout_s: float = TIMEOUT_S) -> Awaitable[SupervisorView]:
+    """The supervisor itself, its budget and its children; `tree_view.tree` gives all below it, too."""
+    return supervisor.call(GetView(), timeout_s=timeout_s)
 
 
 def breaker_state(supervisor: Ref, *, timeout_s: float = TIMEOUT_S) -> Awaitable[Breaker]:
