@@ -25,7 +25,7 @@ UNCLAIMED_S: Final = 30.0  # a task that nobody told to run for so long ends: wh
 
 
 class TaskSupervisor(DynamicSupervisor):
-    """Runs tasks: `async_nolink`, `start_task` and `async_stream` start them. At most `max_children` at once."""
+    """Runs tasks: `async_`, `async_nolink`, `start_task` and `async_stream` start them. At most `max_children` at once."""
 
     def __init__(self, flags: SupervisorFlags | None = None, *, max_children: int = MAX_CHILDREN) -> None:
         super().__init__(flags or SupervisorFlags(), max_children=max_children)
@@ -86,8 +86,9 @@ class Task:
     It may be awaited any number of times, and by several. Dropping it, or giving up waiting, does not end the task.
     """
 
-    def __init__(self, supervisor: Ref, ref: Ref) -> None:
+    def __init__(self, supervisor: Ref, ref: Ref, linked: Actor | None = None) -> None:
         self._supervisor = supervisor
+        self._linked = linked
         self._future: Future[Any] = ref.ask(_Run(), block=False)
         self.ref = ref
 
@@ -108,7 +109,10 @@ class Task:
             raise CallTimeout(f"{self.ref.path} has no result after {timeout_s} s") from None
 
     async def shutdown(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
-        """Ends the task if it still runs, by the shutdown it was started with. Whoever waits gets ActorDead."""
+        """Ends the task if it still runs, by the shutdown it was started with. Whoever waits gets ActorDead; an owner
+        that is linked to it lives on."""
+        if self._linked is not None and not self._linked.fenced:
+            self._linked.unlink(self.ref)
         try:
             await terminate_child(self._supervisor, _id(self.ref), timeout_s=timeout_s)
         except NotFound:
@@ -117,6 +121,26 @@ class Task:
 
 def _id(ref: Ref) -> str:
     return ref.path.rpartition("/")[2]
+
+
+async def async_(
+    supervisor: Ref,
+    function: Callable[..., Any],
+    *args: Any,
+    owner: Actor,
+    shutdown: float | Shutdown = SHUTDOWN_S,
+    isolation: Isolation = Isolation.LOOP,
+    **kwargs: Any,
+) -> Task:
+    """Starts `function(*args)`, plain or async, as a task linked to `owner`: an actor that calls this for itself.
+
+    If the task fails, its owner ends with the same exit; if the owner ends, so does the task. For work without which
+    the owner cannot go on. With `isolation="thread"` the function is plain and may block. Raises MaxChildren, and
+    ActorDead without a supervisor.
+    """
+    ref = await _start(supervisor, _start_of(function, args, kwargs), Restart.TEMPORARY, shutdown, isolation)
+    owner.link(ref)
+    return Task(supervisor, ref, owner)
 
 
 async def async_nolink(

@@ -16,6 +16,7 @@ from allstop.supervisors.errors import MaxChildren
 from allstop.supervisors.supervisor import count_children, get_childspec, which_children
 from allstop.supervisors.task_supervisor import (
     TaskSupervisor,
+    async_,
     async_nolink,
     async_stream,
     start_task,
@@ -124,6 +125,42 @@ async def test_an_owner_that_did_not_link_is_told_how_its_task_ended() -> None:
         assert str(first.exit.error) == "no such venue"
         assert second.exit.kind is ExitKind.NORMAL
         assert owner.incarnation == 1
+
+
+async def test_a_linked_task_that_fails_ends_its_owner() -> None:
+    async with Stage().system() as system:
+        supervisor = await jobs(system)
+        owner = await system.spawn(Owner, path="/owner")
+        await owner.call(do(lambda self: async_(supervisor, failing, 1, owner=self)))
+        await asyncio.sleep(5)
+        assert not owner.is_alive()
+        assert owner.last_exit is not None
+        assert str(owner.last_exit.error) == "no such venue"
+
+
+async def test_a_linked_task_ends_with_its_owner_and_one_that_ends_well_leaves_it_alone() -> None:
+    async with Stage().system() as system:
+        supervisor = await jobs(system)
+        owner = await system.spawn(Owner, path="/owner")
+        done = await owner.call(do(lambda self: async_(supervisor, after, 1, "done", owner=self)))
+        long = await owner.call(do(lambda self: async_(supervisor, after, 1000, "never", owner=self)))
+        assert await done == "done"
+        await settle()
+        assert owner.is_alive()
+        system.kill(owner)
+        with pytest.raises(ActorDead):
+            await long.result(60)
+
+
+async def test_an_owner_outlives_the_linked_task_that_it_shuts_down() -> None:
+    async with Stage().system() as system:
+        supervisor = await jobs(system)
+        owner = await system.spawn(Owner, path="/owner")
+        task = await owner.call(do(lambda self: async_(supervisor, after, 1000, "never", owner=self)))
+        await task.shutdown()
+        await settle()
+        assert task.done()
+        assert owner.is_alive()
 
 
 async def test_no_more_tasks_run_than_the_supervisor_may_have() -> None:
