@@ -1,8 +1,9 @@
 """Exit reasons: why an actor ended. Clean ends are NORMAL, SHUTDOWN and Shutdown(detail); the rest are abnormal."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+import msgspec
 
 from allstop.actors.errors import AllstopError, Fatal
 
@@ -15,8 +16,7 @@ class ExitKind(StrEnum):
     NOPROC = "noproc"  # was already gone when it was monitored
 
 
-@dataclass(frozen=True, slots=True)
-class Exit:
+class Exit(msgspec.Struct, frozen=True):
     """Why an actor ended: `error` is set for a crash, `detail` where the kind needs words."""
 
     kind: ExitKind
@@ -29,12 +29,20 @@ class Exit:
 
     @property
     def abnormal(self) -> bool:
-        return not self.clean
+        kind = self.kind
+        return kind is not ExitKind.NORMAL and kind is not ExitKind.SHUTDOWN
 
     @property
     def fatal(self) -> bool:
         """True when a `Fatal` stands anywhere in the chain of causes."""
-        return any(isinstance(error, Fatal) for error in causes(self.error))
+        error = self.error
+        if error is None:
+            return False
+        if error.__cause__ is None and not hasattr(
+            error, "causes"
+        ):  # most errors, on the way of every restart
+            return isinstance(error, Fatal)
+        return any(isinstance(cause, Fatal) for cause in causes(error))
 
     def __str__(self) -> str:
         if self.error is not None:

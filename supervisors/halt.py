@@ -82,6 +82,7 @@ class HaltRoot(Supervisor):
     `halters`: the halter of each account. `ready_to_resume`: see there. With a halt on the latch it starts halted.
     """
 
+    keeps_task: ClassVar[bool] = True
     mailbox: ClassVar[Mailbox] = Mailbox(
         capacity=10_000
     )  # a vote must never be refused; each voter has a few

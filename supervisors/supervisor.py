@@ -75,6 +75,7 @@ class Supervisor(Actor):
     # Requests and timers only: the ends of children and stops come by the control lane.
     mailbox: ClassVar[Mailbox] = Mailbox(capacity=1000)
 
+    keeps_task: ClassVar[bool] = False
     trap_exits: ClassVar[bool] = (
         True  # what links itself to a supervisor cannot end it: its children hang on it
     )
@@ -317,7 +318,7 @@ class Supervisor(Actor):
         is lost between a start and the monitor."""
         if cell.exit is not None and cell.exit.detail.__class__ is Ignore:
             return d.Ignored(spec.id)
-        cell.mind(Minding(cell.ref, self._cell, spec.id))
+        cell.mind(Minding(self._cell, spec.id))
         return d.Started(spec.id, cell.ref, cell.incarnation)
 
     def _stop_children(self, stops: tuple[d.StopChild, ...]) -> d.Given | Wait:

@@ -6,11 +6,13 @@ While it waits it answers nobody, but it can be stopped and killed: the handler 
 import asyncio
 from collections.abc import Callable, Hashable
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
 
 from allstop.actors.exits import KILLED, SHUTDOWN, Exit
 from allstop.actors.runtime.errors import StartError
-from allstop.actors.runtime.messages import MonitorRef, Overrun, Stop
+from allstop.actors.runtime.messages import Overrun, Stop
 from allstop.actors.runtime.starting import begun, started
 from allstop.actors.runtime.stopping import stopped_at_once
 from allstop.actors.spec import INFINITY, ChildSpec
@@ -24,17 +26,13 @@ if TYPE_CHECKING:
 AT_ONCE_MAX = 100  # children stopped before others have their turn: a millisecond
 
 
-class Minding(MonitorRef):
-    """The monitor of a supervisor on its child: the Down that comes of it names the child."""
+class Minding(msgspec.Struct, eq=False):
+    """A supervisor's monitor on its child: the Down that comes of it names the child. One is made at each start, so it
+    has only what a Down and a stop look at."""
 
-    __slots__ = ("child_id",)
-
-    def __init__(self, ref: "Ref", watcher: "Cell", child_id: Hashable) -> None:
-        self.ref = ref
-        self.watcher = watcher
-        self.final = False
-        self.active = True
-        self.child_id = child_id
+    watcher: Any  # the supervisor's Cell
+    child_id: Any
+    active: bool = True
 
 
 class Wait:

@@ -48,6 +48,7 @@ class Actor(pykka.Actor):
         False  # the end of a linked actor is a message to me (ExitSignal), not my end
     )
     max_handler_s: ClassVar[float | None] = None  # how long one message may take; see docs/guide/watchdog.md
+    keeps_task: ClassVar[bool] = True  # False: its handlers seldom suspend, and the task ends with the mail
     has_on_start: ClassVar[bool] = False  # spared where there is none: starting is a hot path, too
     wire: ClassVar[
         tuple[type[Any], ...]

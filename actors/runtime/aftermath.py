@@ -34,7 +34,9 @@ def lose(cell: "Cell", message: Any, *, back_to_stash: bool = False, cause: Exit
         case m.Conflated():
             with cell.system.lock:
                 message = (cell.newest or {}).pop(message.key, m.MORE)
-        case m.Fired() | m.Continue() | m.ActorStop() | m.ControlToken() | m.MoreToken() | m.Pause():
+        case (
+            m.Fired() | m.Continue() | m.ActorStop() | m.ControlToken() | m.MoreToken() | m.Pause() | m.Down()
+        ):
             return
         case _:
             pass

@@ -30,7 +30,7 @@ from allstop.actors.runtime.mailbox import CONTROL_LANE_MAX, Mailbox, Overflow
 from allstop.actors.runtime.reporting import crash_report
 from allstop.actors.runtime.scheduler import BUSY
 from allstop.actors.runtime.serving import serve, start_and_serve
-from allstop.actors.runtime.states import ENDED, FAILING, RUNNING, STARTING, STOPPING, State, is_later
+from allstop.actors.runtime.states import ENDED, FAILING, ORDER, RUNNING, STARTING, STOPPING, State
 
 if TYPE_CHECKING:
     from allstop.actors.runtime.actor import Actor
@@ -67,7 +67,7 @@ class Cell:
     handling = False  # a coroutine of the actor is suspended
     interrupted = False  # we cancelled it, in order to stop
     asked: Exit | None = None  # the exit that on_stop was called with
-    minder: "m.MonitorRef | None" = None  # of the supervisor whose child this is
+    minder: Any = None  # the monitor of the supervisor whose child this is
     exit: Exit | None = None
     threaded = False
     suspension: "Suspension | None" = None  # from inspection.suspend to resume
@@ -162,6 +162,17 @@ class Cell:
         if self.queue and self.idle:
             self.wake()
 
+    def notify(self, down: m.Down) -> None:
+        """Tells a supervisor of an end: into the control lane, unless nothing waits and it has no task. Then the notice
+        rides in the run queue, as the next message of any idle actor does."""
+        if self.idle and self.detour is None:
+            self.idle = False
+            self.scheduler.put((self, down))
+            if not self.scheduler.armed:
+                self.scheduler.arm()
+        else:
+            self.post(down)
+
     def post(self, message: Any) -> None:
         """Into the control lane, which is served before the next user message."""
         if self.state is ENDED:
@@ -212,13 +223,13 @@ class Cell:
             self.interrupted = True
             self.task.cancel()
 
-    def mind(self, minder: "m.MonitorRef | None") -> None:
+    def mind(self, minder: Any) -> None:
         """From here on this supervisor is told of the end: of one that was, at once. None: nobody is."""
         if self.minder is not None:
             self.minder.active = False  # also of a Down that waits already
         self.minder = minder
         if minder is not None and self.state is ENDED:
-            minder.watcher.post(m.Down(minder, self.ref, self.incarnation, self.exit or KILLED))
+            minder.watcher.notify(m.Down(minder, self.ref, self.incarnation, self.exit or KILLED))
 
     # -- handling --------------------------------------------------------------------------------------------------
     def take_special(self, message: Any) -> bool:
@@ -309,11 +320,21 @@ class Cell:
         self.detour = self._mail
         context = self.scheduler.context.copy()
         self.task = self.scheduler.loop.create_task(serving, name=self.path, context=context)
-        self.task.add_done_callback(lambda _task: self._task_over(first))
+        self.task.add_done_callback(lambda task: self._task_over(task, first))
 
-    def _task_over(self, first: Any) -> None:
+    def back_to_plain(self) -> bool:
+        """The task has nothing left to do and ends: the next message is handled in the run queue. False if it stays."""
+        if self.state is not RUNNING or self.control:
+            return False
+        self.task = self.detour = None
+        self.rest()
+        return True
+
+    def _task_over(self, task: "asyncio.Task[None]", first: Any) -> None:
         first.close()  # killed before the task's first step, it never ran
-        if self.exit is None:  # nobody ended this actor: without its task it would be deaf
+        if (
+            self.exit is None and self.task is task
+        ):  # nobody ended this actor: without its task it would be deaf
             self.crash(asyncio.CancelledError("the task of this actor was cancelled from outside"))
 
     def _mail(self, message: Any) -> None:
@@ -383,7 +404,7 @@ class Cell:
 
     def enter(self, state: State) -> bool:
         """Moves on to a later state; False if the cell is there or beyond already."""
-        if not is_later(state, self.state):
+        if ORDER[state] <= ORDER[self.state]:
             return False
         self.state = state
         return True
@@ -402,7 +423,7 @@ class Cell:
         self.wind_down(exit_)
 
     def report(self, error: BaseException, message: Any) -> None:
-        if self.system.listened_to:
+        if self.system.subscribers:
             self.system.emit(crash_report(self, error, message))
 
     def wind_down(self, exit_: Exit) -> None:
@@ -429,27 +450,35 @@ class Cell:
         """The end, once: the mailbox becomes dead letters, timers and replies go, and everyone who asked is told."""
         if not self.enter(ENDED):
             return
-        starting = self.started is not None and not self.started.done()
+        started = self.started
+        starting = started is not None and not started.done()
         self.exit = exit_
         self.detour = self.discard
         self.limit = 0
-        self.system.vacate(self, exit_)
-        self.drain(back_to_stash=starting)
-        if starting and self.started is not None:
-            self.started.set_result(False)
+        ref, system = self.ref, self.system
+        del system.live[self]
+        ref._last_exit = exit_
+        if ref._cell is self:
+            ref._cell = system.vacancy  # the address is free
+        self.idle = True  # before the queue is looked at: whoever adds to it after that finds the flag
+        if self.queue or self.threaded:
+            self.drain(back_to_stash=starting)
+        if starting and started is not None:
+            started.set_result(False)
         if self.calling is not None:
             self.calling.fail(ActorDead(self.path, self.incarnation, exit_))
-        abandon_tasks(self)
-        if self.belongings is not None:
-            let_go(self, self.belongings, exit_)
-        if self.parent is not None:
-            parent = self.parent.cell
-            if parent.belongings is not None:
-                parent.belongings.children.pop(self, None)
+        if self.task is not None or self.belongings is not None:
+            abandon_tasks(self)
+            if self.belongings is not None:
+                let_go(self, self.belongings, exit_)
+        parent = ref._parent
+        if parent is not None and parent._cell.belongings is not None:
+            parent._cell.belongings.children.pop(self, None)
         minder = self.minder
         if minder is not None and minder.active:
-            minder.watcher.post(m.Down(minder, self.ref, self.incarnation, exit_))
-        self.system.ended(self, exit_)
+            minder.watcher.notify(m.Down(minder, ref, self.incarnation, exit_))
+        if parent is None or parent._retired:
+            system.retire(ref)
 
     # -- after the end ---------------------------------------------------------------------------------------------
     def drain(self, *, back_to_stash: bool = False) -> None:

@@ -24,7 +24,8 @@ def crash_report(cell: "Cell", error: BaseException, message: Any) -> CrashRepor
 
     Only references are taken, but for `status`: the state as it is now, before anything else runs.
     """
-    inner = message.message if isinstance(message, m.Call | m.Parked) else message
+    kind = message.__class__
+    inner = message.message if kind is m.Call or kind is m.Parked else message
     has = cell.belongings
     caller, caller_stack = _caller(cell, message)
     return CrashReport(
@@ -112,10 +113,10 @@ def _paths(cells: Any) -> tuple[str, ...]:
 
 def _ancestors(cell: "Cell") -> tuple[str, ...]:
     found: list[str] = []
-    parent = cell.parent
+    parent = cell.ref._parent
     while parent is not None:
         found.append(parent.path)
-        parent = parent.parent
+        parent = parent._parent
     return tuple(found)
 
 

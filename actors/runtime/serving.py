@@ -73,6 +73,8 @@ async def serve(cell: "Cell", coroutine: Any, call: Call | None, message: Any) -
         if cell.rides and cell.control:
             message = CONTROL
         elif cell.rides or not cell.queue:
+            if not (cell.rides or cell.actor_class.keeps_task) and cell.back_to_plain():
+                return
             await _mail(cell)
             share = cell.scheduler.batch
             continue

@@ -18,8 +18,8 @@ RUNNING: Final = State.RUNNING
 STOPPING: Final = State.STOPPING
 FAILING: Final = State.FAILING
 ENDED: Final = State.ENDED
-_ORDER: Final = {state: place for place, state in enumerate(State)}
+ORDER: Final = {state: place for place, state in enumerate(State)}
 
 
 def is_later(state: State, than: State) -> bool:
-    return _ORDER[state] > _ORDER[than]
+    return ORDER[state] > ORDER[than]

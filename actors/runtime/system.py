@@ -67,7 +67,7 @@ class ActorSystem:
         self.max_handler_s = max_handler_s
         self._watchdog: Watchdog | None = None
         self._scheduler: Scheduler | None = None
-        self._subscribers: list[Callable[[Event], None]] = [on_event or log_trouble]
+        self.subscribers: tuple[Callable[[Event], None], ...] = (on_event or log_trouble,)
         self.addresses = Addresses(self)
         self.names = Registry()  # of `register` and `whereis`; others may be made beside it
         self.holding: dict[Ref, None] = {}  # the addresses at which messages wait for the next incarnation
@@ -229,11 +229,11 @@ class ActorSystem:
     # -- events ----------------------------------------------------------------------------------------------------
     def emit(self, event: Event) -> None:
         """Tells every subscriber. One that raises is dropped, and its error becomes a dead letter: observers never hurt."""
-        for subscriber in tuple(self._subscribers):
+        for subscriber in self.subscribers:
             try:
                 subscriber(event)
             except Exception as error:  # noqa: BLE001 - see above
-                self._subscribers.remove(subscriber)
+                self._unsubscribe(subscriber)
                 self.dead_letters.add(DeadLetter(event, repr(subscriber), 0, error, kind="observer"))
 
     def subscribe(self, subscriber: Callable[[Event], None]) -> Callable[[], None]:
@@ -242,17 +242,15 @@ class ActorSystem:
         Most events come on the loop's thread. What a watchdog thread sees while the loop hangs (HandlerHung where="loop",
         LoopHeld) comes on that thread: a subscriber that acts on it must be fit for that, as `ref.tell` is.
         """
-        self._subscribers.append(subscriber)
+        self.subscribers = (*self.subscribers, subscriber)
+        return lambda: self._unsubscribe(subscriber)
 
-        def unsubscribe() -> None:
-            if subscriber in self._subscribers:
-                self._subscribers.remove(subscriber)
-
-        return unsubscribe
-
-    @property
-    def listened_to(self) -> bool:
-        return bool(self._subscribers)
+    def _unsubscribe(self, subscriber: Callable[[Event], None]) -> None:
+        """Ends one subscription of it."""
+        kept = list(self.subscribers)
+        if subscriber in kept:
+            kept.remove(subscriber)
+            self.subscribers = tuple(kept)
 
     # -- for the runtime -------------------------------------------------------------------------------------------
     def observe(self, monitor: MonitorRef) -> None:
@@ -278,18 +276,6 @@ class ActorSystem:
                 return
             ref._told.add(watcher)
         watcher.post(Down(monitor, ref, ref.incarnation, ref.last_exit or NOPROC))
-
-    def vacate(self, cell: Cell, exit_: Exit) -> None:
-        """The incarnation is over: its address is free."""
-        self.live.pop(cell, None)
-        ref = cell.ref
-        ref._last_exit = exit_
-        if ref._cell is cell:
-            ref._cell = self.vacancy
-
-    def ended(self, cell: Cell, exit_: Exit) -> None:
-        if cell.parent is None or cell.parent._retired:
-            retire(self, cell.ref)
 
     def abandon(self, cell: Cell, thing: Any) -> None:
         """Remembers a task or thread of a killed actor, to name it if it does not end."""

@@ -403,7 +403,7 @@ async def test_a_report_is_made_only_if_somebody_listens() -> None:
             calls.append("asked")
 
     async with ActorSystem(on_event=lambda event: None) as system:
-        system._subscribers.clear()
+        system.subscribers = ()
         ref = await system.spawn(Asked)
         ref.tell(fails(KeyError("crash")))
         await asyncio.sleep(1)
