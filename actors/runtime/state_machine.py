@@ -5,6 +5,7 @@ token, so a stop or a neighbour need not wait for all of them. Every call is def
 waits gets an answer, the error of a handler, or ActorDead, wherever the machine keeps its event meanwhile.
 """
 
+from collections.abc import Callable
 from enum import Enum
 from types import CoroutineType
 from typing import Any, ClassVar, Final
@@ -18,6 +19,7 @@ from allstop.actors.runtime.aftermath import lose
 from allstop.actors.runtime.belongings import Reply, Timer
 from allstop.actors.runtime.cell import Cell
 from allstop.actors.runtime.errors import BadReturnValue, UndefinedState
+from allstop.actors.runtime.inspection import RUNTIME_FIELDS
 from allstop.actors.runtime.messages import Fired, Ignore
 from allstop.actors.runtime.stash import at_end, put_first
 from allstop.actors.runtime.state_machine_core import (
@@ -41,12 +43,18 @@ class _Due:
 
     cancelled: Final = False
 
+    def __repr__(self) -> str:
+        return "an event that the machine held"
+
     @property
     def message(self) -> "_Due":
         return self
 
 
 DUE: Final = _Due()
+
+
+OWN_FIELDS: Final = frozenset(("_core", "_first", "_timers", "caller"))
 
 
 class Elapsed(msgspec.Struct, frozen=True):
@@ -145,6 +153,23 @@ class StateMachine(Actor):
         raise RuntimeError(f"{self.path} is a state machine: it has EventTimeout({delay_s}, event)")
 
     # -- for the runtime -------------------------------------------------------------------------------------------
+    def system_get_state(self) -> tuple[Any, dict[str, Any]]:
+        """What `inspection.get_state` gives: gen_statem's state and data, here the attributes of the subclass."""
+        hidden = RUNTIME_FIELDS | OWN_FIELDS
+        return self._core.state, {name: value for name, value in vars(self).items() if name not in hidden}
+
+    def system_replace_state(self, function: Callable[[Any], Any]) -> tuple[Any, dict[str, Any]]:
+        """Sets state and attributes to what `function((state, attributes))` gives. No transition: nothing is entered."""
+        state, data = function(self.system_get_state())
+        self._check_state(state)
+        if wrong := [name for name in data if name in RUNTIME_FIELDS | OWN_FIELDS]:
+            raise TypeError(f"not the name of an attribute of its own: {wrong[0]!r}")
+        for name in self.system_get_state()[1]:
+            del vars(self)[name]
+        vars(self).update(data)
+        self._core.state = state
+        return state, dict(data)
+
     def set_up(self, first: Next | None) -> None:
         """Before the first event: decides the first state and what entering it asks for."""
         state = first.state if first is not None else self.initial_state

@@ -91,10 +91,18 @@ def stopped_at_once(ref: "Ref", exit_: Exit, limit: float | Shutdown) -> Exit | 
     return cell.exit if cell.ended else None
 
 
+def _is_time(timeout_s: object) -> bool:
+    if isinstance(timeout_s, Shutdown):
+        return True
+    return isinstance(timeout_s, int | float) and not isinstance(timeout_s, bool) and timeout_s >= 0
+
+
 async def stop(
     system: "ActorSystem", ref: "Ref", exit_: Exit, timeout_s: float | Shutdown, *, drain: bool
 ) -> Exit:
     """Asks what runs at `ref` to end and waits for it; after `timeout_s` it is killed."""
+    if not (timeout_s.__class__ is float and timeout_s >= 0) and not _is_time(timeout_s):  # type: ignore[operator]
+        raise ValueError(f"{timeout_s!r} is not a time to stop in: seconds, INFINITY or BRUTAL_KILL")
     cell = ref.cell
     if not cell.ended and cell.task is not None and cell.task is asyncio.current_task():
         raise CallingSelf(f"{ref.path} would wait for its own end: use self.exit()")

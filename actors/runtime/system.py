@@ -185,7 +185,7 @@ class ActorSystem:
         """Stops what runs at `ref` and gives its exit once it ended: before its waiting messages, or after (`drain`).
 
         After `timeout_s` it is killed: the exit is KILLED, its detail an Overrun. If nothing ran: the last exit, or
-        NOPROC.
+        NOPROC. Raises ValueError for a wrong `timeout_s`, and has stopped nothing then.
         """
         return await stop(self, ref, exit_, timeout_s, drain=drain)
 

@@ -35,6 +35,7 @@ from allstop.actors.runtime import (
     TooManyEvents,
     UndefinedState,
     UnknownMessage,
+    inspection,
 )
 
 pytestmark = pytest.mark.virtual
@@ -461,6 +462,37 @@ async def test_a_state_without_a_method_is_a_crash_that_names_it(
     ref.tell(says(Next(7)))
     await asyncio.sleep(0.1)
     assert "7 is neither a string nor a member of an Enum" in str(witness.crashes[1].error)
+
+
+@pytest.mark.req("220")
+async def test_get_state_gives_state_and_data_and_replace_state_sets_them(
+    system: ActorSystem, witness: Witness
+) -> None:
+    ref = await system.spawn(Puppet, witness)
+    state, data = await inspection.get_state(ref)
+    assert (state, set(data)) == ("shut", {"witness", "start", "entering"})
+    await inspection.replace_state(ref, lambda both: ("open", {**both[1], "more": 1}))
+    assert (await inspection.get_state(ref))[1]["more"] == 1
+    assert await ref.call("x") == "x"
+    assert witness.handled == [("open", "x")]
+    for wrong in (("ajar", {}), ("shut", {"_core": None}), None):
+        with pytest.raises(inspection.StateUnchanged):
+            await inspection.replace_state(ref, lambda _, wrong=wrong: wrong)
+    assert (await inspection.get_state(ref))[0] == "open"
+
+
+@pytest.mark.req("219")
+async def test_a_suspended_machine_handles_nothing_not_even_what_it_inserted(
+    system: ActorSystem, witness: Witness
+) -> None:
+    ref = await system.spawn(Puppet, witness)
+    await inspection.suspend(ref)
+    ref.tell(says(Keep(NextEvent("inserted"))))
+    await asyncio.sleep(5)
+    assert witness.handled == []
+    await inspection.resume(ref)
+    await asyncio.sleep(0.1)
+    assert [event for _, event in witness.handled] == ["go", "inserted"]
 
 
 # -- wrong returns and unknown events
