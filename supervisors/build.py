@@ -212,6 +212,7 @@ class Runtime:
             path=ROOT_PATH, halters={p.node.id: p.at("guardian") for p in parts}, ready_to_resume=self._missing,
             start_timeout_s=120.0,
         )  # fmt: skip
+        system.freeze()
         control = ControlServer(state_dir, answering.answer)
         await control.start()
         self._control = control

@@ -13,6 +13,7 @@ from allstop.actors.runtime.errors import (
     CallTimeout,
     ControlLaneFull,
     Fenced,
+    FreeThreaded,
     HandlerTimeout,
     MailboxFull,
     NameTaken,
@@ -40,7 +41,7 @@ from allstop.actors.runtime.event_manager import (
 from allstop.actors.runtime.future import Future
 from allstop.actors.runtime.inspection import InspectionTimeout, StateUnchanged
 from allstop.actors.runtime.isolation import IsolationRefused
-from allstop.actors.runtime.mailbox import Mailbox, Overflow
+from allstop.actors.runtime.mailbox import Mailbox, MailboxMetrics, Overflow
 from allstop.actors.runtime.messages import Continue, Down, ExitSignal, Ignore, MonitorRef, Overrun
 from allstop.actors.runtime.observer import Statistics, Step, StepKind
 from allstop.actors.runtime.process.errors import (
@@ -87,6 +88,7 @@ __all__ = [
     "EventTimeout",
     "ExitSignal",
     "Fenced",
+    "FreeThreaded",
     "Future",
     "HandlerDown",
     "HandlerEnd",
@@ -101,6 +103,7 @@ __all__ = [
     "Keys",
     "Mailbox",
     "MailboxFull",
+    "MailboxMetrics",
     "MonitorRef",
     "NameTaken",
     "NamedTimeout",

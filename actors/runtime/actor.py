@@ -6,7 +6,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pykka
-import structlog
 
 from allstop.actors.clock import Clock, Dice, Ids
 from allstop.actors.exits import NORMAL, Exit
@@ -108,6 +107,8 @@ class Actor(pykka.Actor):
     def log(self) -> Any:
         """A structlog logger bound to my path and incarnation, made when first used."""
         if self._log is None:
+            import structlog  # it takes longer to import than all of the runtime: whoever logs pays for it
+
             self._log = structlog.get_logger("allstop").bind(actor=self.path, incarnation=self.incarnation)
         return self._log
 

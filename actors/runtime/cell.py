@@ -26,7 +26,7 @@ from allstop.actors.runtime.belongings import Belongings, Reply
 from allstop.actors.runtime.entrance import accept
 from allstop.actors.runtime.errors import ActorDead, ControlLaneFull
 from allstop.actors.runtime.handling import begin
-from allstop.actors.runtime.mailbox import CONTROL_LANE_MAX, Mailbox, Overflow
+from allstop.actors.runtime.mailbox import CONTROL_LANE_MAX, Mailbox, Overflow, Tally
 from allstop.actors.runtime.reporting import crash_report
 from allstop.actors.runtime.scheduler import BUSY
 from allstop.actors.runtime.serving import serve, start_and_serve
@@ -58,6 +58,7 @@ class Cell:
     # Set by those that need them: a small cell starts faster, and costs the garbage collector less.
     belongings: Belongings | None = None
     control: "deque[Any] | None" = None
+    tally: Tally | None = None  # what its full mailbox did
     newest: dict[Any, Any] | None = None  # CONFLATE: the newest message of each key
     task: "asyncio.Task[None] | None" = None
     waiter: "asyncio.Future[None] | None" = None  # what the task waits on when there is no mail

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 from allstop.actors.runtime.aftermath import lose
 from allstop.actors.runtime.errors import MailboxFull
 from allstop.actors.runtime.future import Future, on_a_loop
-from allstop.actors.runtime.mailbox import Overflow
+from allstop.actors.runtime.mailbox import Overflow, Tally
 from allstop.actors.runtime.messages import SPECIAL, Call, Conflated, Parked
 
 if TYPE_CHECKING:
@@ -24,10 +24,12 @@ def accept(cell: "Cell", ref: "Ref", message: Any, *, may_park: bool = True) -> 
         return None
     parked: Parked | None = None
     if len(queue) >= box.capacity:
+        _at_the_bound(cell, len(queue))
         match box.overflow:
             case Overflow.REFUSE | Overflow.CONFLATE:
                 return _refuse(cell, message)
             case Overflow.DROP_NEWEST:
+                count(cell, "dropped")
                 lose(cell, message, cause="dropped: the mailbox was full")
                 return None
             case Overflow.DROP_OLDEST:
@@ -45,7 +47,21 @@ def accept(cell: "Cell", ref: "Ref", message: Any, *, may_park: bool = True) -> 
     return parked
 
 
+def count(cell: "Cell", what: str) -> None:
+    """Under the lock, since senders are threads, too. Only what a full mailbox does is counted."""
+    with cell.system.lock:
+        tally = cell.tally = cell.tally or Tally()
+        setattr(tally, what, getattr(tally, what) + 1)
+
+
+def _at_the_bound(cell: "Cell", length: int) -> None:
+    with cell.system.lock:
+        tally = cell.tally = cell.tally or Tally()
+        tally.high_water = max(tally.high_water, length)
+
+
 def _refuse(cell: "Cell", message: Any) -> None:
+    count(cell, "refused")
     error = MailboxFull(cell.path, cell.mailbox.capacity)
     if message.__class__ is not Call:
         raise error
@@ -63,6 +79,7 @@ def _drop_oldest(cell: "Cell") -> None:
         if oldest.__class__ in SPECIAL and oldest.__class__ is not Call:
             kept.append(oldest)
             continue
+        count(cell, "dropped")
         lose(cell, oldest, cause="dropped: the mailbox was full of newer messages")
         break
     cell.queue.extendleft(reversed(kept))
@@ -70,7 +87,9 @@ def _drop_oldest(cell: "Cell") -> None:
 
 def _parked(cell: "Cell", message: Any, *, may_park: bool) -> Parked:
     if may_park and on_a_loop():
+        count(cell, "refused")
         raise MailboxFull(cell.path, cell.mailbox.capacity, "; on the loop use `await ref.put(message)`")
+    count(cell, "parked")
     return Parked(message, Future())
 
 
@@ -80,6 +99,7 @@ def _wait(cell: "Cell", parked: Parked) -> None:
         parked.future.get(timeout=cell.mailbox.put_timeout_s)
     except TimeoutError:
         if parked.claim():
+            count(cell, "refused")
             raise MailboxFull(
                 cell.path, cell.mailbox.capacity, f" after {cell.mailbox.put_timeout_s} s"
             ) from None
@@ -95,6 +115,8 @@ def _conflated(cell: "Cell", message: Any) -> bool:
             cell.newest = {}
         if key in cell.newest:
             cell.newest[key] = message
+            tally = cell.tally = cell.tally or Tally()
+            tally.conflated += 1
             return True
         if len(cell.queue) >= cell.mailbox.capacity:
             return False

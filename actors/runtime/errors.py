@@ -140,3 +140,7 @@ class NameTaken(ReplyError):
 
 class NotOnLoop(AllstopError, RuntimeError):
     """This may be called only on the thread of the system's event loop."""
+
+
+class FreeThreaded(RuntimeError):
+    """This interpreter runs without its global lock, which mailboxes rely on. Start it with the lock."""

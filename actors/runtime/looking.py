@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from allstop.actors.runtime.mailbox import MailboxMetrics, Tally
 from allstop.actors.runtime.observer import Statistics, Step
 from allstop.actors.runtime.reporting import waiting_types
 
@@ -57,6 +58,25 @@ def actor_infos(cells: "Iterable[Cell]") -> list[ActorInfo]:
         )
         for cell in cells
     ]
+
+
+def metrics_of(ref: "Ref") -> MailboxMetrics | None:
+    """None if nothing runs there."""
+    cell = ref.cell
+    if cell.ended:
+        return None
+    tally = cell.tally or Tally()
+    length = cell.mailbox_len
+    return MailboxMetrics(
+        length=length,
+        capacity=cell.mailbox.capacity,
+        overflow=cell.mailbox.overflow,
+        high_water=max(length, tally.high_water),
+        refused=tally.refused,
+        dropped=tally.dropped,
+        conflated=tally.conflated,
+        parked=tally.parked,
+    )
 
 
 def status_of(ref: "Ref") -> Status | None:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+import msgspec
+
 CONTROL_LANE_MAX: Final = (
     65_536  # a Down for every child of the largest dynamic supervisor we foresee, and room
 )
@@ -21,6 +23,33 @@ class Overflow(StrEnum):
         "conflate"  # a message replaces the waiting one of the same key; full of distinct keys, it refuses
     )
     BLOCK = "block"  # threads are parked; on the loop `await ref.put(message)`
+
+
+class MailboxMetrics(msgspec.Struct, frozen=True):
+    """What `system.mailbox_metrics(ref)` tells of one incarnation. Kept where a mailbox is full, so that a message that
+    finds room pays nothing: `high_water` is the most that was seen waiting there, or when somebody looked."""
+
+    length: int  # messages that wait now
+    capacity: int
+    overflow: Overflow
+    high_water: int
+    refused: int  # senders that got MailboxFull
+    dropped: int  # messages that became dead letters because it was full
+    conflated: int  # messages that took the place of an older one
+    parked: int  # senders that had to wait
+
+
+class Tally:
+    """The counts of one incarnation, made at the first thing to count."""
+
+    __slots__ = ("conflated", "dropped", "high_water", "parked", "refused")
+
+    def __init__(self) -> None:
+        self.high_water = 0
+        self.refused = 0
+        self.dropped = 0
+        self.conflated = 0
+        self.parked = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import pykka
 
 from allstop.actors.errors import ReplyError
 from allstop.actors.exits import NORMAL, Exit
+from allstop.actors.runtime.entrance import count
 from allstop.actors.runtime.errors import (
     ActorDead,
     BlockingOnLoop,
@@ -150,6 +151,7 @@ class Ref(pykka.ActorRef[Any]):
                 taken = await parked.future
         except TimeoutError:
             if parked.claim():
+                count(cell, "refused")
                 raise MailboxFull(self.path, cell.mailbox.capacity, f" after {timeout_s} s") from None
             return  # it was taken at this very moment, or became a dead letter
         except BaseException:  # cancelled: whatever became of the message, the caller is to end

@@ -3,8 +3,6 @@
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-import structlog
-
 from allstop.actors.events import CrashReport, Event, HandlerHung, HandlerReturned, LoopHeld, Unstopped
 from allstop.actors.runtime import messages as m
 from allstop.actors.runtime.aftermath import current_task
@@ -122,6 +120,8 @@ def _ancestors(cell: "Cell") -> tuple[str, ...]:
 
 def log_trouble(event: Event) -> None:
     """What happens to crash reports, and to a loop that stands still, if nobody asked for events. From any thread."""
+    import structlog  # it takes longer to import than all of the runtime: whoever logs pays for it
+
     log = structlog.get_logger("allstop")
     match (
         event

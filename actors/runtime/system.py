@@ -16,7 +16,8 @@ from allstop.actors.runtime.addresses import Addresses
 from allstop.actors.runtime.cell import Cell
 from allstop.actors.runtime.dead_letters import DeadLetter, DeadLetters
 from allstop.actors.runtime.errors import NotOnLoop
-from allstop.actors.runtime.looking import ActorInfo, Status, actor_infos, status_of
+from allstop.actors.runtime.looking import ActorInfo, Status, actor_infos, metrics_of, status_of
+from allstop.actors.runtime.mailbox import MailboxMetrics
 from allstop.actors.runtime.messages import Down, MonitorRef, Stop, TaskFailed
 from allstop.actors.runtime.pykka_registry import mirror, registry_of, unmirror
 from allstop.actors.runtime.ref import Ref
@@ -26,6 +27,7 @@ from allstop.actors.runtime.scheduler import BATCH, TURN, Scheduler
 from allstop.actors.runtime.starting import begun, launch, stand_in, started, vacant
 from allstop.actors.runtime.states import ENDED
 from allstop.actors.runtime.stopping import NOPROC, Abandoned, retire, stop
+from allstop.actors.runtime.tuning import check_interpreter, freeze, tune, unfreeze, untune
 from allstop.actors.runtime.vacancy import Vacancy
 from allstop.actors.runtime.virtual_time import VirtualTimeLoop
 from allstop.actors.runtime.watchdog import Watchdog
@@ -41,7 +43,8 @@ class ActorSystem:
     """All actors of one event loop, and their addresses. `async with ActorSystem() as system: ...`
 
     Leaving stops what still runs; `leaked` then names what could not be stopped. A handler that holds the loop for
-    `max_handler_s` is told of by a watchdog thread (watchdog.py); None, or virtual time: by nobody.
+    `max_handler_s` is told of by a watchdog thread (watchdog.py); None, or virtual time: by nobody. While it runs, the
+    interpreter switches threads every 0.1 ms (tuning.py), unless `tuned` is False.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class ActorSystem:
         turn: int = TURN,
         batch: int = BATCH,
         max_handler_s: float | None = MAX_HANDLER_S,
+        tuned: bool = True,
     ) -> None:
         self._clock = clock
         self.dice: Dice = dice or SystemDice()
@@ -65,6 +69,8 @@ class ActorSystem:
         self._turn = turn
         self._batch = batch
         self.max_handler_s = max_handler_s
+        self._tuned = tuned
+        self._frozen = False
         self._watchdog: Watchdog | None = None
         self._scheduler: Scheduler | None = None
         self.subscribers: tuple[Callable[[Event], None], ...] = (on_event or log_trouble,)
@@ -79,12 +85,15 @@ class ActorSystem:
 
     # -- life ------------------------------------------------------------------------------------------------------
     async def start(self) -> None:
-        """Binds the system to the running loop."""
+        """Binds the system to the running loop. Raises FreeThreaded on an interpreter without its lock."""
+        check_interpreter()
         loop = asyncio.get_running_loop()
         self._scheduler = Scheduler(loop, turn=self._turn, batch=self._batch)
         if self._clock is None:
             self._clock = LoopClock(loop) if isinstance(loop, VirtualTimeLoop) else SystemClock()
         mirror(self)
+        if self._tuned:
+            tune()
         if self.max_handler_s is not None and not isinstance(loop, VirtualTimeLoop):
             self._watchdog = Watchdog(self, self.max_handler_s)
             self._watchdog.start()
@@ -106,6 +115,21 @@ class ActorSystem:
             self._watchdog.stop()
         self.scheduler.close()
         unmirror(self)
+        if self._tuned:
+            untune()
+        if self._frozen:
+            self._frozen = False
+            unfreeze()
+
+    def freeze(self) -> None:
+        """To be called when what is to run runs: garbage collection passes over all that exists now, until `close`.
+
+        A full collection at 10,000 actors then takes under 1 ms. What is frozen and dropped is freed as always, unless
+        it is part of a cycle: that stays until `close`. With virtual time nothing is done.
+        """
+        if not self._frozen and not isinstance(self.scheduler.loop, VirtualTimeLoop):
+            self._frozen = True
+            freeze()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -222,6 +246,10 @@ class ActorSystem:
     def get_status(self, ref: Ref) -> Status | None:
         """What the actor is doing, also while one of its handlers is suspended. None if none runs."""
         return status_of(ref)
+
+    def mailbox_metrics(self, ref: Ref) -> MailboxMetrics | None:
+        """How full the actor's mailbox is, and what its bound did so far in this incarnation. None if none runs."""
+        return metrics_of(ref)
 
     def live_refs(self) -> list[Ref]:
         return [cell.ref for cell in tuple(self.live)]

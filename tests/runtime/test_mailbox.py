@@ -220,3 +220,73 @@ def test_a_mailbox_that_makes_no_sense_is_refused(overflow: Overflow) -> None:
         Mailbox(capacity=0)
     with pytest.raises(ValueError, match="CONFLATE"):
         Mailbox(overflow=overflow, key=None if overflow is Overflow.CONFLATE else hash)
+
+
+# -- metrics ------------------------------------------------------------------------------------------------------------
+def counts(system: ActorSystem, ref: Any) -> dict[str, int]:
+    """What is not nothing."""
+    metrics = system.mailbox_metrics(ref)
+    assert metrics is not None
+    shown = {name: getattr(metrics, name) for name in metrics.__struct_fields__}
+    del shown["capacity"], shown["overflow"]
+    return {name: number for name, number in shown.items() if number}
+
+
+@pytest.mark.parametrize(
+    ("overflow", "expected"),
+    [
+        (Overflow.REFUSE, {"length": 3, "high_water": 3, "refused": 2}),
+        (Overflow.DROP_OLDEST, {"length": 3, "high_water": 3, "dropped": 2}),
+        (Overflow.DROP_NEWEST, {"length": 3, "high_water": 3, "dropped": 2}),
+        (Overflow.CONFLATE, {"length": 3, "high_water": 3, "refused": 2}),
+        (Overflow.BLOCK, {"length": 3, "high_water": 3, "refused": 2}),  # a tell on the loop cannot be parked
+    ],
+)
+async def test_metrics_count_what_a_full_mailbox_does(
+    system: ActorSystem, witness: Witness, overflow: Overflow, expected: dict[str, int]
+) -> None:
+    expected = dict(expected)
+    ref = await busy(system, witness, overflow)
+    assert counts(system, ref) == {}
+    for number in range(5):
+        try:
+            ref.tell((number, "price"))
+        except MailboxFull:
+            assert "refused" in expected
+    assert counts(system, ref) == expected
+    await asyncio.sleep(20)
+    del expected["length"]
+    assert counts(system, ref) == expected
+
+
+async def test_metrics_count_conflated_messages(system: ActorSystem, witness: Witness) -> None:
+    ref = await busy(system, witness, Overflow.CONFLATE)
+    for price in range(4):
+        ref.tell(("BTC", price))
+    assert counts(system, ref) == {"length": 1, "high_water": 1, "conflated": 3}
+
+
+async def test_metrics_count_senders_that_were_parked_and_those_that_gave_up(
+    system: ActorSystem, witness: Witness
+) -> None:
+    ref = await busy(system, witness, Overflow.BLOCK, put_timeout_s=1.0)
+    for number in range(3):
+        ref.tell(number)
+    with pytest.raises(MailboxFull):
+        await ref.put("too late")
+    waiting = asyncio.create_task(ref.put("cancelled"))
+    await asyncio.sleep(0.1)
+    waiting.cancel()
+    metrics = system.mailbox_metrics(ref)
+    assert metrics is not None
+    assert (metrics.parked, metrics.refused) == (2, 1)
+
+
+async def test_metrics_of_a_new_incarnation_begin_at_nothing(system: ActorSystem, witness: Witness) -> None:
+    ref = await busy(system, witness, Overflow.DROP_NEWEST)
+    for number in range(5):
+        ref.tell(number)
+    system.kill(ref)
+    assert system.mailbox_metrics(ref) is None
+    again = await busy(system, witness, Overflow.DROP_NEWEST)
+    assert counts(system, again) == {}
