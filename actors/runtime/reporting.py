@@ -123,9 +123,8 @@ def log_trouble(event: Event) -> None:
     import structlog  # it takes longer to import than all of the runtime: whoever logs pays for it
 
     log = structlog.get_logger("allstop")
-    match (
-        event
-    ):  # structlog's console takes `stack` for a text of its own, and fails on a list: hence `frames`
+    # structlog's console takes `stack` for a text of its own, and fails on a list: hence `frames`.
+    match event:
         case CrashReport():
             log.error("actor.crashed", actor=event.path, report=event.text())
         case HandlerHung():

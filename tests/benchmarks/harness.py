@@ -204,8 +204,10 @@ def _missing_elsewhere(interpreter: Interpreter, needs: tuple[str, ...]) -> str 
 class Measurement:
     """Every side of some workloads, round after round."""
 
-    def __init__(self, chosen: Sequence[Workload], *, peers: bool = True, scale: float = 1.0) -> None:
-        """With `peers` False, sides that run in an environment of their own are left out."""
+    def __init__(
+        self, chosen: Sequence[Workload], *, peers: bool = True, beam: bool = True, scale: float = 1.0
+    ) -> None:
+        """With `peers` False, sides that run in an environment of their own are left out; with `beam`, BEAM's."""
         self.workloads = tuple(chosen)
         self.scale = scale
         self.rounds = 0
@@ -216,6 +218,8 @@ class Measurement:
                 why = side.missing()
                 if why is None and not peers and _apart(side):
                     why = "left out (make bench-peers)"
+                if why is None and not beam and isinstance(side, Beam):
+                    why = "left out: its clock is not that of its processor"
                 if why is None:
                     self.values[workload.name, name] = []
                 else:

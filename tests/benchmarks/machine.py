@@ -24,6 +24,11 @@ def described() -> dict[str, str]:
     }
 
 
+def busy() -> bool:
+    """Whether so much else runs that a side would have to share its core."""
+    return os.getloadavg()[0] > len(os.sched_getaffinity(0)) - 1
+
+
 def cpu_model(cpuinfo: str) -> str:
     found = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
     return found.group(1).strip() if found else platform.machine()
