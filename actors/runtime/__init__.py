@@ -39,7 +39,7 @@ from allstop.actors.runtime.event_manager import (
     Why,
 )
 from allstop.actors.runtime.future import Future
-from allstop.actors.runtime.inspection import InspectionTimeout, StateUnchanged
+from allstop.actors.runtime.inspection import InspectionRefused, InspectionTimeout, StateUnchanged
 from allstop.actors.runtime.isolation import IsolationRefused
 from allstop.actors.runtime.mailbox import Mailbox, MailboxMetrics, Overflow
 from allstop.actors.runtime.messages import Continue, Down, ExitSignal, Ignore, MonitorRef, Overrun
@@ -97,6 +97,7 @@ __all__ = [
     "HandlerRefused",
     "HandlerTimeout",
     "Ignore",
+    "InspectionRefused",
     "InspectionTimeout",
     "IsolationRefused",
     "Keep",

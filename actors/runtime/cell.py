@@ -71,6 +71,7 @@ class Cell:
     minder: Any = None  # the monitor of the supervisor whose child this is
     exit: Exit | None = None
     threaded = False
+    inspectable = True  # its actor is in this process
     suspension: "Suspension | None" = None  # from inspection.suspend to resume
     observer: "Observer | None" = None  # while inspection traces, logs or counts
     caller: "asyncio.Task[Any] | None" = None  # who waited for the call that failed: for the crash report
@@ -191,7 +192,7 @@ class Cell:
             if len(self.scheduler.ready) > BUSY and not self.threaded:
                 self.scheduler.hurry(self)
             self.added()
-        if message.__class__ is not m.Down and message.__class__ is not m.LinkEnded:
+        if message.__class__ not in m.PATIENT:
             self.interrupt()
 
     def resume(self) -> None:

@@ -77,6 +77,8 @@ class _Deadline:
         cell = self._cell
         if cell.state is not RUNNING:  # on_stop has the limit of whoever asked for the stop
             return
+        if cell.suspension is not None:  # by inspection: it is between two messages
+            return
         error = HandlerTimeout(cell.path, cell.incarnation, name_of(self._message), self._limit_s)
         _tell(cell, self._message, self._limit_s, self._limit_s, "task", stack_of_coroutine(self._coroutine))
         self._handle = cell.scheduler.loop.call_later(HANG_GRACE_S, self._fence, error)
@@ -112,7 +114,8 @@ class ThreadDeadline:
         if cell.ended:
             return
         working, now_s = cell.working, loop.time()
-        if working is None or working is not self._seen or cell.state is not RUNNING:
+        at_rest = working is None or cell.suspension is not None
+        if at_rest or working is not self._seen or cell.state is not RUNNING:
             self._seen, self._since_s = working, now_s
         elif now_s - self._since_s >= self._limit_s:
             self._fence(working[0], now_s - self._since_s)

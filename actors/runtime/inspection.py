@@ -17,11 +17,12 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
+from allstop.actors.errors import AllstopError
 from allstop.actors.exits import Exit
 from allstop.actors.runtime.errors import ActorDead, BlockingOnLoop, CallingSelf, CallTimeout, NotOnLoop
 from allstop.actors.runtime.future import on_a_loop
 from allstop.actors.runtime.looking import Status, status_of
-from allstop.actors.runtime.messages import CONTROL, SystemMessage
+from allstop.actors.runtime.messages import SystemMessage
 from allstop.actors.runtime.observer import (
     DONE,
     STEPS_MAX,
@@ -42,6 +43,7 @@ __all__ = [
     "DONE",
     "STEPS_MAX",
     "Hook",
+    "InspectionRefused",
     "InspectionTimeout",
     "StateUnchanged",
     "Statistics",
@@ -74,6 +76,10 @@ _TRACE: Final = "trace"
 
 class InspectionTimeout(CallTimeout):
     """The actor did not come between two messages in time. Nothing was changed, and nothing will be."""
+
+
+class InspectionRefused(AllstopError):
+    """The actor runs in a process of its own: only `get_status` sees it."""
 
 
 class StateUnchanged(Exception):
@@ -116,7 +122,7 @@ async def resume(ref: "Ref", timeout_s: float = TIMEOUT_S) -> None:
 # -- at once -----------------------------------------------------------------------------------------------------------
 async def get_status(ref: "Ref") -> Status:
     """What the actor is doing, for people: `shown` is what its `format_status` shows of its state, never more."""
-    _cell_of(ref)
+    _cell_of(ref, from_beside=True)
     status = status_of(ref)
     assert status is not None  # it is alive, and nothing runs in between
     return status
@@ -200,13 +206,17 @@ def blocking(
 
 
 # -- asking ------------------------------------------------------------------------------------------------------------
-def _cell_of(ref: "Ref") -> "Cell":
+def _cell_of(ref: "Ref", *, from_beside: bool = False) -> "Cell":
     scheduler = ref.system.scheduler
     if not scheduler.on_thread():
         raise NotOnLoop("inspection runs on the loop's thread: elsewhere, inspection.blocking(function, ref)")
     cell = ref.cell
     if cell.ended:
         raise ActorDead(ref.path, ref.incarnation, ref.last_exit)
+    if not cell.inspectable and not from_beside:
+        raise InspectionRefused(
+            f"{ref.path} runs in a process of its own, out of reach: inspection.get_status tells what is known here"
+        )
     return cell
 
 
@@ -246,12 +256,8 @@ def _post(cell: "Cell", message: SystemMessage) -> None:
     """Into the control lane, without interrupting what the actor does."""
     if cell.suspension is not None:
         cell.suspension.ask(message)
-        return
-    if cell.control is None:
-        cell.control = deque()
-    cell.control.append(message)
-    cell.open_queue().appendleft(CONTROL)
-    cell.added()
+    else:
+        cell.post(message)
 
 
 def _waiting(cell: "Cell") -> int:

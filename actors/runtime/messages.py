@@ -195,6 +195,10 @@ class SystemMessage:
             self.future.resolve(answer)
 
 
+# What waits for a suspended handler to end: everything else in the control lane interrupts it.
+PATIENT: Final = frozenset((Down, LinkEnded, SystemMessage))
+
+
 class _Token:
     __slots__ = ()
 

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, cast
 
-from allstop.actors.runtime.messages import MORE, Stop, SystemMessage, TaskFailed
+from allstop.actors.runtime.messages import CONTROL, MORE, Stop, SystemMessage, TaskFailed
 
 if TYPE_CHECKING:
     from allstop.actors.runtime.cell import Cell
@@ -29,6 +29,8 @@ class Suspension:
         for message in tuple(self.cell.control or ()):
             if message.__class__ is SystemMessage:
                 message.serve(self.cell)
+        if self.cell.waiting_end() is not None:  # it came after the question, and before the answer
+            self.end()
         return None if self.over else self._hold()
 
     def ask(self, message: SystemMessage) -> None:
@@ -60,9 +62,13 @@ class Suspension:
             self.cell.open_queue().appendleft(message)
 
     def _let_go(self) -> None:
-        if self.cell.detour == self._put_back and self.cell.exit is None:
-            self.cell.detour = None
-            self.cell.wake()
+        cell = self.cell
+        if cell.detour == self._put_back and cell.exit is None:
+            cell.detour = None
+            cell.open_queue().extendleft([CONTROL] * len(cell.control or ()))  # before what was put back
+            cell.wake()
+            if cell.waiting_end() is not None:
+                cell.scheduler.hurry(cell)  # also before a message that still rides in the run queue
 
 
 def _goes_on(message: Any) -> bool:

@@ -459,3 +459,51 @@ async def test_suspensions_and_resumes_that_race_end_in_the_order_they_were_aske
         await inspection.resume(ref)
         assert await ref.call("last") == 4
         assert ref.cell.detour is None or ref.cell.task is not None
+
+
+@pytest.mark.req("219")
+@every_kind
+async def test_a_suspension_is_no_hung_handler(
+    system: ActorSystem, witness: Witness, kind: type[Actor]
+) -> None:
+    class Impatient(kind):  # type: ignore[misc, valid-type]
+        max_handler_s: ClassVar[float | None] = 1.0
+
+    ref = await system.spawn(Impatient)
+    await inspection.suspend(ref)
+    await asyncio.sleep(100)
+    assert ref.incarnation == 1
+    await inspection.resume(ref)
+    assert await ref.call("one") == 1
+    assert witness.events == []
+
+
+@pytest.mark.req("219")
+async def test_with_many_busy_actors_a_suspended_one_is_stopped_before_its_messages(
+    system: ActorSystem,
+) -> None:
+    others = [await system.spawn(Puppet, Witness()) for _ in range(100)]
+    own = Witness()
+    ref = await system.spawn(Puppet, own)
+    await inspection.suspend(ref)
+    ref.tell("waits")
+    for other in others:
+        other.tell("busy")
+    assert await system.stop(ref) == SHUTDOWN
+    assert own.exits == [SHUTDOWN]
+    assert own.handled == []
+    assert [letter.message for letter in system.dead_letters.recent()] == ["waits"]
+
+
+@pytest.mark.req("219")
+@pytest.mark.parametrize("puppet", [Puppet, AsyncPuppet, ThreadPuppet])
+async def test_a_stop_that_comes_right_behind_a_suspension_is_not_held_by_it(
+    system: ActorSystem, witness: Witness, puppet: type[Actor]
+) -> None:
+    ref = await system.spawn(puppet, witness)
+    ref.tell("first")
+    suspending = asyncio.create_task(inspection.suspend(ref))
+    stopping = asyncio.create_task(system.stop(ref))
+    await asyncio.gather(suspending, stopping, return_exceptions=True)
+    assert stopping.result() == SHUTDOWN
+    assert witness.exits == [SHUTDOWN]

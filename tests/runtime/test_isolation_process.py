@@ -29,6 +29,7 @@ from allstop.actors.runtime import (
     ActorSystem,
     CallTimeout,
     Down,
+    InspectionRefused,
     MailboxFull,
     Overrun,
     ProcessDied,
@@ -37,6 +38,7 @@ from allstop.actors.runtime import (
     StartError,
     StartTimeout,
     Unencodable,
+    inspection,
 )
 from allstop.actors.spec import ChildSpec, Isolation, Restart, Start, Strategy, SupervisorFlags
 from allstop.supervisors.dynamic import DynamicSupervisor
@@ -576,3 +578,16 @@ async def test_in_a_simulation_it_runs_on_the_loop_and_its_messages_are_coded_al
     with pytest.raises(ValueError, match="asked to"):
         await ask(ref, "crash", "asked to")
     assert not ref.is_alive()
+
+
+# -- inspection -------------------------------------------------------------------------------------------------------
+async def test_of_an_actor_in_a_process_the_status_is_told_and_all_else_is_refused_by_name(
+    system: ActorSystem,
+) -> None:
+    ref = await spawn(system)
+    status = await inspection.get_status(ref)
+    assert (status.path, status.state, status.suspended) == ("/far", "running", False)
+    for refused in (inspection.get_state(ref), inspection.suspend(ref), inspection.log(ref, 5)):
+        with pytest.raises(InspectionRefused, match="/far runs in a process of its own"):
+            await refused
+    assert (await ask(ref, "who"))[1] == "/far"

@@ -54,6 +54,7 @@ class ProcessCell(Cell):
     sender hears of what cannot travel."""
 
     asked_exit: Exit = SHUTDOWN
+    inspectable = False
 
     def __init__(
         self,
