@@ -201,7 +201,8 @@ class StateMachine(Actor):
         if had_token or core.ended or not core.waiting:
             return None
         event, commands = core.take()
-        self._obey_all(commands)
+        if commands:
+            self._obey_all(commands)
         self.caller = event.caller
         try:
             result = self.on_event(core.state, event.event)
@@ -234,7 +235,7 @@ class StateMachine(Actor):
 
     def _obey(self, commands: list[Command]) -> Any:
         """Does what the core says. A coroutine, if on_enter is one."""
-        entering = self._obey_all(commands)
+        entering = self._obey_all(commands) if commands else None
         while entering is not None:
             result = self.on_enter(entering.old, entering.new)
             if result.__class__ is CoroutineType:
@@ -284,6 +285,8 @@ class StateMachine(Actor):
 
 def method_of(state: Any) -> str:
     """The name of a state's method: `in_open` for "open" and for Door.OPEN."""
+    if state.__class__ is str:
+        return "in_" + state
     if isinstance(state, Enum):
         return f"in_{state.name.lower()}"
     if isinstance(state, str):

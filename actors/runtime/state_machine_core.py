@@ -220,7 +220,8 @@ class MachineCore:
         """The event to handle now. It cancels the event timeout."""
         event = self.queue.popleft() if self.queue else self.zero.pop(next(iter(self.zero)))
         commands: list[Command] = []
-        self._cancel(Kind.EVENT, commands)
+        if self.running or self.zero:
+            self._cancel(Kind.EVENT, commands)
         self._event = event
         return event, commands
 
@@ -236,7 +237,10 @@ class MachineCore:
 
     def apply(self, result: object) -> list[Command]:
         """What is to be done after the handler of the event that was taken last."""
-        if not isinstance(result, Keep | Next | Repeat | Stop):
+        if result.__class__ is Keep and not result.actions:  # type: ignore[attr-defined]
+            self._event = None
+            return []
+        if not isinstance(result, Result):
             raise BadReturnValue(f"{self._place()} returned {result!r:.200}, not Keep, Next, Repeat or Stop")
         old = self.state
         commands = self._transition(result, result.state if isinstance(result, Next) else old)
