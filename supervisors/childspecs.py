@@ -93,6 +93,9 @@ def _check_spec(spec: ChildSpec) -> None:
     _require(spec.gate is None or (isinstance(spec.gate, str) and spec.gate != ""), "invalid_gate", spec.gate)
     if spec.budget is not None and spec.restart is Restart.TEMPORARY:
         raise InvalidChildSpec("bad_combination", ("budget", spec.id, spec.restart.value))
+    if spec.restart is Restart.PERMANENT and _shuts_itself_down(spec.start):
+        # It would come back at once, each time, and spend its parent's budget by ending well.
+        raise InvalidChildSpec("bad_combination", ("auto_shutdown", spec.id, spec.restart.value))
     if spec.significant and spec.restart is Restart.PERMANENT:
         raise InvalidChildSpec("bad_combination", ("significant", spec.id, spec.restart.value))
 
@@ -116,6 +119,14 @@ def _is_start(value: object) -> bool:
         and issubclass(value.actor_class, Actor)
         and isinstance(value.args, tuple)  # pyright: ignore[reportUnnecessaryIsInstance]
         and isinstance(value.kwargs, dict)  # pyright: ignore[reportUnnecessaryIsInstance]
+    )
+
+
+def _shuts_itself_down(start: Start) -> bool:
+    given = (*start.args, *start.kwargs.values())
+    return any(
+        isinstance(flags, SupervisorFlags) and flags.auto_shutdown is not AutoShutdown.NEVER
+        for flags in given
     )
 
 

@@ -18,7 +18,7 @@ from allstop.actors.runtime import Actor, AlreadyStarted, Down, Ignore, Mailbox,
 from allstop.actors.runtime.cell import Cell
 from allstop.actors.runtime.starting import launch, stand_in, started, vacant
 from allstop.actors.runtime.stopping import stopped_at_once
-from allstop.actors.spec import ChildSpec, Isolation, OnExceeded, SupervisorFlags
+from allstop.actors.spec import ChildSpec, ChildType, Isolation, OnExceeded, SupervisorFlags
 from allstop.supervisors import decisions as d
 from allstop.supervisors.children import ChildCount, ChildInfo
 from allstop.supervisors.core import SupervisorCore
@@ -86,6 +86,11 @@ class Supervisor(Actor):
         """Raises InvalidFlags, InvalidChildSpec or BadInput, so that a wrong tree fails to start."""
         super().__init__()
         self._begin(SupervisorCore(self.path, flags, children, lasting=lasting_of(self.system)), votes)
+
+    @classmethod
+    def child_spec(cls, *args: Any, **overrides: Any) -> ChildSpec:
+        """As of any actor, and its type is supervisor: it may take for ever to stop."""
+        return super().child_spec(*args, **{"type": ChildType.SUPERVISOR, **overrides})
 
     def _begin(self, core: SupervisorCore, votes: Votes | None) -> None:
         self._core = core

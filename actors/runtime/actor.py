@@ -27,6 +27,7 @@ from allstop.actors.runtime.stash import (
 )
 from allstop.actors.runtime.states import ENDED
 from allstop.actors.runtime.thread_cell import ThreadCell
+from allstop.actors.spec import ChildSpec, Start
 
 if TYPE_CHECKING:
     from allstop.actors.runtime.ref import Ref
@@ -48,6 +49,7 @@ class Actor(pykka.Actor):
     )
     max_handler_s: ClassVar[float | None] = None  # how long one message may take; see docs/guide/watchdog.md
     keeps_task: ClassVar[bool] = True  # False: its handlers seldom suspend, and the task ends with the mail
+    has_on_restart: ClassVar[bool] = False
     has_on_start: ClassVar[bool] = False  # spared where there is none: starting is a hot path, too
     wire: ClassVar[
         tuple[type[Any], ...]
@@ -61,7 +63,8 @@ class Actor(pykka.Actor):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls.has_on_start = cls.on_start is not Actor.on_start
+        cls.has_on_restart = cls.on_restart is not Actor.on_restart
+        cls.has_on_start = cls.has_on_restart or cls.on_start is not Actor.on_start
         if cls.stash_capacity > 0:
             cls.on_receive = remembering(cls.on_receive)  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -125,6 +128,13 @@ class Actor(pykka.Actor):
     # -- what a subclass may define --------------------------------------------------------------------------------
     def on_start(self) -> Any:
         """Runs first; plain or async. `spawn` returns when it is done. May return Continue(x) or Ignore()."""
+
+    def on_restart(self, previous: Exit) -> None:
+        """Runs before `on_start` when an earlier incarnation was here: `previous` is how the last one ended. Plain only.
+
+        Akka calls its PreRestart on the failed actor. Ours is a new object, which the failed one cannot hand anything:
+        that one has its `on_failure`, and `on_stop` when it ended in order.
+        """
 
     def on_receive(self, message: Any) -> Any:
         """Handles a message; plain or async. What it returns answers a call."""
@@ -306,6 +316,16 @@ class Actor(pykka.Actor):
 
     def __str__(self) -> str:
         return f"{type(self).__name__} ({self.path})"
+
+    @classmethod
+    def child_spec(cls, *args: Any, **overrides: Any) -> ChildSpec:
+        """How a supervisor starts this class with `args`, as Elixir's child_spec. The id is the name of the class.
+
+        `overrides` are fields of ChildSpec, and `kwargs` what the constructor takes by name. Raises TypeError for
+        anything else.
+        """
+        start = Start(cls, args, overrides.pop("kwargs", {}))
+        return ChildSpec(overrides.pop("id", cls.__name__), start, **overrides)
 
     @classmethod
     def start(cls, *_args: Any, **_kwargs: Any) -> Any:

@@ -268,6 +268,8 @@ class Cell:
             self.begin_life(None)
             return
         try:
+            if self.actor_class.has_on_restart and self.ref.last_exit is not None:
+                self.actor.on_restart(self.ref.last_exit)
             # A copy: whoever starts it may be a handler, which is inside the context.
             result = self.scheduler.context.copy().run(self.actor.on_start)
         except BaseException as error:  # noqa: BLE001 - a crash
