@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -215,6 +217,53 @@ def test_a_row_survives_being_written_and_read() -> None:
 
 def test_the_processor_is_named() -> None:
     assert machine.cpu_model("processor\t: 0\nmodel name\t: AMD EPYC\nflags: a") == "AMD EPYC"
+
+
+@pytest.mark.parametrize(("load", "busy"), [(0.4, False), (5.0, True)])
+def test_a_machine_with_no_core_left_is_busy(
+    monkeypatch: pytest.MonkeyPatch, load: float, busy: bool
+) -> None:
+    monkeypatch.setattr(machine.os, "getloadavg", lambda: (load, 0.0, 0.0))
+
+    def two_cores(_pid: int) -> set[int]:
+        return {0, 1}
+
+    monkeypatch.setattr(machine.os, "sched_getaffinity", two_cores)
+    assert machine.busy() is busy
+
+
+def test_beam_is_left_out_of_a_run_by_processor_time_and_peers_where_nobody_asked_for_them() -> None:
+    apart = Python("m:f", interpreter=Interpreter.OWN)
+    workload = Workload("w", side("one"), {BEAM: Beam("tell"), "peer": apart}, "u")
+    measurement = Measurement([workload], beam=False)
+    assert set(measurement.values) == {("w", OURS), ("w", "peer")}
+
+
+def run_of(rows: list[Row], scale: float = 1.0, clock: str = "wall") -> str:
+    run = {
+        "machine": {"cpu": "one"},
+        "rounds": 7,
+        "scale": scale,
+        "clock": clock,
+        "rows": [r.as_json() for r in rows],
+    }
+    return json.dumps(run)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "scale", "clock", "code"),
+    [(0.9, 1.0, "wall", 0), (0.1, 1.0, "wall", 1), (0.1, 0.2, "wall", 0), (0.1, 1.0, "cpu", 0)],
+)
+def test_a_broken_floor_is_an_exit_code_and_a_line_but_not_in_a_quick_run(
+    ratio: float, scale: float, clock: str, code: int, tmp_path: Path
+) -> None:
+    file = tmp_path / "bench.json"
+    file.write_text(run_of([row("tell", RAW, ratio)], scale, clock))
+    command = [sys.executable, "-m", "tests.benchmarks", "--read", str(file)]
+    done = subprocess.run(command, cwd=harness.ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == code, done.stderr
+    assert ("BELOW FLOOR: T1 tell" in done.stderr) is (ratio < 0.33)
+    assert f"{ratio:.2f} [{ratio:.2f}..{ratio:.2f}]" in done.stdout
 
 
 @pytest.mark.parametrize(("share", "value"), [(0.5, 51), (0.99, 100), (0.0, 1), (1.0, 100)])
