@@ -12,6 +12,7 @@ from allstop.actors.exits import NORMAL, Exit
 from allstop.actors.runtime import linking
 from allstop.actors.runtime.belongings import Reply, Timer
 from allstop.actors.runtime.cell import Cell
+from allstop.actors.runtime.context_cell import ContextCell
 from allstop.actors.runtime.dead_letters import DeadLetter
 from allstop.actors.runtime.errors import Fenced, UnknownMessage
 from allstop.actors.runtime.future import Future
@@ -44,6 +45,7 @@ class Actor(pykka.Actor):
 
     mailbox: ClassVar[Mailbox] = Mailbox()
     cell_class: ClassVar[type[Cell]] = Cell
+    context_per_message: ClassVar[bool] = False  # True: handlers see the context variables of the sender
     trap_exits: ClassVar[bool] = (
         False  # the end of a linked actor is a message to me (ExitSignal), not my end
     )
@@ -63,6 +65,12 @@ class Actor(pykka.Actor):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if cls.context_per_message and cls.cell_class is not ContextCell:
+            if cls.cell_class is not Cell:
+                raise TypeError(f"{cls.__name__}: context_per_message is for plain actors on the loop")
+            cls.cell_class = ContextCell
+        elif not cls.context_per_message and cls.cell_class is ContextCell:
+            cls.cell_class = Cell
         cls.has_on_restart = cls.on_restart is not Actor.on_restart
         cls.has_on_start = cls.has_on_restart or cls.on_start is not Actor.on_start
         if cls.stash_capacity > 0:

@@ -20,6 +20,8 @@ def lose(cell: "Cell", message: Any, *, back_to_stash: bool = False, cause: Exit
     `cause` is the end that comes, or, for a message that a full mailbox drops, words; None: the actor ended.
     """
     why = cause if cause is not None else cell.exit
+    if message.__class__ is m.Carried:
+        message = message.message
     match message:
         case m.Call():
             dropped = isinstance(why, str)
@@ -34,6 +36,8 @@ def lose(cell: "Cell", message: Any, *, back_to_stash: bool = False, cause: Exit
         case m.Conflated():
             with cell.system.lock:
                 message = (cell.newest or {}).pop(message.key, m.MORE)
+            if message.__class__ is m.Carried:
+                message = message.message
         case (
             m.Fired() | m.Continue() | m.ActorStop() | m.ControlToken() | m.MoreToken() | m.Pause() | m.Down()
         ):

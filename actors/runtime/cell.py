@@ -127,6 +127,13 @@ class Cell:
         """The slow way in: the first message that has to wait, a full mailbox, or a mailbox with rules of its own."""
         return accept(self, ref, message, may_park=may_park)
 
+    def carry(self, message: Any) -> Any:
+        """The message as it waits: for a cell that adds something to each (context_cell.py)."""
+        return message
+
+    def begin_carried(self, carried: m.Carried) -> tuple[Any, m.Call | None]:
+        return begin(self, carried.message)
+
     def enqueue(self, message: Any) -> None:
         """Into the user lane without regard to its bound: for what is bounded elsewhere, as timers are."""
         self.open_queue().append(message)

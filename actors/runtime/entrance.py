@@ -6,7 +6,7 @@ from allstop.actors.runtime.aftermath import lose
 from allstop.actors.runtime.errors import MailboxFull
 from allstop.actors.runtime.future import Future, on_a_loop
 from allstop.actors.runtime.mailbox import Overflow, Tally
-from allstop.actors.runtime.messages import SPECIAL, Call, Conflated, Parked
+from allstop.actors.runtime.messages import SPECIAL, Call, Carried, Conflated, Parked
 
 if TYPE_CHECKING:
     from allstop.actors.runtime.cell import Cell
@@ -39,7 +39,7 @@ def accept(cell: "Cell", ref: "Ref", message: Any, *, may_park: bool = True) -> 
                     message = parked = _parked(cell, message, may_park=may_park)
             case _:
                 assert_never(box.overflow)
-    queue.append(message)
+    queue.append(cell.carry(message))
     cell.added()
     if parked is not None and may_park:
         _wait(cell, parked)
@@ -76,7 +76,8 @@ def _drop_oldest(cell: "Cell") -> None:
             oldest = cell.queue.popleft()
         except IndexError:
             break
-        if oldest.__class__ in SPECIAL and oldest.__class__ is not Call:
+        told = oldest.message if oldest.__class__ is Carried else oldest
+        if told.__class__ in SPECIAL and told.__class__ is not Call:
             kept.append(oldest)
             continue
         count(cell, "dropped")
@@ -114,13 +115,13 @@ def _conflated(cell: "Cell", message: Any) -> bool:
         if cell.newest is None:
             cell.newest = {}
         if key in cell.newest:
-            cell.newest[key] = message
+            cell.newest[key] = cell.carry(message)
             tally = cell.tally = cell.tally or Tally()
             tally.conflated += 1
             return True
         if len(cell.queue) >= cell.mailbox.capacity:
             return False
-        cell.newest[key] = message
+        cell.newest[key] = cell.carry(message)
         cell.queue.append(Conflated(key))
     cell.added()
     return True

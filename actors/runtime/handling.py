@@ -35,6 +35,8 @@ def begin(cell: "Cell", message: Any) -> tuple[Any, m.Call | None]:
             cell.calling = None
     if kind not in m.SPECIAL:
         return cell.actor.on_receive(message), None
+    if kind is m.Carried:
+        return cell.begin_carried(message)
     return _begin_runtime_message(cell, kind, message), None
 
 
@@ -53,7 +55,7 @@ def _begin_runtime_message(cell: "Cell", kind: type[Any], message: Any) -> Any:
     if kind is m.Conflated:
         with cell.system.lock:
             newest = (cell.newest or {}).pop(message.key, _NOTHING)
-        return None if newest is _NOTHING else cell.actor.on_receive(newest)
+        return None if newest is _NOTHING else begin(cell, newest)[0]
     if kind is m.Continue:
         return cell.actor.on_continue(message.argument)
     if kind is m.ActorStop:  # pykka's: at its place in the queue, so that what came before is handled first

@@ -1,5 +1,6 @@
 """What travels in mailboxes besides the user's messages. A user meets Down, Continue, Ignore and MonitorRef."""
 
+import contextvars
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -137,6 +138,16 @@ class Pause:
             self.over.set_result(None)
 
 
+class Carried:
+    """A message with the context of its sender, for an actor that asks for it."""
+
+    __slots__ = ("context", "message")
+
+    def __init__(self, message: Any, context: contextvars.Context) -> None:
+        self.message = message
+        self.context = context
+
+
 class Conflated(msgspec.Struct, frozen=True):
     """Stands in the queue for the newest message of its key."""
 
@@ -225,6 +236,7 @@ PYKKA_PROXY: Final = frozenset(
 ActorStop: Final = pykka_messages._ActorStop
 SPECIAL: Final = PYKKA_PROXY | {
     Call,
+    Carried,
     Parked,
     Fired,
     Conflated,
