@@ -30,7 +30,7 @@ class ContextCell(Cell):
         return False
 
     @idle.setter
-    def idle(self, rests: bool) -> None:
+    def idle(self, rests: bool) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         self._rests = rests
         if rests and self.queue:  # a thread slipped one in after the test
             self.added()
