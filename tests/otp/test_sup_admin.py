@@ -162,7 +162,8 @@ async def test_child_specs() -> None:
     async with ActorSystem() as system:
         supervisor = await system.spawn(Supervisor, FLAGS, path="/sup")
         for code, fields in WRONG:
-            wrong = ChildSpec(**{"id": "child", "start": START, **fields})
+            given: dict[str, Any] = {"id": "child", "start": START, **fields}
+            wrong = ChildSpec(**given)
             with pytest.raises(InvalidChildSpec) as refused:
                 await start_child(supervisor, wrong)
             assert refused.value.code == code
