@@ -188,6 +188,15 @@ def check_flags(flags: object) -> SupervisorFlags:
     return flags
 
 
+def check_dynamic(flags: SupervisorFlags) -> None:
+    """Siblings mean nothing to a supervisor of run-time children, and no child of it is significant. Raises
+    InvalidFlags."""
+    if flags.strategy is not Strategy.ONE_FOR_ONE:
+        raise InvalidFlags("invalid_strategy", flags.strategy)
+    if flags.auto_shutdown is not AutoShutdown.NEVER:
+        raise InvalidFlags("bad_combination", flags.auto_shutdown)
+
+
 def _is_pause(value: object) -> bool:
     return (
         isinstance(value, Pause)

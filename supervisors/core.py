@@ -18,7 +18,7 @@ from allstop.supervisors import decisions as d
 from allstop.supervisors.backoff import delay_s
 from allstop.supervisors.children import Child, ChildState
 from allstop.supervisors.degrade import BreakerState
-from allstop.supervisors.errors import FailedToStartChild, StartFailure
+from allstop.supervisors.errors import AlreadyStarted, FailedToStartChild, StartFailure
 from allstop.supervisors.lasting import Latched
 from allstop.supervisors.plan import BY_REQUEST, CAUSES_MAX, Purpose, in_words
 from allstop.supervisors.requests import Requests
@@ -138,7 +138,8 @@ class SupervisorCore(Requests):
             case Purpose.ADD | Purpose.RESTART_CHILD as purpose:
                 if purpose is Purpose.ADD:
                     del self.children[child.spec.id]
-                self._say(d.Refuse(StartFailure(child.spec.id, error)))
+                held = isinstance(error, AlreadyStarted)  # by an outsider: that is told as it is
+                self._say(d.Refuse(error if held else StartFailure(child.spec.id, error)))
                 if fatal:
                     self._remember(error)
                     self._exceed(child, error, fatal=True)

@@ -3,8 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
-from allstop.actors.spec import AutoShutdown, ChildSpec, Strategy, SupervisorFlags
+from allstop.actors.spec import ChildSpec, SupervisorFlags
 from allstop.supervisors import decisions as d
+from allstop.supervisors.childspecs import check_dynamic
 from allstop.supervisors.core import SupervisorCore
 from allstop.supervisors.errors import InvalidFlags
 from allstop.supervisors.lasting import lasting_of
@@ -23,10 +24,7 @@ class DynamicSupervisor(Supervisor):
     def __init__(self, flags: SupervisorFlags, *, max_children: int, votes: Votes | None = None) -> None:
         """Raises InvalidFlags: siblings mean nothing here, and neither does a significant child."""
         super().__init__(flags, votes=votes)
-        if flags.strategy is not Strategy.ONE_FOR_ONE:
-            raise InvalidFlags("invalid_strategy", flags.strategy)
-        if flags.auto_shutdown is not AutoShutdown.NEVER:
-            raise InvalidFlags("bad_combination", flags.auto_shutdown)
+        check_dynamic(flags)
         if max_children < 1:
             raise InvalidFlags("invalid_max_children", max_children)
         lasting = lasting_of(self.system)

@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from allstop.actors.runtime import Ref
-from allstop.actors.spec import AutoShutdown, ChildSpec, Strategy, SupervisorFlags
+from allstop.actors.spec import ChildSpec, SupervisorFlags
+from allstop.supervisors.childspecs import check_dynamic
 from allstop.supervisors.errors import InvalidFlags
 from allstop.supervisors.supervisor import TIMEOUT_S, Supervisor
 from allstop.supervisors.votes import Votes
@@ -82,10 +83,7 @@ class PartitionSupervisor(Supervisor):
             or not 1 <= partitions <= PARTITIONS_MAX
         ):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidFlags("invalid_partitions", partitions)
-        if flags.strategy is not Strategy.ONE_FOR_ONE:
-            raise InvalidFlags("invalid_strategy", flags.strategy)
-        if flags.auto_shutdown is not AutoShutdown.NEVER:
-            raise InvalidFlags("bad_combination", flags.auto_shutdown)
+        check_dynamic(flags)
         copies = [
             replace(spec, id=number, start=_start(spec, number, with_arguments))
             for number in range(partitions)

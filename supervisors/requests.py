@@ -7,7 +7,13 @@ from allstop.actors.spec import ChildSpec, OnExceeded, SupervisorFlags
 from allstop.supervisors import decisions as d
 from allstop.supervisors.budget import check_budget
 from allstop.supervisors.children import Child, ChildState
-from allstop.supervisors.childspecs import as_child_spec, check_childspecs, check_flags, check_significant
+from allstop.supervisors.childspecs import (
+    as_child_spec,
+    check_childspecs,
+    check_dynamic,
+    check_flags,
+    check_significant,
+)
 from allstop.supervisors.degrade import BreakerState
 from allstop.supervisors.errors import (
     AlreadyPresent,
@@ -117,14 +123,17 @@ class Requests(Plan):
         """Takes new flags at once and new specs at each child's next start; answers with what changed, in words."""
         try:
             check_flags(flags)
-            if self.dynamic and specs:
-                raise InvalidFlags("bad_start_spec", specs)
+            if self.dynamic:
+                check_dynamic(flags)
+                if specs:
+                    raise InvalidFlags("bad_start_spec", specs)
             if (
                 self.breaker.state is not BreakerState.CLOSED
                 and flags.on_exceeded is not self.flags.on_exceeded
             ):
                 raise InvalidFlags("breaker_not_closed", flags.on_exceeded)
             check_childspecs(specs, flags.auto_shutdown)
+            specs = tuple(map(as_child_spec, specs))
             after = {child_id: child.spec for child_id, child in self.children.items()}
             check_spendable(flags, (after | {spec.id: spec for spec in specs}).values())
             self.lasting.gates.check(specs)

@@ -23,6 +23,7 @@ from allstop.supervisors import decisions as d
 from allstop.supervisors.children import ChildCount, ChildInfo
 from allstop.supervisors.core import SupervisorCore
 from allstop.supervisors.degrade import Breaker
+from allstop.supervisors.errors import AlreadyStarted as HeldByOutsider
 from allstop.supervisors.lasting import lasting_of
 from allstop.supervisors.votes import Votes
 from allstop.supervisors.waiting import AT_ONCE_MAX, Minding, Starting, Stopping, Turn, Wait
@@ -312,8 +313,8 @@ class Supervisor(Actor):
             if cell.started is not None:
                 return Starting(spec, cell, self._taken)
             started(cell, not cell.ended)
-        except AlreadyStarted as error:  # by an outsider, whose ref the error carries
-            return d.NotStarted(spec.id, error)
+        except AlreadyStarted as error:  # by an outsider
+            return d.NotStarted(spec.id, HeldByOutsider(error.ref))
         except StartError as error:
             return d.NotStarted(spec.id, error.cause or error)
         return self._taken(spec, cell)
