@@ -145,7 +145,7 @@ class Trapping(Remote):
 
 
 class Timed(Remote):
-    max_handler_s: ClassVar[float | None] = 0.3
+    max_handler_s: ClassVar[float | None] = 0.5
 
 
 class Small(Remote):
