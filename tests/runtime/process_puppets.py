@@ -136,6 +136,9 @@ class Remote(Actor):
             os.kill(os.getpid(), number)
         return True
 
+    def do_log(self, words: Any) -> None:
+        self.log.warning(words)
+
     def do_print(self, words: Any) -> None:
         print(words, file=sys.stderr, flush=True)
 

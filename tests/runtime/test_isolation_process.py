@@ -347,13 +347,18 @@ async def test_a_handler_that_takes_too_long_is_killed_where_the_class_asks_for_
     assert witness.crashes[0].last_message == Do("block", 60)
 
 
-async def test_a_signal_to_the_group_is_for_the_parent_to_act_on(
+async def test_a_signal_to_the_group_is_for_the_parent_to_act_on_and_logs_go_to_stderr(
     system: ActorSystem, capfd: pytest.CaptureFixture[str]
 ) -> None:
     ref = await spawn(system)
     assert await ask(ref, "ignores")
     await ask(ref, "print", "seen on stderr")
-    assert "seen on stderr" in capfd.readouterr().err
+    await ask(ref, "log", "logged")
+    out, err = capfd.readouterr()
+    assert "seen on stderr" in err
+    assert "logged" in err
+    assert "/far" in err
+    assert out == ""
 
 
 ORPHAN = """

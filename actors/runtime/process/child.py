@@ -15,8 +15,6 @@ import threading
 from types import CoroutineType
 from typing import Any, Final
 
-import structlog
-
 from allstop.actors.errors import AllstopError, ReplyError
 from allstop.actors.exits import NORMAL, Exit
 from allstop.actors.runtime import messages as m
@@ -26,7 +24,7 @@ from allstop.actors.runtime.mailbox import Mailbox
 from allstop.actors.runtime.process import frames as f
 from allstop.actors.runtime.process.codec import Codec
 from allstop.actors.runtime.process.errors import Unencodable, parcelled
-from allstop.actors.runtime.process.hosted import HostedSystem, RemoteRef
+from allstop.actors.runtime.process.hosted import HostedSystem, RemoteRef, log_to_stderr
 from allstop.actors.runtime.process.location import Location, found
 from allstop.actors.runtime.process.pipe import Pipe
 from allstop.actors.runtime.ref import Ref
@@ -126,6 +124,10 @@ class Host:
         if boot.environment_path is not None:
             os.environ["PYTHONPATH"] = boot.environment_path
         cls: type[Actor] = found(Location(boot.module, boot.qualname, boot.file))
+        if (
+            "structlog" in sys.modules
+        ):  # else whoever logs first pays for its import, which is half of a start
+            log_to_stderr()
         system = self._system = HostedSystem(boot.path, self.pipe)
         codec = self._codec = system.codec = Codec(cls.wire, ref_class=Ref, address=system.address)
         if codec.names != boot.names:
@@ -264,6 +266,10 @@ def hosting(cls: type[Actor], host: Host) -> type[Actor]:
         else:
             cls.link(self, ref)
 
+    def log(self: Any) -> Any:
+        log_to_stderr()
+        return cls.log.__get__(self)
+
     def unlink(self: Actor, ref: Ref) -> None:
         if isinstance(ref, RemoteRef):
             host.scheduler.hop(host.pipe.send, f.Unlink(ref.path))
@@ -274,6 +280,7 @@ def hosting(cls: type[Actor], host: Host) -> type[Actor]:
     # The parent bounds what is on its way; what the actor tells itself comes on top.
     room = Mailbox(capacity=cls.mailbox.capacity * 2 + 64)
     own: dict[str, Any] = {"on_receive": on_receive, "link": link, "unlink": unlink, "mailbox": room}
+    own["log"] = property(log)
     own["max_handler_s"] = None  # the parent's clock decides, and its kill is real
     return type(cls.__name__, (cls,), names | own)
 
@@ -315,9 +322,6 @@ def main() -> None:
     os.set_inheritable(descriptor, False)
     pipe = socket.socket(fileno=descriptor)
     die_with(pipe)
-    structlog.configure(
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr)
-    )  # stdout may be the parent's answer
     if not asyncio.run(host(pipe)):
         os._exit(FAILED)
 

@@ -4,6 +4,7 @@ What the hosted actor starts itself runs in its process, below its path. Names (
 """
 
 import itertools
+import sys
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -30,6 +31,14 @@ OUTGOING_BYTES_MAX: Final = 64 * 1024 * 1024
 CALLS_KEPT_MAX: Final = 1_000  # beyond it, calls that timed out are looked for and forgotten
 
 
+def log_to_stderr() -> None:
+    """stdout may be the parent's answer to somebody. Who configured structlog is left alone."""
+    import structlog  # it takes longer to import than all of the runtime
+
+    if not structlog.is_configured():
+        structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+
+
 class HostedSystem(ActorSystem):
     """`home` is the path of the hosted actor. Its end is told to the parent, which reports it."""
 
@@ -45,6 +54,7 @@ class HostedSystem(ActorSystem):
 
     def _report(self, event: Event) -> None:
         if not (isinstance(event, CrashReport) and event.path == self.home):
+            log_to_stderr()
             log_trouble(event)
 
     def address(self, path: str) -> Ref:
