@@ -114,8 +114,8 @@ class ThreadDeadline:
         if cell.ended:
             return
         working, now_s = cell.working, loop.time()
-        at_rest = working is None or cell.suspension is not None
-        if at_rest or working is not self._seen or cell.state is not RUNNING:
+        held = cell.suspension is not None  # by inspection, between two messages
+        if working is None or held or working is not self._seen or cell.state is not RUNNING:
             self._seen, self._since_s = working, now_s
         elif now_s - self._since_s >= self._limit_s:
             self._fence(working[0], now_s - self._since_s)
