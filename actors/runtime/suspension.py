@@ -8,6 +8,7 @@ three are held between two messages, so that whoever asks for the state of a sus
 import asyncio
 from collections import deque
 from collections.abc import Coroutine
+from threading import Lock
 from typing import TYPE_CHECKING, Any, cast
 
 from allstop.actors.runtime.messages import CONTROL, MORE, Stop, SystemMessage, TaskFailed
@@ -101,21 +102,30 @@ class ThreadSuspension(Suspension):
     def __init__(self, cell: "ThreadCell") -> None:
         super().__init__(cell)
         self._questions: deque[SystemMessage] = deque()
+        self._lock = Lock()
 
     def ask(self, message: SystemMessage) -> None:
-        self._questions.append(message)
-        self.cell.added()
+        with self._lock:
+            self._questions.append(message)
+            self.cell.added()
+
+    def end(self) -> None:
+        with self._lock:
+            super().end()
 
     def _hold(self) -> None:
-        self.cell.park(self._held)
+        held = True
+        while held:
+            held = (
+                not self.over and not self.cell.ended
+            )  # first: what was asked before the end is answered below
+            while self._questions:
+                self._questions.popleft().serve(self.cell)
+            if held:
+                self.cell.park(self._lock, self._quiet)
 
-    def _held(self) -> bool:
-        held = (
-            not self.over and not self.cell.ended
-        )  # read first: what was asked before the end is answered below
-        while self._questions:
-            self._questions.popleft().serve(self.cell)
-        return held
+    def _quiet(self) -> bool:
+        return not self.over and not self.cell.ended and not self._questions
 
     def _let_go(self) -> None:
         self.cell.added()

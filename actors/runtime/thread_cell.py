@@ -154,13 +154,16 @@ class ThreadCell(Cell):
             return
         self._mail_came.wait()
 
-    def park(self, suspended: Callable[[], bool]) -> None:
-        """Waits while the actor is suspended, whatever mail comes."""
-        while suspended():
+    def park(self, lock: threading.Lock, quiet: Callable[[], bool]) -> None:
+        """Waits for mail while it is `quiet`. Whoever ends that does so under the lock, and then calls `added`: so
+        time, where it is virtual, stands still from there on."""
+        with lock:
             self._mail_came.clear()
-            self._release()
-            if suspended() and self.state is not State.ENDED:
-                self._mail_came.wait()
+            waits = quiet()
+            if waits:
+                self._release()
+        if waits:
+            self._mail_came.wait()
             self._hold()
 
     def _handle(self, message: Any) -> None:
