@@ -46,8 +46,8 @@ class Exit(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         if self.error is not None:
-            return f"{self.kind}: {type(self.error).__name__}: {self.error}"
-        return f"{self.kind}: {self.detail}" if self.detail is not None else str(self.kind)
+            return f"{self.kind!s}: {type(self.error).__name__}: {self.error}"
+        return f"{self.kind!s}: {self.detail}" if self.detail is not None else str(self.kind)
 
 
 NORMAL: Final = Exit(ExitKind.NORMAL)

@@ -1,6 +1,6 @@
 """How long to wait before a restart. Akka's formula, which applies to the first restart of a child too."""
 
-from dataclasses import dataclass
+import msgspec
 
 from allstop.actors.spec import Backoff
 
@@ -9,6 +9,8 @@ _DOUBLINGS_MAX = 64  # 2**64 times any delay is over any maximum, and a float ho
 
 def delay_s(backoff: Backoff, failures: int, draw: float) -> float:
     """Seconds before the restart after the `failures`-th failure in a row; `draw` in [0, 1) spreads it upward."""
+    if backoff.min_backoff_s == 0:  # the default: no delay, on the way of nearly every restart
+        return 0.0
     doubled = backoff.min_backoff_s * 2.0 ** min(max(failures, 1) - 1, _DOUBLINGS_MAX)
     bounded = min(max(backoff.max_backoff_s, backoff.min_backoff_s), doubled)
     return bounded * (1.0 + draw * backoff.random_factor)
@@ -28,8 +30,7 @@ def shortest_span_s(backoff: Backoff, restarts: int) -> float:
     return sum(delay_s(backoff, n, 0.0) for n in range(1, growing + 1)) + (restarts - growing) * longest_s
 
 
-@dataclass(frozen=True, slots=True)
-class Failures:
+class Failures(msgspec.Struct, frozen=True):
     """How many times in a row a child failed, counted anew once it has stayed up for long enough."""
 
     in_a_row: int = 0

@@ -10,6 +10,7 @@ for each one that ends.
 
 from collections import deque
 from collections.abc import Hashable, Iterable
+from typing import cast
 
 from allstop.actors.events import ChildStarted, RestartScheduled, StartFailed
 from allstop.actors.exits import SHUTDOWN, Exit, ReachedMaxRestartIntensity, crashed
@@ -24,6 +25,9 @@ from allstop.supervisors.plan import BY_REQUEST, CAUSES_MAX, Purpose, in_words
 from allstop.supervisors.requests import Requests
 from allstop.supervisors.strategy import group, is_worth_a_report, shuts_down, stopped_well, wants_restart
 
+# What may be told while something is asked for: its answers, and a stop.
+ANSWERS = frozenset((d.Started, d.Ignored, d.NotStarted, d.TurnCame, d.Stopped, d.Stop))
+
 
 class SupervisorCore(Requests):
     """One supervisor's state. `max_children` makes it dynamic: no order, no siblings, specs forgotten at the end."""
@@ -34,16 +38,24 @@ class SupervisorCore(Requests):
         self, given: d.Given, now_s: float, draw: float = 0.0, at_ns: int = 0
     ) -> tuple[d.Command, ...]:
         """Takes in what happened at `now_s`, which is `at_ns` on the wall, and gives back what is to be done, in order."""
-        if self._asked is not None and not isinstance(
-            given, (d.Started, d.Ignored, d.NotStarted, d.TurnCame, d.Stopped, d.Stop)
-        ):
+        kind = given.__class__
+        if self._asked is not None and kind not in ANSWERS:
             raise ValueError(f"{self._asked} has not been answered yet")
         self._out, self._now_s, self._draw, self._at_ns = [], now_s, draw, at_ns
+        if kind is d.Ended:  # a restart is these two: they are not looked for one after the other
+            self._ended(cast(d.Ended, given))
+        elif kind is d.Started:
+            self._started(cast(d.Started, given))
+        else:
+            self._take(given)
+        if self._plan:
+            self._advance()
+        if self._touched:
+            self._tell_gates()
+        return tuple(self._out)
+
+    def _take(self, given: d.Given) -> None:
         match given:
-            case d.Ended():
-                self._ended(given)
-            case d.Started():
-                self._started(given)
             case d.Ignored(child_id):
                 self._ignored(self._answered(child_id))
             case d.NotStarted(child_id, error):
@@ -76,10 +88,8 @@ class SupervisorCore(Requests):
                 self._call_reported(category, probe)
             case d.ResetBreaker():
                 self._reset_breaker()
-        self._advance()
-        if self._touched:
-            self._tell_gates()
-        return tuple(self._out)
+            case _:
+                raise TypeError(f"a core is not told this: {given!r}")
 
     # ---- starting and stopping ----
 
@@ -157,7 +167,7 @@ class SupervisorCore(Requests):
         for child_id, exit_ in exits:
             child = self.children[child_id]
             if not stopped_well(child.spec, exit_):
-                self._report_end(child, exit_, stopping=True)
+                self._report_end(child, exit_, str(exit_), stopping=True)
             child.last_reason = str(exit_)
             child.down()
             self._forget_unless_kept(child)
@@ -211,9 +221,9 @@ class SupervisorCore(Requests):
             return  # a late notice of an earlier incarnation, or of no child of ours
         child = self.children[given.child_id]
         spec, exit_ = child.spec, given.exit
-        if is_worth_a_report(spec.restart, exit_):
-            self._report_end(child, exit_)
         child.last_reason = str(exit_)
+        if is_worth_a_report(spec.restart, exit_):
+            self._report_end(child, exit_, child.last_reason)
         child.down()
         if exit_.fatal:
             self._forget_unless_kept(child)
@@ -292,12 +302,16 @@ class SupervisorCore(Requests):
     def _restart(self, child: Child, *, retry: bool, incarnation: int, least_s: float = 0.0) -> None:
         """Restarts the child and its group: now, or when the longest delay among those that wait is over."""
         leader = self._leader(child)
-        members = self._group(leader)
+        alone = self.flags.strategy is Strategy.ONE_FOR_ONE
+        members = [leader] if alone else self._group(leader)
         delay = max(least_s, delay_s(child.spec.backoff, child.failures.in_a_row, self._draw))
         for member in members:
             if member.due_s is not None:
                 delay = max(delay, member.due_s - self._now_s)
-            self._cancel_wait(member)
+            if not alone:
+                self._cancel_wait(member)
+        if alone and child.spec.gate is not None:
+            self._leave_gate(child)
         self._report(
             RestartScheduled,
             child=str(child.spec.id),
@@ -306,12 +320,15 @@ class SupervisorCore(Requests):
             budget_left=self.window.left(self._now_s),
             child_budget_left=child.budget_left(self._now_s),
             incarnation=incarnation,
-            causes=in_words(self._causes[-1]),
-            strategy=self.flags.strategy.value,
-            group=tuple([str(member.spec.id) for member in members]),
+            causes=self._words(self._causes[-1]),
+            strategy=self._strategy,
+            group=(str(child.spec.id),) if alone else tuple([str(member.spec.id) for member in members]),
         )
         if delay <= 0 and not retry:
-            self._plan_group(members)
+            if alone and leader.state is ChildState.DOWN and leader.spec.restart is not Restart.TEMPORARY:
+                self._plan_starts(members, Purpose.RESTART)
+            else:
+                self._plan_group(members)
             return
         if not retry:
             self._plan_stops(members)

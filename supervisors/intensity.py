@@ -29,8 +29,10 @@ class Intensity:
 
     def left(self, now_s: float) -> int:
         """How many attempts the window still allows at `now_s`."""
-        self._forget(now_s)
-        return max(0, self.max_restarts - len(self._attempts))
+        if self._attempts:
+            self._forget(now_s)
+        left = self.max_restarts - len(self._attempts)
+        return left if left > 0 else 0
 
     def clear(self) -> None:
         self._attempts.clear()

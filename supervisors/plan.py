@@ -77,6 +77,9 @@ class Plan:
         self.window = Intensity(flags.max_restarts, flags.max_seconds)
         self.breaker = Breaker(flags.pause, flags.max_seconds)
         self._causes: tuple[BaseException, ...] = ()
+        self._worded: BaseException | None = None  # whose words are `_said`
+        self._said: tuple[str, ...] = ()
+        self._strategy: str = flags.strategy.value  # an enum's value costs a descriptor each time
         self._plan: deque[d.Command] = deque()
         self._purpose: Purpose | None = None
         self._asked: d.StartChild | d.AwaitTurn | d.StopChildren | None = None
@@ -154,17 +157,14 @@ class Plan:
             command = self._plan.popleft()
             if isinstance(command, d.StartChild) and command.spec.gate is not None and self._held(command):
                 continue
-            self._say(command)
-            match command:
-                case d.StartChild(spec):
-                    self.children[spec.id].state = ChildState.STARTING
-                    self._asked = command
-                case d.StopChildren(stops):
-                    for stop in stops:
-                        self.children[stop.child_id].state = ChildState.STOPPING
-                    self._asked = command
-                case _:
-                    pass
+            self._out.append(command)
+            if isinstance(command, d.StartChild):
+                self.children[command.spec.id].state = ChildState.STARTING
+                self._asked = command
+            elif isinstance(command, d.StopChildren):
+                for stop in command.stops:
+                    self.children[stop.child_id].state = ChildState.STOPPING
+                self._asked = command
 
     def _answered(self, child_id: Hashable) -> Child:
         if not isinstance(self._asked, d.StartChild) or self._asked.spec.id != child_id:
@@ -252,16 +252,24 @@ class Plan:
         self._out.append(command)
 
     def _report(self, event_class: type[Event], **fields: object) -> None:
-        self._say(d.Report(event_class(at_ns=self._at_ns, path=self.path, **fields)))
+        self._out.append(d.Report(event_class(at_ns=self._at_ns, path=self.path, **fields)))
 
-    def _report_end(self, child: Child, exit_: Exit, *, stopping: bool = False) -> None:
+    def _words(self, error: BaseException | None) -> tuple[str, ...]:
+        """The error and its causes in words: several reports of one restart say them."""
+        if error is None:
+            return ()
+        if error is not self._worded:
+            self._worded, self._said = error, in_words(error)
+        return self._said
+
+    def _report_end(self, child: Child, exit_: Exit, reason: str, *, stopping: bool = False) -> None:
         self._report(
             ChildTerminated,
             child=str(child.spec.id),
             incarnation=child.incarnation or 0,
-            reason=str(exit_),
+            reason=reason,
             clean=exit_.clean,
-            causes=in_words(exit_.error),
+            causes=self._words(exit_.error),
             budget_left=self.window.left(self._now_s),
             child_budget_left=child.budget_left(self._now_s),
             stopping=stopping,
@@ -338,4 +346,4 @@ class Plan:
 
 
 def in_words(error: BaseException | None) -> tuple[str, ...]:
-    return tuple(f"{type(cause).__name__}: {cause}" for cause in causes(error)[:CAUSES_MAX])
+    return tuple([f"{type(cause).__name__}: {cause}" for cause in causes(error)[:CAUSES_MAX]])

@@ -8,7 +8,7 @@ from allstop.actors.spec import AutoShutdown, ChildSpec, Restart, Shutdown, Stra
 
 def wants_restart(restart: Restart, exit_: Exit) -> bool:
     """Whether a child that ended so is started again. A fatal end is never restarted, whatever its type says."""
-    if exit_.fatal:
+    if exit_.error is not None and exit_.fatal:
         return False
     match restart:
         case Restart.PERMANENT:

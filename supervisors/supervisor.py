@@ -251,7 +251,9 @@ class Supervisor(Actor):
         return answer
 
     def _decide(self, given: d.Given, now_s: float) -> tuple[d.Command, ...]:
-        return self._core.handle(given, now_s, self._dice.draw(), self._clock.wall_ns())
+        # A start that succeeded decides nothing by chance.
+        draw = 0.0 if given.__class__ is d.Started else self._dice.draw()
+        return self._core.handle(given, now_s, draw, self._clock.wall_ns())
 
     def _perform(self, command: d.Command) -> None:
         match command:

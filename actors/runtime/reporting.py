@@ -49,8 +49,10 @@ def crash_report(cell: "Cell", error: BaseException, message: Any) -> CrashRepor
 
 def waiting_types(cell: "Cell") -> tuple[str, ...]:
     """The types of the first messages in the mailbox, in order; senders may go on adding meanwhile."""
-    found: list[str] = []
     queue = cell.queue
+    if not queue:
+        return ()
+    found: list[str] = []
     for place in range(min(len(queue), WAITING_MAX)):
         try:
             message = queue[place]
@@ -100,7 +102,8 @@ def _frames(task: "asyncio.Task[Any]") -> tuple[Frame, ...]:
 
 def _lived_s(cell: "Cell") -> float | None:
     """Its parent's record of it says when it was started: only who has a parent pays for a clock at its start."""
-    has = cell.parent.cell.belongings if cell.parent is not None else None
+    parent = cell.ref._parent
+    has = parent._cell.belongings if parent is not None else None
     started_s = has.children.get(cell) if has is not None else None
     return None if started_s is None else cell.system.clock.now_s() - started_s
 

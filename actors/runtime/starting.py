@@ -59,6 +59,7 @@ def launch(
     if isinstance(parent, PinnedRef):
         parent = parent.as_parent()  # a killed actor's child would hang on the incarnation that replaced it
     incarnation = ref._incarnation = ref._incarnation + 1
+    earlier = ref._parent
     if ref._path.__class__ is str:
         ref._retired = False
         ref._parent = None
@@ -75,9 +76,10 @@ def launch(
     system.live[cell] = None
     if parent is not None:
         ref._parent = parent
-        if parent._children is None:
-            parent._children = weakref.WeakSet()
-        parent._children.add(ref)
+        if earlier is not parent:
+            if parent._children is None:
+                parent._children = weakref.WeakSet()
+            parent._children.add(ref)
         if not parent._cell.ended:
             parent._cell.own().children[cell] = system.clock.now_s()
     try:
