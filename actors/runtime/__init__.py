@@ -2,6 +2,32 @@
 
 from allstop.actors.runtime import inspection
 from allstop.actors.runtime.actor import Actor, ThreadActor
+from allstop.actors.runtime.behaviours.event_manager import (
+    EventHandler,
+    EventManager,
+    HandlerDown,
+    HandlerEnd,
+    HandlerExists,
+    HandlerFailed,
+    HandlerRefused,
+    NoSuchHandler,
+    Remove,
+    Swap,
+    Why,
+)
+from allstop.actors.runtime.behaviours.state_machine import StateMachine
+from allstop.actors.runtime.behaviours.state_machine_core import (
+    EventTimeout,
+    Keep,
+    NamedTimeout,
+    Next,
+    NextEvent,
+    Postpone,
+    Repeat,
+    ReplyTo,
+    StateTimeout,
+    Stop,
+)
 from allstop.actors.runtime.belongings import Reply, Timer
 from allstop.actors.runtime.dead_letters import DeadLetter, DeadLetters, Refusal, Replayed
 from allstop.actors.runtime.errors import (
@@ -25,25 +51,12 @@ from allstop.actors.runtime.errors import (
     UndefinedState,
     UnknownMessage,
 )
-from allstop.actors.runtime.event_manager import (
-    EventHandler,
-    EventManager,
-    HandlerDown,
-    HandlerEnd,
-    HandlerExists,
-    HandlerFailed,
-    HandlerRefused,
-    NoSuchHandler,
-    Remove,
-    Swap,
-    Why,
-)
 from allstop.actors.runtime.future import Future
 from allstop.actors.runtime.inspection import InspectionRefused, InspectionTimeout, StateUnchanged
+from allstop.actors.runtime.inspection.observer import Statistics, Step, StepKind
 from allstop.actors.runtime.isolation import IsolationRefused
 from allstop.actors.runtime.mailbox import Mailbox, MailboxMetrics, Overflow
 from allstop.actors.runtime.messages import Continue, Down, ExitSignal, Ignore, MonitorRef, Overrun
-from allstop.actors.runtime.observer import Statistics, Step, StepKind
 from allstop.actors.runtime.process.errors import (
     ProcessDied,
     RemoteError,
@@ -52,19 +65,6 @@ from allstop.actors.runtime.process.errors import (
 )
 from allstop.actors.runtime.ref import PinnedRef, Ref
 from allstop.actors.runtime.registry import Keys, Registry, Via
-from allstop.actors.runtime.state_machine import StateMachine
-from allstop.actors.runtime.state_machine_core import (
-    EventTimeout,
-    Keep,
-    NamedTimeout,
-    Next,
-    NextEvent,
-    Postpone,
-    Repeat,
-    ReplyTo,
-    StateTimeout,
-    Stop,
-)
 from allstop.actors.runtime.states import State
 from allstop.actors.runtime.system import ActorInfo, ActorSystem, Status
 

@@ -10,6 +10,13 @@ import pykka
 from allstop.actors.clock import Clock, Dice, Ids
 from allstop.actors.exits import NORMAL, Exit
 from allstop.actors.runtime import linking
+from allstop.actors.runtime.behaviours.stash import (
+    NOTHING,
+    Stashed,
+    clear_receive_timeout,
+    remembering,
+    set_receive_timeout,
+)
 from allstop.actors.runtime.belongings import Reply, Timer
 from allstop.actors.runtime.cell import Cell
 from allstop.actors.runtime.context_cell import ContextCell
@@ -19,13 +26,6 @@ from allstop.actors.runtime.future import Future
 from allstop.actors.runtime.mailbox import Mailbox
 from allstop.actors.runtime.messages import MonitorRef
 from allstop.actors.runtime.ref import FencedRef
-from allstop.actors.runtime.stash import (
-    NOTHING,
-    Stashed,
-    clear_receive_timeout,
-    remembering,
-    set_receive_timeout,
-)
 from allstop.actors.runtime.states import ENDED
 from allstop.actors.runtime.thread_cell import ThreadCell
 from allstop.actors.spec import ChildSpec, Start

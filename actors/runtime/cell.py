@@ -34,10 +34,10 @@ from allstop.actors.runtime.states import ENDED, FAILING, ORDER, RUNNING, STARTI
 
 if TYPE_CHECKING:
     from allstop.actors.runtime.actor import Actor
-    from allstop.actors.runtime.observer import Observer
+    from allstop.actors.runtime.inspection.observer import Observer
+    from allstop.actors.runtime.inspection.suspension import Suspension
     from allstop.actors.runtime.ref import Ref
     from allstop.actors.runtime.scheduler import Scheduler
-    from allstop.actors.runtime.suspension import Suspension
     from allstop.actors.runtime.system import ActorSystem
 
 WIND_DOWN_S: Final = (

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from allstop.actors.errors import ReplyError
 from allstop.actors.exits import SHUTDOWN, Exit
 from allstop.actors.runtime.aftermath import lose
-from allstop.actors.runtime.deadlines import in_time
 from allstop.actors.runtime.errors import ActorDead
 from allstop.actors.runtime.handling import begin, caller_error
+from allstop.actors.runtime.hangs.deadlines import in_time
 from allstop.actors.runtime.messages import CONTROL, MORE, SPECIAL, Call, Pause
 from allstop.actors.runtime.states import RUNNING, State
 

@@ -16,7 +16,8 @@ from allstop.actors.runtime.addresses import Addresses
 from allstop.actors.runtime.cell import Cell
 from allstop.actors.runtime.dead_letters import DeadLetter, DeadLetters
 from allstop.actors.runtime.errors import NotOnLoop
-from allstop.actors.runtime.looking import ActorInfo, Status, actor_infos, metrics_of, status_of
+from allstop.actors.runtime.hangs.watchdog import Watchdog
+from allstop.actors.runtime.inspection.status import ActorInfo, Status, actor_infos, metrics_of, status_of
 from allstop.actors.runtime.mailbox import MailboxMetrics
 from allstop.actors.runtime.messages import Down, MonitorRef, Stop, TaskFailed
 from allstop.actors.runtime.pykka_registry import mirror, registry_of, unmirror
@@ -30,7 +31,6 @@ from allstop.actors.runtime.stopping import NOPROC, Abandoned, retire, stop
 from allstop.actors.runtime.tuning import check_interpreter, freeze, tune, unfreeze, untune
 from allstop.actors.runtime.vacancy import Vacancy
 from allstop.actors.runtime.virtual_time import VirtualTimeLoop
-from allstop.actors.runtime.watchdog import Watchdog
 from allstop.actors.spec import Isolation, Shutdown, Stash
 
 MAX_HANDLER_S: Final = (

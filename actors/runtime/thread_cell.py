@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from allstop.actors.exits import KILLED, Exit
 from allstop.actors.runtime.belongings import Belongings
 from allstop.actors.runtime.cell import Cell
-from allstop.actors.runtime.deadlines import ThreadDeadline
 from allstop.actors.runtime.handling import begin
+from allstop.actors.runtime.hangs.deadlines import ThreadDeadline
 from allstop.actors.runtime.states import State
 
 if TYPE_CHECKING:

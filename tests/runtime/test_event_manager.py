@@ -231,8 +231,8 @@ async def test_what_is_no_handler_is_refused_and_the_manager_lives(manager: Ref)
 
 
 async def test_handlers_are_bounded(manager: Ref, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("allstop.actors.runtime.event_manager.HANDLERS_MAX", 1)
-    monkeypatch.setattr("allstop.actors.runtime.event_manager.SUBSCRIBERS_MAX", 1)
+    monkeypatch.setattr("allstop.actors.runtime.behaviours.event_manager.HANDLERS_MAX", 1)
+    monkeypatch.setattr("allstop.actors.runtime.behaviours.event_manager.SUBSCRIBERS_MAX", 1)
     await EventManager.add_handler(manager, "a", Notes, "a", [])
     with pytest.raises(HandlerRefused, match="has 1 handlers already"):
         await EventManager.add_handler(manager, "b", Notes, "b", [])

@@ -23,7 +23,7 @@ from allstop.actors.runtime import (
     Stop,
     TooManyEvents,
 )
-from allstop.actors.runtime.state_machine_core import (
+from allstop.actors.runtime.behaviours.state_machine_core import (
     CancelTimer,
     End,
     Enter,

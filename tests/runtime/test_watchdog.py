@@ -12,7 +12,7 @@ from tests.runtime.puppet import AsyncPuppet, Puppet, Witness
 from allstop.actors.clock import ManualClock
 from allstop.actors.events import Event, HandlerHung, HandlerReturned, LoopHeld
 from allstop.actors.runtime import Actor, ActorSystem, Ref
-from allstop.actors.runtime.watchdog import Watchdog
+from allstop.actors.runtime.hangs.watchdog import Watchdog
 
 LIMIT_S = 0.2
 PATIENCE_S = 20.0  # real seconds that a held loop waits for the watchdog: far more than it takes

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from allstop.actors.runtime.inspection.observer import Statistics, Step
 from allstop.actors.runtime.mailbox import MailboxMetrics, Tally
-from allstop.actors.runtime.observer import Statistics, Step
 from allstop.actors.runtime.reporting import waiting_types
 
 if TYPE_CHECKING:

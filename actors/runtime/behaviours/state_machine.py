@@ -16,13 +16,8 @@ from allstop.actors.errors import ReplyError
 from allstop.actors.exits import Exit
 from allstop.actors.runtime.actor import Actor
 from allstop.actors.runtime.aftermath import lose
-from allstop.actors.runtime.belongings import Reply, Timer
-from allstop.actors.runtime.cell import Cell
-from allstop.actors.runtime.errors import BadReturnValue, UndefinedState
-from allstop.actors.runtime.inspection import RUNTIME_FIELDS
-from allstop.actors.runtime.messages import Fired, Ignore
-from allstop.actors.runtime.stash import at_end, put_first
-from allstop.actors.runtime.state_machine_core import (
+from allstop.actors.runtime.behaviours.stash import at_end, put_first
+from allstop.actors.runtime.behaviours.state_machine_core import (
     CancelTimer,
     Command,
     End,
@@ -35,6 +30,11 @@ from allstop.actors.runtime.state_machine_core import (
     StartTimer,
     Taken,
 )
+from allstop.actors.runtime.belongings import Reply, Timer
+from allstop.actors.runtime.cell import Cell
+from allstop.actors.runtime.errors import BadReturnValue, UndefinedState
+from allstop.actors.runtime.inspection.questions import RUNTIME_FIELDS
+from allstop.actors.runtime.messages import Fired, Ignore
 from allstop.actors.runtime.states import RUNNING, STARTING, is_later
 
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 from allstop.actors.events import HandlerHung, Unstopped
 from allstop.actors.exits import crashed
 from allstop.actors.runtime.errors import HandlerTimeout
+from allstop.actors.runtime.hangs.stacks import stack_of, stack_of_coroutine
 from allstop.actors.runtime.messages import Call, Fired, Parked, TaskFailed
-from allstop.actors.runtime.stacks import stack_of, stack_of_coroutine
 from allstop.actors.runtime.states import RUNNING
 
 if TYPE_CHECKING:

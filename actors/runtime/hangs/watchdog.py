@@ -24,8 +24,8 @@ from allstop.actors.clock import Clock, SystemClock
 from allstop.actors.events import Event, HandlerHung, HandlerReturned, LoopHeld
 from allstop.actors.runtime import handling, ref, scheduler, serving
 from allstop.actors.runtime.cell import Cell
+from allstop.actors.runtime.hangs.stacks import stack_of
 from allstop.actors.runtime.messages import SPECIAL, Call, Parked
-from allstop.actors.runtime.stacks import stack_of
 
 if TYPE_CHECKING:
     from allstop.actors.runtime.system import ActorSystem

@@ -1,16 +1,4 @@
-"""Looking at a running actor, and holding it, without its help: what OTP's `sys` does for its processes.
-
-    state = await inspection.get_state(ref)
-    await inspection.suspend(ref)
-
-Every function works on any actor, supervisors included, and concerns the incarnation that runs now: what follows a
-restart is unwatched. It raises ActorDead where none runs, or if that one ends first, and NotOnLoop off the loop's
-thread: there, `inspection.blocking(inspection.get_state, ref)`.
-
-`get_state`, `replace_state` and `suspend` happen between two messages and go before all waiting ones; a handler that
-is suspended is waited for. They raise InspectionTimeout after `timeout_s`, and then have changed nothing. The others
-are done at once, also beside a handler that hangs.
-"""
+"""What is asked of a running actor, and what holds it: the functions of `inspection`, one by one."""
 
 import asyncio
 from collections import deque
@@ -21,47 +9,15 @@ from allstop.actors.errors import AllstopError
 from allstop.actors.exits import Exit
 from allstop.actors.runtime.errors import ActorDead, BlockingOnLoop, CallingSelf, CallTimeout, NotOnLoop
 from allstop.actors.runtime.future import on_a_loop
-from allstop.actors.runtime.looking import Status, status_of
+from allstop.actors.runtime.inspection.observer import STEPS_MAX, Hook, Observer, Statistics, Step
+from allstop.actors.runtime.inspection.status import Status, status_of
+from allstop.actors.runtime.inspection.suspension import suspend as _suspend
 from allstop.actors.runtime.messages import SystemMessage
-from allstop.actors.runtime.observer import (
-    DONE,
-    STEPS_MAX,
-    Hook,
-    Observer,
-    Statistics,
-    Step,
-    StepKind,
-)
 from allstop.actors.runtime.shadows import HANDLERS, LAYERS
-from allstop.actors.runtime.suspension import suspend as _suspend
 
 if TYPE_CHECKING:
     from allstop.actors.runtime.cell import Cell
     from allstop.actors.runtime.ref import Ref
-
-__all__ = [
-    "DONE",
-    "STEPS_MAX",
-    "Hook",
-    "InspectionRefused",
-    "InspectionTimeout",
-    "StateUnchanged",
-    "Statistics",
-    "Status",
-    "Step",
-    "StepKind",
-    "blocking",
-    "get_state",
-    "get_status",
-    "install",
-    "log",
-    "remove",
-    "replace_state",
-    "resume",
-    "statistics",
-    "suspend",
-    "trace",
-]
 
 P = ParamSpec("P")
 T = TypeVar("T")
