@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any
 
 from allstop.actors.clock import Clock
-from allstop.actors.simulated.kraken import rest, stream
+from allstop.actors.simulated.kraken import methods, rest
 from allstop.actors.simulated.kraken.at import At
 from allstop.actors.simulated.kraken.rest import Answer, Request
 from allstop.actors.simulated.kraken.stream import Connection
@@ -93,13 +93,13 @@ class Shell:
 
     def _request(self, connection: Connection, text: str) -> None:
         """Answers one request. A delayed one waits by itself, so that those behind it overtake it, as at the venue."""
-        plan = self.venue.plan(stream.method_of(text))
+        plan = self.venue.plan(methods.method_of(text))
         came = self.at()
         quiet = plan.drop or plan.http_520  # the edge's page has no WebSocket form: silence
         if not plan.delay_before_s and not plan.delay_after_s:
             replies = self.venue.ws_frame(connection, text, came) if plan.execute else []
             if plan.error is not None:
-                replies = [stream.refused(text, plan.error)]
+                replies = [methods.refused(text, plan.error)]
             self._reply(connection, [] if quiet else replies, came)
             return
 

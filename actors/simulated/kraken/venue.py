@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from allstop.actors.simulated.kraken import public, rest, stream
+from allstop.actors.simulated.kraken import methods, public, rest, stream
 from allstop.actors.simulated.kraken.accounts import Account
 from allstop.actors.simulated.kraken.at import At
 from allstop.actors.simulated.kraken.counters import TIERS, ConnectLedger, Counter, Tier
@@ -151,11 +151,11 @@ class KrakenVenue:
         """Carries out one request of a connection; the replies, which go out before what they made happen. The shell
         hands them to `ws_reply` when the plan lets it, and always ends with `settle`."""
         self.frames["in"] += 1
-        return stream.served(self, connection, text, at)
+        return methods.served(self, connection, text, at)
 
     def ws_reply(self, connection: Connection, replies: list[dict[str, Any]], came: At, at: At) -> None:
         for reply in replies:
-            stream.said(self, connection, "reply", stream.timed(reply, came, at), at)
+            stream.said(self, connection, "reply", methods.timed(reply, came, at), at)
 
     def ws_close(self, connection: Connection, at: At) -> None:
         self.connections.pop(connection.number, None)
