@@ -2,9 +2,8 @@
 
 from allstop.actors.runtime import inspection
 from allstop.actors.runtime.actor import Actor, ThreadActor
-from allstop.actors.runtime.behaviours.event_manager import (
+from allstop.actors.runtime.behaviours.event_handler import (
     EventHandler,
-    EventManager,
     HandlerDown,
     HandlerEnd,
     HandlerExists,
@@ -15,6 +14,7 @@ from allstop.actors.runtime.behaviours.event_manager import (
     Swap,
     Why,
 )
+from allstop.actors.runtime.behaviours.event_manager import EventManager
 from allstop.actors.runtime.behaviours.state_machine import StateMachine
 from allstop.actors.runtime.behaviours.state_machine_core import (
     EventTimeout,
