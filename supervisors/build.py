@@ -8,7 +8,6 @@ async with Runtime(tree) as runtime:
 ```
 """
 
-import asyncio
 import os
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -21,7 +20,7 @@ from urllib.parse import urlsplit
 from allstop.actors.alerts.log_channel import LogChannel
 from allstop.actors.clock import SystemClock, SystemDice, SystemIds
 from allstop.actors.clock_offset import ClockOffset
-from allstop.actors.commands import CancelIntent, GetCover, GetOrder, GetOrders, OrderView, Place
+from allstop.actors.commands import GetCover, GetOrder, GetOrders, OrderView, Place
 from allstop.actors.errors import BadInput, Problem
 from allstop.actors.host_ledger import HostLedger
 from allstop.actors.instruments import Instrument
@@ -40,9 +39,7 @@ from allstop.actors.market_data import Freshness, PairData, PublicConnection
 from allstop.actors.observer import Observer
 from allstop.actors.order_gate import GateBoard
 from allstop.actors.ports import World
-from allstop.actors.reports import WriteOutcome
-from allstop.actors.runtime import ActorSystem, BlockingOnLoop, Ref
-from allstop.actors.runtime.future import on_a_loop
+from allstop.actors.runtime import ActorSystem, Ref
 from allstop.actors.spec import ChildSpec, ChildType, OnExceeded, Restart, Start, Strategy, SupervisorFlags
 from allstop.supervisors.checking import check_tree
 from allstop.supervisors.config import Budget, ChildNode, KrakenAccount, KrakenPublic, SupervisorNode, Tree
@@ -61,11 +58,12 @@ from allstop.supervisors.kraken_account import (
 )
 from allstop.supervisors.lasting import declare_gates
 from allstop.supervisors.preflight import Keys, learn_instruments, probe_keys, wanted_pairs
+from allstop.supervisors.submitted import SUBMIT_TIMEOUT_S, Order
 from allstop.supervisors.supervisor import Supervisor
+from allstop.supervisors.sync_runtime import SyncRuntime
 from allstop.supervisors.votes import Votes
 
 ROOT_PATH = "/"
-SUBMIT_TIMEOUT_S = 5.0  # until the intent is durable; the order goes on when the caller gives up
 STOP_TIMEOUT_S = 30.0  # the sum of a tree's shutdown timeouts, one after the other
 PHASES = {
     "before_stop": Phase(timeout_s=10.0),  # yours: the tree runs and trades
@@ -81,30 +79,6 @@ def real_world(state_dir: str | Path) -> World:
         clock=clock, dice=SystemDice(), ids=SystemIds(), connect_websocket=connect_websocket, open_http=open_http,
         open_journal=journal_opener(state_dir, clock),
     )  # fmt: skip
-
-
-class Order:
-    """A submitted order: a handle on what its tracker knows. Dropping it changes nothing."""
-
-    def __init__(self, orders: Ref, view: OrderView) -> None:
-        self._orders = orders
-        self.intent = view.intent
-        self.view = view
-
-    @property
-    def id(self) -> str:
-        return self.intent.id
-
-    async def refresh(self, timeout_s: float = 5.0) -> OrderView:
-        """What is known now. Raises ActorDead while `orders` is restarting."""
-        view: OrderView | None = await self._orders.call(GetOrder(intent_id=self.id), timeout_s=timeout_s)
-        if view is not None:
-            self.view = view
-        return self.view
-
-    async def cancel(self, timeout_s: float = 15.0) -> WriteOutcome:
-        """Asks the venue to cancel it. Accepted means that the venue took the cancel, not that the order is over."""
-        return await self._orders.call(CancelIntent(intent_id=self.id), timeout_s=timeout_s)
 
 
 class Runtime:
@@ -366,32 +340,6 @@ class Runtime:
     def sync(self) -> "SyncRuntime":
         """The same for other threads: each call blocks the calling thread until it is answered."""
         return SyncRuntime(self, self.system.scheduler.loop)
-
-
-class SyncRuntime:
-    """`submit` and `order` for threads beside the loop. On a thread that runs a
-    loop a call raises BlockingOnLoop: await there."""
-
-    def __init__(self, runtime: Runtime, loop: asyncio.AbstractEventLoop) -> None:
-        self._runtime = runtime
-        self._loop = loop
-
-    def submit(
-        self, intent: OrderIntent, *, account: str | None = None, timeout_s: float = SUBMIT_TIMEOUT_S
-    ) -> Order:
-        return self._run(self._runtime.submit(intent, account=account, timeout_s=timeout_s), timeout_s + 1.0)
-
-    def order(self, intent_id: str, *, account: str | None = None, timeout_s: float = 5.0) -> Order | None:
-        return self._run(self._runtime.order(intent_id, account=account), timeout_s + 1.0)
-
-    def _run(self, coroutine: Any, timeout_s: float) -> Any:
-        if on_a_loop():
-            coroutine.close()
-            raise BlockingOnLoop(
-                "runtime.sync blocks, and this thread runs an event loop: `await runtime.submit(...)` on the runtime's "
-                "own loop; from another loop `await asyncio.to_thread(runtime.sync.submit, ...)`"
-            )
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout_s)
 
 
 def _supervisor(
