@@ -84,6 +84,8 @@ class SupervisorCore(Requests):
                 self._cooldown_due(ticket)
             case d.GateLook(gate):
                 self._touched[gate] = self.lasting.gates.get(gate)
+            case d.GateMoved(gate):
+                self._gate_moved(gate)
             case d.CallReported(category, probe):
                 self._call_reported(category, probe)
             case d.ResetBreaker():

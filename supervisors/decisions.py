@@ -99,6 +99,12 @@ class GateLook(msgspec.Struct, frozen=True):
     gate: str
 
 
+class GateMoved(msgspec.Struct, frozen=True):
+    """Somebody left the line at this gate: whoever waits behind has its turn earlier."""
+
+    gate: str
+
+
 class ResetBreaker(msgspec.Struct, frozen=True):
     """A person wants another try of a latched (or open) breaker."""
 
@@ -123,6 +129,7 @@ Given = (
     | Stop
     | CooldownDue
     | GateLook
+    | GateMoved
     | CallReported
     | ResetBreaker
 )
@@ -173,6 +180,13 @@ class ScheduleGateLook(msgspec.Struct, frozen=True):
 
     gate: str
     delay_s: float
+
+
+class TellMoved(msgspec.Struct, frozen=True):
+    """Tell GateMoved to the supervisors at these paths, which may wait there while they start."""
+
+    gate: str
+    paths: tuple[str, ...]
 
 
 class ScheduleCooldown(msgspec.Struct, frozen=True):
@@ -240,6 +254,7 @@ Command = (
     | StopChildren
     | ScheduleRestart
     | ScheduleGateLook
+    | TellMoved
     | CancelTimer
     | ScheduleCooldown
     | Report

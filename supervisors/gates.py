@@ -8,7 +8,8 @@ one endpoint pass one gate: `burst` of them at once, then one each `spacing_s`, 
     HALF_OPEN  nothing waits, and something that started is still on trial
 
 A place in line is a promise of the earliest moment. The attempt itself is metered when it is made, so one that came
-late, because its supervisor was busy, pushes those behind it back: two are never nearer than the spacing.
+late, because its supervisor was busy, pushes those behind it back: two are never nearer than the spacing. When one
+leaves the line those behind it move up, and whoever they belong to is to be told (`leave` gives their names).
 """
 
 import math
@@ -85,11 +86,17 @@ class Gate:
         """The attempt came to a running child, which is on trial for `trial_s`."""
         self._trials[who] = now_s + trial_s
 
-    def leave(self, who: str) -> None:
-        """It does not want to start any more, or it ended: its place goes, and what it used is used."""
-        self._line.pop(who, None)
+    def leave(self, who: str, now_s: float) -> tuple[str, ...]:
+        """It does not want to start any more, or it ended: its place goes, and what it used is used. Gives who moved
+        up: their turn comes earlier than they were told."""
+        left = self._line.pop(who, None)
         self._backing_off.pop(who, None)
         self._trials.pop(who, None)
+        return () if left is None else self._move_up(now_s)
+
+    def due_s(self, who: str) -> float | None:
+        """When its turn is; None when it does not wait for one."""
+        return self._line.get(who)
 
     def view(self, now_s: float) -> GateView:
         self._forget(now_s)
@@ -108,6 +115,16 @@ class Gate:
             return None
         self._told = now
         return view
+
+    def _move_up(self, now_s: float) -> tuple[str, ...]:
+        full_at_s, moved = self._full_at_s, list[str]()
+        for who, due_s in sorted(self._line.items(), key=lambda entry: entry[1]):
+            earliest_s = min(due_s, max(now_s, self._free_s(full_at_s)))
+            if earliest_s < due_s - _SLACK_S:
+                self._line[who] = earliest_s
+                moved.append(who)
+            full_at_s = max(full_at_s, earliest_s, now_s) + self.spec.spacing_s
+        return tuple(moved)
 
     def _behind_all(self, now_s: float) -> float:
         full_at_s, last_s = self._full_at_s, now_s

@@ -189,6 +189,9 @@ class HaltRoot(Supervisor):
                 return None
             case d.Reconfigure(flags) if flags != ROOT_FLAGS:
                 raise InvalidFlags("root_flags", flags)
+            case d.GateLook() | d.GateMoved():
+                self._aside.put(message, None)
+                return None
             case d.AddChild() | d.TerminateChild() | d.RestartChild() | d.DeleteChild() | d.Reconfigure():
                 self._aside.put(message, self.defer() if self.called else None)
                 return None

@@ -4,6 +4,7 @@ A supervisor that its parent restarts begins with an empty memory. That is right
 for two things: how lately somebody connected to a venue, and that a person has to come first.
 """
 
+import asyncio
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -22,11 +23,13 @@ class Latched:
 
 
 class Lasting:
-    """`latched`: by the path of its supervisor. Plain memory: a new process starts with none."""
+    """`latched`: by the path of its supervisor. `turns`: of the supervisors that wait at a gate while they start, what
+    wakes them. Plain memory: a new process starts with none."""
 
     def __init__(self) -> None:
         self.gates = Gates()
         self.latched: dict[str, Latched] = {}
+        self.turns: dict[str, asyncio.Event] = {}
 
 
 _OF: WeakKeyDictionary[ActorSystem, Lasting] = WeakKeyDictionary()

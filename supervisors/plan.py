@@ -88,6 +88,7 @@ class Plan:
         self._cooldown: int | None = None  # the ticket of the running cooldown
         self._by_person = False  # a person reset the breaker, so its latched vote may go when it closes
         self._touched: dict[str, Gate] = {}  # the gates at which something happened just now
+        self._moved: set[str] = set()  # those where somebody left the line before others
         self._out: list[d.Command] = []
         self._now_s = 0.0
         self._draw = 0.0
@@ -193,7 +194,7 @@ class Plan:
         return gate
 
     def _name(self, child_id: Hashable) -> str:
-        return f"{self.path.rstrip('/')}/{child_id}"
+        return f"{self.path.rstrip('/')}/{str(child_id).replace('/', '-')}"
 
     def _held(self, start: d.StartChild) -> bool:
         """Whether this start has to wait for its turn: then it has been seen to, and is not to be made now."""
@@ -202,7 +203,7 @@ class Plan:
         if gate is None or (wait_s := gate.ask(who, self._now_s)) <= 0:
             return False
         if self._purpose in BY_REQUEST:  # a person can come again; the supervisor serves others meanwhile
-            gate.leave(who)
+            gate.leave(who, self._now_s)
             if self._purpose is Purpose.ADD:
                 del self.children[start.spec.id]
             self._say(d.Refuse(GateClosed(gate.spec.name, wait_s)))
@@ -235,15 +236,35 @@ class Plan:
 
     def _leave_gate(self, child: Child) -> None:
         if (gate := self._gate(child)) is not None:
-            gate.leave(self._name(child.spec.id))
+            if gate.leave(self._name(child.spec.id), self._now_s):
+                self._moved.add(gate.spec.name)
             child.held_since_s = None
+
+    def _gate_moved(self, name: str) -> None:
+        """Somebody left the line at this gate: those of ours that wait there have their turn earlier."""
+        gate = self.lasting.gates.get(name)
+        for child in self.children.values():
+            if child.spec.gate != name or child.state is not ChildState.RESTARTING or not child.resumes:
+                continue
+            due_s = gate.due_s(self._name(child.spec.id))
+            if due_s is None or child.ticket is None or child.due_s is None or due_s >= child.due_s:
+                continue
+            self._say(d.CancelTimer(child.ticket))
+            ticket = self._next_ticket()
+            child.waiting(ticket, due_s, resumes=True)
+            self._say(d.ScheduleRestart(child.spec.id, max(0.0, due_s - self._now_s), ticket))
 
     def _tell_gates(self) -> None:
         asked = [self._out.pop()] if self._asked is not None else []  # what must be answered is said last
         for gate in self._touched.values():
             if (view := gate.changed(self._now_s)) is not None:
                 self._report(GateChanged, gate=view.name, state=view.state.value, waiting=len(view.waiting))
+        for name in sorted(self._moved):
+            waiting = [who for who, _ in self._touched[name].view(self._now_s).waiting]
+            whose = dict.fromkeys(who.rpartition("/")[0] or "/" for who in waiting)
+            self._say(d.TellMoved(name, tuple(whose)))
         self._touched = {}
+        self._moved.clear()
         self._out += asked
 
     # ---- saying it ----

@@ -6,6 +6,7 @@ errors.py names. A child may not ask its own supervisor to stop it and wait: the
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable
+from contextlib import suppress
 from types import CoroutineType
 from typing import Any, ClassVar, cast
 
@@ -14,7 +15,17 @@ import msgspec
 from allstop.actors.errors import CircuitOpen
 from allstop.actors.events import ShutdownOverrun
 from allstop.actors.exits import SHUTDOWN, Exit
-from allstop.actors.runtime import Actor, AlreadyStarted, Down, Ignore, Mailbox, Ref, StartError, Timer
+from allstop.actors.runtime import (
+    Actor,
+    AlreadyStarted,
+    Down,
+    Ignore,
+    Mailbox,
+    MailboxFull,
+    Ref,
+    StartError,
+    Timer,
+)
 from allstop.actors.runtime.cell import Cell
 from allstop.actors.runtime.starting import launch, stand_in, started, vacant
 from allstop.actors.runtime.stopping import stopped_at_once
@@ -137,7 +148,7 @@ class Supervisor(Actor):
             case d.RestartDue(ticket=ticket) | d.CooldownDue(ticket):
                 self._timers.pop(ticket, None)
                 return self._carry_out(message)
-            case d.GateLook():
+            case d.GateLook() | d.GateMoved():
                 return self._carry_out(message)
             case d.ResetBreaker(by, reason):
                 self.log.warning("breaker.reset", by=by, reason=reason)
@@ -245,7 +256,7 @@ class Supervisor(Actor):
             elif kind is d.StopChildren:
                 answer = self._stop_children(cast(d.StopChildren, command).stops)
             elif kind is d.AwaitTurn:
-                answer = Turn(cast(d.AwaitTurn, command).delay_s)
+                answer = Turn(self._core.lasting.turns, self.path, cast(d.AwaitTurn, command).delay_s)
             else:
                 self._perform(command)
         return answer
@@ -269,6 +280,8 @@ class Supervisor(Actor):
                 self._timers[ticket] = self.send_after(delay_s, d.CooldownDue(ticket))
             case d.ScheduleGateLook(gate, delay_s):
                 self.send_after(delay_s, d.GateLook(gate))
+            case d.TellMoved(gate, paths):
+                self._tell_moved(gate, paths)
             case d.CancelTimer(ticket):
                 timer = self._timers.pop(ticket, None)
                 if timer is not None:
@@ -289,6 +302,14 @@ class Supervisor(Actor):
                     self._votes.withdraw(self.path, by_person=by_person)
             case _:
                 raise TypeError(f"not a command of the core: {command!r}")
+
+    def _tell_moved(self, gate: str, paths: tuple[str, ...]) -> None:
+        for path in paths:
+            if (moved := self._core.lasting.turns.get(path)) is not None:
+                moved.set()
+            elif (ref := self.system.address(path)).is_alive():
+                with suppress(MailboxFull):  # one that is busy for so long comes when it was told
+                    ref.tell(d.GateMoved(gate))
 
     def latch(self, offender: Hashable, error: BaseException) -> None:
         """A child gave up and `on_exceeded` is LATCH: votes for it, latched. The root halts instead."""

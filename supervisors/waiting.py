@@ -59,13 +59,24 @@ class Starting(Wait):
 
 
 class Turn(Wait):
-    """The turn of this supervisor at a gate that others pass, too."""
+    """The turn of this supervisor at a gate that others pass, too. It comes earlier when one of those before it leaves:
+    then `turns` has what wakes us, by our path."""
 
-    def __init__(self, delay_s: float) -> None:
+    def __init__(self, turns: dict[str, asyncio.Event], path: str, delay_s: float) -> None:
+        self._turns = turns
+        self._path = path
         self._delay_s = delay_s
 
     async def over(self) -> d.Given:
-        await asyncio.sleep(self._delay_s)
+        moved = self._turns[self._path] = asyncio.Event()
+        try:
+            async with asyncio.timeout(self._delay_s):
+                await moved.wait()
+        except TimeoutError:
+            pass
+        finally:
+            if self._turns.get(self._path) is moved:  # else a later incarnation waits there already
+                del self._turns[self._path]
         return d.TurnCame()
 
 

@@ -68,6 +68,7 @@ class Rig:
         self.retired: list[object] = []
         self.votes: list[d.LowerLevel | d.RaiseLevel] = []
         self.timers: dict[int, tuple[float, d.Given]] = {}
+        self.moved: list[d.TellMoved] = []
         self.looks: list[tuple[float, d.Given]] = []  # of gates, which nobody cancels
         self.answer: object = None
         self._incarnations: dict[Hashable, int] = {}
@@ -106,6 +107,8 @@ class Rig:
                 self.looks.append((self.now_s + delay_s, d.GateLook(gate)))
             case d.ScheduleCooldown(delay_s, ticket):
                 self.timers[ticket] = (self.now_s + delay_s, d.CooldownDue(ticket))
+            case d.TellMoved():
+                self.moved.append(command)
             case d.CancelTimer(ticket):
                 self.timers.pop(ticket, None)
             case d.Report(event):

@@ -70,8 +70,30 @@ class TestTheLine:
         gate = Gate(WS)
         for who in "ab":
             gate.ask(who, 0.0)
-        gate.leave("b")
+        gate.leave("b", 0.0)
         assert gate.ask("c", 0.0) == 10.0
+
+    def test_those_behind_one_who_leaves_move_up_and_are_named(self) -> None:
+        gate = Gate(WS)
+        for who in "abcde":
+            gate.ask(who, 0.0)
+        assert gate.leave("c", 3.0) == ("d", "e")
+        assert [gate.due_s(who) for who in "bcde"] == [10.0, None, 20.0, 30.0]
+        assert gate.leave("e", 4.0) == ()
+
+    def test_nobody_moves_up_beyond_the_spacing(self) -> None:
+        gate = Gate(WS)
+        for who in "abc":
+            gate.ask(who, 0.0)
+        gate.leave("b", 7.0)
+        assert (gate.ask("c", 7.0), gate.ask("c", 10.0)) == (3.0, 0.0)
+
+    def test_a_place_whose_turn_has_come_moves_to_now_and_not_into_the_past(self) -> None:
+        gate = Gate(WS)
+        for who in "abc":
+            gate.ask(who, 0.0)
+        assert gate.leave("b", 15.0) == ("c",)
+        assert gate.due_s("c") == 15.0
 
     def test_a_burst_goes_at_once_and_comes_back_one_by_one(self) -> None:
         gate = Gate(RestartGate("x", 10.0, burst=3))
@@ -102,7 +124,7 @@ class TestTheLine:
         for who, later_s, leaves in asks:
             now_s += later_s
             if leaves:
-                gate.leave(who)
+                gate.leave(who, now_s)
             elif gate.ask(who, now_s) == 0.0:
                 attempts.append(now_s)
         for first, last in zip(attempts, attempts[burst:], strict=False):
@@ -167,6 +189,30 @@ class TestSupervisors:
         assert [who for who, _ in shared.gates.get("kraken:ws").view(rig.now_s).waiting] == ["/top/c"]
         rig.advance(100.0)
         assert rig.up == ["a", "c"]
+
+    def test_those_behind_one_that_is_terminated_start_earlier(self) -> None:
+        rig = Rig(OFTEN, *gated("a", "b", "c", "e"), lasting=lasting())
+        rig.advance(100.0)
+        for child_id in "abce":
+            rig.end(child_id, BOOM)
+        rig.ask(d.TerminateChild("b"))
+        assert [(told.gate, told.paths) for told in rig.moved] == [("kraken:ws", ("/top",))]
+        rig.tell(d.GateMoved("kraken:ws"))
+        rig.advance(10.0)
+        assert rig.up == ["a", "c"]
+        rig.advance(10.0)
+        assert rig.up == ["a", "c", "e"]
+
+    def test_a_stop_of_all_of_them_tells_only_those_that_wait_elsewhere(self) -> None:
+        shared = lasting()
+        one = Rig(OFTEN, *gated("a", "b"), lasting=shared)
+        one.advance(100.0)
+        one.end("a", BOOM)
+        one.end("b", BOOM)
+        shared.gates.get("kraken:ws").ask("/elsewhere/x", one.now_s)
+        one.tell(d.Stop())
+        assert [told.paths for told in one.moved] == [("/elsewhere",)]
+        assert shared.gates.get("kraken:ws").due_s("/elsewhere/x") == one.now_s + 10.0
 
     def test_a_stop_empties_its_places(self) -> None:
         shared = lasting()
@@ -355,6 +401,32 @@ async def test_a_supervisor_whose_start_waits_for_a_turn_stops_promptly() -> Non
         assert system.actors() == []
         (view,) = gates(system)
         assert view.waiting == ()
+
+
+@pytest.mark.virtual
+@pytest.mark.parametrize("starting", [False, True])
+async def test_a_child_of_another_supervisor_moves_up_also_while_that_one_starts(starting: bool) -> None:
+    stage = Stage()
+    async with stage.system() as system:
+        declare_gates(system, WS)
+        one = await system.spawn(Supervisor, FLAGS, stage.puppets("a", "b", gate="kraken:ws"), path="/one")
+        spawned = system.spawn(Supervisor, FLAGS, stage.puppets("c", gate="kraken:ws"), path="/two")
+        other = None if starting else asyncio.ensure_future(spawned)
+        await settle(100.0)
+        for path in ("/one/a", "/one/b", "/one/a"):  # the first restarts at once, two wait for 10 s and 20 s
+            await crash(system, path)
+        other = asyncio.ensure_future(spawned) if other is None else other
+        if not starting:
+            await crash(system, "/two/c")
+        await settle(1.0)
+        assert incarnation(system, "/two/c") is None
+        await terminate_child(one, "a")
+        await terminate_child(one, "b")
+        await settle(20.0)
+        (_, before_s), (child_id, at_s) = starts(stage)[-2:]
+        assert child_id == "c"
+        assert at_s - before_s == pytest.approx(10.0)
+        await other
 
 
 @pytest.mark.virtual
