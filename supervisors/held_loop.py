@@ -29,6 +29,7 @@ class HeldLoop:
         self._calm_s = calm_s
         self._loop = system.scheduler.loop
         self._calm: asyncio.TimerHandle | None = None
+        self._vote: Vote | None = None  # the latest; written by the watchdog's thread
 
     def __call__(self, event: Event) -> None:
         """On the watchdog's thread for a hang, on the loop for its end."""
@@ -48,7 +49,7 @@ class HeldLoop:
     def _lower(self, reason: str) -> None:
         """From the first word on; later ones of the same hang change nothing but the words."""
         before = self._board.effective(ROOT)
-        vote = Vote(BY, ROOT, Level.READ_ONLY, reason)
+        vote = self._vote = Vote(BY, ROOT, Level.READ_ONLY, reason)
         if self._board.cast(vote) and before < Level.READ_ONLY:
             self._system.emit(
                 LevelChanged(
@@ -58,10 +59,10 @@ class HeldLoop:
             )  # fmt: skip
 
     def _back(self) -> None:
-        """The loop lives: the root hears what was voted meanwhile, and calm begins to count, anew after each hang."""
-        for vote in self._board.votes(ROOT):
-            if vote.by == BY and vote.scope == ROOT:
-                self._root.tell(CastVote(vote))
+        """The loop lives: the root hears what was voted meanwhile, and calm begins to count, anew after each hang. It
+        hears it whatever the board says: it may just have heard that the loop had been calm before."""
+        if self._vote is not None:
+            self._root.tell(CastVote(self._vote))
         if self._calm is not None:
             self._calm.cancel()
         self._calm = self._loop.call_later(self._calm_s, self._withdraw)

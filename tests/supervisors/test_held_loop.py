@@ -61,6 +61,23 @@ class TestVotes:
                 assert board.effective(ROOT) is Level.READ_ONLY
             held.close()
 
+    async def test_a_vote_that_the_root_took_back_before_it_heard_of_it_is_cast_again(
+        self, tmp_path: Path
+    ) -> None:
+        """The loop may hang between the word of calm to the root and the root's turn: that word is of an earlier hang."""
+        board = LevelBoard()
+        async with ActorSystem() as system:
+            root = await system.spawn(HaltRoot, board, FileLatch(tmp_path), (), path="/")
+            await asyncio.sleep(0.1)
+            held = HeldLoop(system, board, root)
+            held(hung())
+            board.withdraw(BY, ROOT)
+            await asyncio.sleep(4.9)
+            assert board.effective(ROOT) is Level.READ_ONLY
+            await asyncio.sleep(0.2)
+            assert board.effective(ROOT) is Level.NONE
+            held.close()
+
     async def test_a_worse_level_stays_and_nothing_is_said_of_ours(self, tmp_path: Path) -> None:
         board, events = LevelBoard(), list[Event]()
         async with ActorSystem(on_event=events.append) as system:
