@@ -22,6 +22,7 @@ from allstop.actors.clock import SystemClock, SystemDice, SystemIds
 from allstop.actors.clock_offset import ClockOffset
 from allstop.actors.commands import GetCover, GetOrder, GetOrders, OrderView, Place
 from allstop.actors.errors import BadInput, Problem
+from allstop.actors.exits import Exit
 from allstop.actors.host_ledger import HostLedger
 from allstop.actors.instruments import Instrument
 from allstop.actors.intents import OrderIntent
@@ -230,6 +231,11 @@ class Runtime:
         return AccountParts(
             node, self.system, world, keys, instruments, self.levels, self.fresh, gate_board, checkpoint
         )
+
+    async def ended(self) -> Exit:
+        """Waits until the root ends and gives its exit. It ends when it is stopped, or when it fails: then trading is
+        halted, nothing runs any more, and the process should end, too."""
+        return await self.system.ended(self.root)
 
     # -- the tree --------------------------------------------------------------------------------------------------
 

@@ -97,6 +97,16 @@ def _is_time(timeout_s: object) -> bool:
     return isinstance(timeout_s, int | float) and not isinstance(timeout_s, bool) and timeout_s >= 0
 
 
+async def ended(system: "ActorSystem", ref: "Ref") -> Exit:
+    """Waits for the end of the incarnation that runs at `ref`, and asks nobody to end."""
+    cell = ref.cell
+    if cell.ended:
+        return ref.last_exit or NOPROC
+    end: asyncio.Future[Exit] = system.scheduler.loop.create_future()
+    cell.own().end_waiters.append(lambda how: None if end.done() else end.set_result(how))
+    return await end
+
+
 async def stop(
     system: "ActorSystem", ref: "Ref", exit_: Exit, timeout_s: float | Shutdown, *, drain: bool
 ) -> Exit:

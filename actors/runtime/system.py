@@ -27,7 +27,7 @@ from allstop.actors.runtime.reporting import log_trouble
 from allstop.actors.runtime.scheduler import BATCH, TURN, Scheduler
 from allstop.actors.runtime.starting import begun, launch, stand_in, started, vacant
 from allstop.actors.runtime.states import ENDED
-from allstop.actors.runtime.stopping import NOPROC, Abandoned, retire, stop
+from allstop.actors.runtime.stopping import NOPROC, Abandoned, ended, retire, stop
 from allstop.actors.runtime.tuning import check_interpreter, freeze, tune, unfreeze, untune
 from allstop.actors.runtime.vacancy import Vacancy
 from allstop.actors.runtime.virtual_time import VirtualTimeLoop
@@ -203,6 +203,11 @@ class ActorSystem:
         return started(cell, await begun(cell, start_timeout_s))
 
     # -- stopping --------------------------------------------------------------------------------------------------
+    async def ended(self, ref: Ref) -> Exit:
+        """Waits until what runs at `ref` ends, however it does, and gives its exit: the last one, or NOPROC, if nothing
+        runs there. On the loop, outside actors: an actor monitors."""
+        return await ended(self, ref)
+
     async def stop(
         self, ref: Ref, exit_: Exit = SHUTDOWN, timeout_s: float | Shutdown = 5.0, *, drain: bool = False
     ) -> Exit:

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-from typing import Any
 
 import click
 
@@ -21,26 +20,30 @@ from allstop.supervisors.preflight import VenueUnreachable
 def command(tree: str, log_level: str) -> int:
     """Run TREE (file.py:attribute or module:attribute) until SIGINT or SIGTERM. Logs go to stderr, as JSON lines.
 
-    Exit 0 after a clean stop, 1 when something of it could not be stopped or the venue did not answer at the start,
-    2 when the tree, a key or the state directory is wrong; then nothing was started and nothing was sent.
+    Exit 0 after a clean stop, 1 when something of it could not be stopped, the root itself failed (trading is halted
+    then, and nothing runs any more) or the venue did not answer at the start, 2 when the tree, a key or the state directory is wrong; then nothing was started and nothing was sent.
     """
     try:
-        leaked = asyncio.run(_run(load_tree(tree), log_level))
+        problems = asyncio.run(_run(load_tree(tree), log_level))
     except VenueUnreachable as error:
         click.echo(f"error: {error}", err=True)
         return 1
-    for name in leaked:
-        click.echo(f"error: could not be stopped: {name}", err=True)
-    return 1 if leaked else 0
+    for problem in problems:
+        click.echo(f"error: {problem}", err=True)
+    return 1 if problems else 0
 
 
 async def _run(tree: Tree, log_level: str) -> list[str]:
     stop = asyncio.Event()
     for signal_ in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(signal_, stop.set)
-    runtime: Any = Runtime(tree)
+    runtime = Runtime(tree)
     log_to_stderr(log_level, runtime.redactor)
     async with runtime:
         click.echo(f"running; state in {tree.state_dir}; stop with Ctrl-C", err=True)
-        await stop.wait()
-    return runtime.leaked
+        stopped, ended = asyncio.ensure_future(stop.wait()), asyncio.ensure_future(runtime.ended())
+        await asyncio.wait((stopped, ended), return_when=asyncio.FIRST_COMPLETED)
+        failed = [f"the root ended, trading is halted: {ended.result()}"] if ended.done() else []
+        stopped.cancel()
+    await ended
+    return failed + [f"could not be stopped: {name}" for name in runtime.leaked]

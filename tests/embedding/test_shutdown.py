@@ -7,6 +7,8 @@ import pytest
 from tests.cli import engine
 
 from allstop.actors.errors import BadInput
+from allstop.actors.exits import SHUTDOWN
+from allstop.actors.links.latch import read_latch
 from allstop.actors.simulated.kraken.server import KrakenServer
 from allstop.supervisors.build import Runtime
 from allstop.supervisors.coordinated_shutdown import Phase, PhaseOver, ShutdownAborted
@@ -91,6 +93,49 @@ async def test_a_phase_that_must_not_fail_ends_the_shutdown_and_the_tree_is_stop
         assert runtime.system.actors() == []
         async with Runtime(tree, environ=engine.keys(venue)):  # its locks are free
             pass
+
+
+async def test_the_end_of_the_root_can_be_waited_for(tmp_path: Path) -> None:
+    seen: list[str] = []
+    async with KrakenServer() as venue:
+        tree = load_tree(str(engine.tree_file(tmp_path, venue)))
+        async with Runtime(tree, environ=engine.keys(venue)) as runtime:
+            runtime.shutdown.add_task("after_stop", "mine", lambda: seen.append("after"))
+            waiting = asyncio.create_task(runtime.ended())
+            await asyncio.sleep(0)
+            assert not waiting.done()
+            await runtime.system.stop(runtime.root, timeout_s=30.0)
+            assert await asyncio.wait_for(waiting, 10) == SHUTDOWN
+            assert await runtime.ended() == SHUTDOWN  # asked again: the same
+        assert runtime.system.actors() == []
+    assert seen == ["after"]
+
+
+@pytest.mark.req("223")
+async def test_when_the_root_fails_trading_is_halted_and_allstop_run_ends(tmp_path: Path) -> None:
+    async with KrakenServer() as venue:
+        path = engine.tree_file(tmp_path, venue)
+        plain = path.read_text().replace("import accounts,", "import accounts, child, strategies,")
+        child = "    strategies(child('saboteur', Saboteur)),\n    state_dir="
+        path.write_text(SABOTEUR + plain.replace("    state_dir=", child))
+        code, _, err = await engine.allstop("run", str(path), environ=engine.keys(venue))
+        assert "error: the root ended, trading is halted: crashed: RuntimeError: sabotage" in err
+        assert code == 1
+    assert read_latch(tmp_path / "state").latched
+
+
+SABOTEUR = """from allstop.actors.runtime import Actor
+
+
+class Saboteur(Actor):
+    def on_start(self):
+        self.send_after(0.2, "now")
+
+    def on_receive(self, message):
+        self.system.crash(self.system.address("/"), RuntimeError("sabotage"))
+
+
+"""
 
 
 def test_phases_that_cannot_be_put_in_order_are_refused_when_the_runtime_is_made(tmp_path: Path) -> None:
