@@ -7,7 +7,7 @@ the thread has to say about its own end, it hops over to say.
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
@@ -118,10 +118,10 @@ class ThreadCell(Cell):
         if hold is not None:
             hold(self)
 
-    def _release(self) -> None:
+    def _release(self, unless: Sized = ()) -> bool:
+        """Lets time go on while this thread waits; False when mail came meanwhile."""
         release = getattr(self.scheduler.loop, "release", None)
-        if release is not None:
-            release(self)
+        return not len(unless) if release is None else release(self, unless)
 
     # -- on the thread ---------------------------------------------------------------------------------------------
     def _main(self) -> None:
@@ -130,7 +130,9 @@ class ThreadCell(Cell):
             _refuse_coroutine(result)
             self.scheduler.hop(self.begin_life, result)
             while self.state is State.STARTING:
-                self._wait()
+                self._mail_came.clear()
+                if self.state is State.STARTING:
+                    self._mail_came.wait()  # for the loop: mail that came early is no reason to look again
         except BaseException as error:  # noqa: BLE001 - a crash is reported, and ends this thread
             self.crash(error)
         while self.state is State.RUNNING:
@@ -148,11 +150,8 @@ class ThreadCell(Cell):
         self._mail_came.clear()
         if self.queue or self.state is State.ENDED:
             return
-        self._release()
-        if self.queue:  # it came between the look and the release
-            self._hold()
-            return
-        self._mail_came.wait()
+        if self._release(unless=self.queue):
+            self._mail_came.wait()
 
     def park(self, lock: threading.Lock, quiet: Callable[[], bool]) -> None:
         """Waits for mail while it is `quiet`. Whoever ends that does so under the lock, and then calls `added`: so

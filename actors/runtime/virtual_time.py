@@ -8,7 +8,7 @@ import asyncio
 import contextvars
 import selectors
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sized
 from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
@@ -33,11 +33,16 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         with self._holders_lock:
             self._holders.add(id(holder))
 
-    def release(self, holder: object) -> None:
+    def release(self, holder: object, unless: Sized = ()) -> bool:
+        """Time may go on, `unless` there is something in here: whoever puts it there holds only after that. False: it
+        stands still, as before."""
         with self._holders_lock:
+            if len(unless):
+                return False
             self._holders.discard(id(holder))
         if not self.is_closed():
             self.call_soon_threadsafe(_nothing)
+        return True
 
     @property
     def held(self) -> bool:
@@ -59,10 +64,13 @@ class _JumpingSelector(selectors.DefaultSelector):
         self._loop = loop
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        # Looked at first: what a thread did for us before it let go is then seen by the look into the selector. The
+        # other way round it could answer and let go between the two, and time would jump past the answer.
+        held = self._loop.held
         ready = super().select(0)
         if ready or (timeout is not None and timeout <= 0):
             return ready
-        if self._loop.held:
+        if held:
             ready = super().select(HOLD_MAX_S)
             if ready:
                 return ready

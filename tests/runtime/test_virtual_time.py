@@ -1,5 +1,7 @@
 import asyncio
+import selectors
 import time
+from typing import Any
 
 import pytest
 
@@ -46,6 +48,42 @@ async def test_time_moves_on_when_the_holder_lets_go() -> None:
     loop.release(holder)
     await asyncio.sleep(1000)
     assert loop.time() >= 1000
+
+
+async def test_time_does_not_jump_past_what_a_thread_did_before_it_let_go(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The thread answers, and lets go, just when the loop found nothing to do."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    holder = object()
+    answer = loop.create_future()
+    look = selectors.DefaultSelector.select
+
+    def look_and_be_overtaken(self: Any, timeout: float | None = None) -> Any:
+        found = look(self, timeout)
+        if not found and loop.held:
+            loop.call_soon_threadsafe(answer.set_result, "in time")
+            loop.release(holder)
+        return found
+
+    monkeypatch.setattr(selectors.DefaultSelector, "select", look_and_be_overtaken)
+    loop.hold(holder)
+    before_s = loop.time()
+    async with asyncio.timeout(5):
+        assert await answer == "in time"
+    assert loop.time() == before_s
+
+
+async def test_a_thread_that_got_mail_meanwhile_does_not_let_go() -> None:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    holder = object()
+    loop.hold(holder)
+    assert loop.release(holder, unless=["mail"]) is False
+    assert loop.held
+    assert loop.release(holder, unless=[]) is True
+    assert not loop.held
 
 
 def test_run_virtual_gives_back_what_the_coroutine_returns() -> None:
