@@ -21,7 +21,7 @@ from allstop.actors.runtime.errors import (
     Fenced,
     MailboxFull,
 )
-from allstop.actors.runtime.future import Future, on_a_loop
+from allstop.actors.runtime.future import Asking, Future, on_a_loop
 from allstop.actors.runtime.handling import caller_error
 from allstop.actors.runtime.messages import SPECIAL, Call, MonitorRef
 
@@ -237,13 +237,17 @@ class Ref(pykka.ActorRef[Any]):
             raise BlockingOnLoop(
                 f"a blocking ask of {self.path} would stop the event loop: use `await ref.call(message)`"
             )
+        if block:
+            asking: Asking[Any] = Asking(self._lost_answer)
+            self.tell(Call(message, asking))
+            return asking.get(timeout)
         future: Future[Any] = Future()
         future.on_lost = self._lost_answer
         try:
             self.tell(Call(message, future))
         except ActorDead as error:
             future.set_exception(error)
-        return future.get(timeout=timeout) if block else future
+        return future
 
     def _lost_answer(self, error: BaseException) -> None:
         self._system.lose_answer(self, error)

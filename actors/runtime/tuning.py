@@ -1,13 +1,18 @@
 """What the runtime sets in the interpreter, why, and that it puts it back.
 
 *Switch interval.* A thread that computes keeps the interpreter's lock for one switch interval each time the loop wants
-it. At Python's 5 ms a message from a thread takes 10 ms in the middle and 120 ms at the 99th percentile beside one such
-thread; at 0.1 ms it takes 10 us and under 2 ms. The price is 5 % of the rate at which another thread can tell; 0.02 ms
-would cost 25 %. Without threads that compute it costs nothing: nobody asks for the lock.
+it. Medians of four interleaved runs on two virtual cores that others used, too:
 
-*Garbage collection.* A full collection looks at every object: 3 ms at 10,000 actors, 30 ms at 100,000. `freeze` moves
-what exists after the start out of its sight, so that later collections look at what came since. The thresholds stay
-Python's: messages without cycles (msgspec structs with gc=False) never count, and higher ones gained nothing for them.
+    interval                                       5 ms   1 ms   0.5 ms   0.2 ms   0.1 ms   0.05 ms
+    thread to actor beside one that computes, p99  10 ms  2 ms   0.6 ms   0.1 ms   0.1 ms   0.1 ms
+    a blocking ask, us                             20     26     26       25       32       33
+
+So 0.2 ms: shorter gains nothing. The price is paid by whoever waits for the lock, if only for a moment: a wait with a
+timeout before the kernel's next tick sets a timer of its own, which is dear in a virtual machine.
+
+*Garbage collection.* A full collection looks at every object: 9 ms at 10,000 actors, 60 ms at 100,000. `freeze` moves
+what exists after the start out of its sight, so that later collections look at what came since: 0.03 ms at 10,000 actors
+that got a message each. The thresholds stay Python's.
 
 Both are settings of the process, and systems may overlap: the first sets, the last puts back.
 """
@@ -19,7 +24,7 @@ from typing import Final
 
 from allstop.actors.runtime.errors import FreeThreaded
 
-SWITCH_INTERVAL_S: Final = 0.0001
+SWITCH_INTERVAL_S: Final = 0.0002
 
 _lock: Final = threading.Lock()
 _tuned = 0  # systems that run

@@ -8,10 +8,12 @@ from typing import Any
 import pykka
 import pytest
 
+from allstop.actors.errors import ReplyError
 from allstop.actors.runtime import (
     Actor,
     ActorSystem,
     BlockingOnLoop,
+    CallTimeout,
     Mailbox,
     MailboxFull,
     Overflow,
@@ -234,3 +236,75 @@ async def test_whatever_is_raised_in_one_actor_the_others_live(
     assert victim.last_exit.abnormal
     assert await bystanders[0].call(1) == 1
     assert await bystanders[1].call(lambda: "alive", timeout_s=PATIENCE_S) == "alive"
+
+
+# -- the lock that a thread keeps for its next ask ----------------------------------------------------------------------
+class Waits(Actor):
+    """Answers when it is told what."""
+
+    def __init__(self) -> None:
+        self.reply: Any = None
+
+    def on_receive(self, message: Any) -> Any:
+        if message == "now":
+            return "at once"
+        if message == "later":
+            self.reply = self.defer()
+        elif isinstance(message, BaseException):
+            self.reply.fail(message)
+        else:
+            self.reply.set(message)
+        return None
+
+
+async def test_an_answer_that_comes_too_late_is_no_answer_to_the_next_ask(system: ActorSystem) -> None:
+    ref = await system.spawn(Waits)
+
+    def ask_twice() -> list[Any]:
+        answers: list[Any] = [ref.ask("now", timeout=PATIENCE_S)]
+        with pytest.raises(CallTimeout):
+            ref.ask("later", timeout=0.01)
+        late = threading.Timer(0.05, ref.tell, ["too late"])
+        late.start()
+        answers.append(other.ask("later", timeout=PATIENCE_S))
+        late.join()
+        answers.append(ref.ask("now", timeout=PATIENCE_S))
+        return answers
+
+    other = await system.spawn(Waits)
+    asked = asyncio.create_task(asyncio.to_thread(ask_twice))
+    while ref.cell.actor.reply is None or other.cell.actor.reply is None:
+        await asyncio.sleep(0.001)
+    await asyncio.sleep(0.1)  # the late answer of the first comes while the second is still waited for
+    other.tell("the second's own")
+    assert await asked == ["at once", "the second's own", "at once"]
+
+
+async def test_an_error_answer_that_comes_after_the_asker_gave_up_is_a_dead_letter(
+    system: ActorSystem,
+) -> None:
+    ref = await system.spawn(Waits)
+
+    def give_up() -> None:
+        with pytest.raises(CallTimeout):
+            ref.ask("later", timeout=0.01)
+
+    await asyncio.to_thread(give_up)
+    refusal = ReplyError("no such order")
+    ref.tell(refusal)
+    await ref.call("now")
+    assert [(letter.message, letter.kind) for letter in system.dead_letters.recent()] == [(refusal, "answer")]
+
+
+async def test_threads_that_ask_at_once_get_each_their_own_answer(system: ActorSystem) -> None:
+    class Echo(Actor):
+        def on_receive(self, message: Any) -> Any:
+            return message
+
+    ref = await system.spawn(Echo)
+
+    def ask_many(name: int) -> list[Any]:
+        return [ref.ask((name, number), timeout=PATIENCE_S) for number in range(200)]
+
+    for name, answers in enumerate(await asyncio.gather(*(asyncio.to_thread(ask_many, n) for n in range(4)))):
+        assert answers == [(name, number) for number in range(200)]
