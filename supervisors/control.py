@@ -4,18 +4,21 @@ from typing import TYPE_CHECKING, Any
 
 from allstop.actors.errors import BadInput, Problem
 from allstop.actors.runtime import ActorDead, CallTimeout
-from allstop.supervisors.halt import halt, halt_status, resume
+from allstop.supervisors.halt import HaltRoot, halt, halt_status, resume
 from allstop.supervisors.halting import HaltStatus
-from allstop.supervisors.inspector import Inspector
+from allstop.supervisors.inspector import Inspector, alike
+from allstop.supervisors.supervisor import Supervisor, breaker_state, reset_breaker
 
 if TYPE_CHECKING:
     from allstop.supervisors.build import Runtime
 
 Message = dict[str, Any]
 
+RESET_TIMEOUT_S = 20.0  # children are started meanwhile; the control socket waits 30 s for an answer
+
 
 class Control:
-    """Answers {"command": "status" | "halt" | "proofs" | "resume" | "actors" | "inspect" | "dead_letters", ...} with
+    """Answers {"command": "status" | "halt" | "proofs" | "resume" | "reset" | "actors" | "inspect" | "dead_letters", ...} with
     one JSON object."""
 
     def __init__(self, runtime: "Runtime") -> None:
@@ -34,6 +37,8 @@ class Control:
             case {"command": "resume", "by": str(by), "reason": str(reason)}:
                 status = await resume(root, by, reason)
                 return {"halted": status.halted, "message": "trading may go on"}
+            case {"command": "reset", "path": str(path), "by": str(by), "reason": str(reason)}:
+                return await self._reset(path, by, reason)
             case {"command": "actors"}:
                 return self._inspector.actors()
             case {"command": "inspect", "path": str(path), "trace_s": None | float() | int() as trace_s}:
@@ -42,6 +47,26 @@ class Control:
                 return self._inspector.dead_letters()
             case _:
                 raise BadInput(Problem(f"not a command: {sorted(request)}"))
+
+    async def _reset(self, path: str, by: str, reason: str) -> Message:
+        """A person wants another try of the supervisor at `path`. Raises BadInput where none runs, and for the root."""
+        if not by.strip() or not reason.strip():
+            raise BadInput(Problem("a reset needs a name and a reason"))
+        path = "/" + path.strip("/")
+        running = {info.path: info.actor_class for info in self._runtime.system.actors()}
+        found = running.get(path)
+        if found is None or not issubclass(found, Supervisor):
+            supervisors = (other for other, kind in running.items() if issubclass(kind, Supervisor))
+            raise BadInput(Problem(f"no supervisor runs at {path}{alike(path, supervisors)}"))
+        if issubclass(found, HaltRoot):
+            raise BadInput(Problem("the root has no breaker: `allstop resume` lifts a halt"))
+        supervisor = self._runtime.system.address(path)
+        try:
+            await reset_breaker(supervisor, by, reason, timeout_s=RESET_TIMEOUT_S)
+            state = (await breaker_state(supervisor)).state.value
+        except (ActorDead, CallTimeout) as error:
+            raise BadInput(Problem(f"{path} does not answer: {error}")) from error
+        return {"path": path, "breaker": state, "message": f"{path}: the breaker is {state}"}
 
     async def _status(self) -> Message:
         runtime = self._runtime

@@ -88,8 +88,8 @@ class SupervisorCore(Requests):
                 self._gate_moved(gate)
             case d.CallReported(category, probe):
                 self._call_reported(category, probe)
-            case d.ResetBreaker():
-                self._reset_breaker()
+            case d.ResetBreaker(by, reason):
+                self._reset_breaker(f"tried again by {by}: {reason}")
             case _:
                 raise TypeError(f"a core is not told this: {given!r}")
 
@@ -429,9 +429,9 @@ class SupervisorCore(Requests):
         self._by_person = False  # what a person allowed is used up
         self.lasting.latched[self.path] = Latched(self.breaker, reason)
 
-    def _half_open(self) -> None:
+    def _half_open(self, reason: str = "") -> None:
         self._cancel_cooldown()
-        self._report_breaker()
+        self._report_breaker(reason)
         coming_back = [c for c in self.children.values() if c.spec.restart is not Restart.TEMPORARY]
         self._plan_starts(coming_back, Purpose.HALF_OPEN)
         if self.flags.pause.probes == 0:
@@ -477,13 +477,13 @@ class SupervisorCore(Requests):
             case _:
                 pass  # an open breaker has no calls to judge, and without PAUSE there is no breaker
 
-    def _reset_breaker(self) -> None:
+    def _reset_breaker(self, reason: str) -> None:
         self._say(d.Reply(None))
         self._by_person = True
         self.lasting.latched.pop(self.path, None)
         if self.breaker.stopped:
             self.breaker = self.breaker.reset(self._now_s)
-            self._half_open()
+            self._half_open(reason)
         elif self.breaker.state is BreakerState.CLOSED:
             self._say(d.RaiseLevel(by_person=True))
             self._by_person = False

@@ -78,7 +78,7 @@ class Inspector:
         running = {info.path for info in self._system.actors()}
         ref = self._system.address(path)
         if path not in running and path not in self._crashes and ref.last_exit is None:
-            raise BadInput(Problem(f"nothing runs at {path}{_alike(path, running)}"))
+            raise BadInput(Problem(f"nothing runs at {path}{alike(path, running)}"))
         traced = await self._traced(ref, trace_s) if trace_s is not None and path in running else {}
         crash = self._crashes.get(path)
         return self._hidden(
@@ -167,7 +167,8 @@ class Inspector:
                 return value
 
 
-def _alike(path: str, paths: Iterable[str]) -> str:
+def alike(path: str, paths: Iterable[str]) -> str:
+    """The known addresses that somebody may have meant by `path`, as the end of a sentence; empty without any."""
     known = sorted(paths)
     name = path.rsplit("/", 1)[-1]
     near = difflib.get_close_matches(path, known, n=NEAR_MAX)

@@ -10,6 +10,7 @@ import click
 from allstop.actors.errors import BadInput, Problem
 from allstop.actors.links.control import ControlFailed, NoEngine, ask_engine
 from allstop.supervisors.cli.options import state_dir_option
+from allstop.supervisors.inspector import TRACE_MAX_S
 
 ANSWER_S = 5.0  # beyond the time of a trace
 
@@ -32,6 +33,8 @@ def command(
     """
     if (trace_s is not None and path is None) or (dead_letters and path is not None):
         raise BadInput(Problem("--trace goes with a PATH, and --dead-letters without one"))
+    if trace_s is not None and not 0 < trace_s <= TRACE_MAX_S:
+        raise BadInput(Problem(f"--trace is more than 0 and at most {TRACE_MAX_S:g} s, not {trace_s:g}"))
     try:
         answer = asyncio.run(
             ask_engine(

@@ -110,6 +110,8 @@ async def test_an_actor_that_is_down_is_exit_code_one(tmp_path: Path, system: Ac
         (["/top", "--dead-letters"], "--dead-letters without one"),
         (["/top", "--trace", "21"], "at most 20 s, not 21"),
         (["/top", "--trace", "-1"], "more than 0"),
+        (["/top", "--trace", "nan"], "more than 0"),
+        (["/top", "--trace", "inf"], "at most 20 s, not inf"),
     ],
 )
 async def test_wrong_input_is_named(
@@ -118,6 +120,11 @@ async def test_wrong_input_is_named(
     code, _out, err = await inspect(tmp_path, *arguments)
     assert code == 2
     assert problem in errors(err)[0]
+
+
+async def test_wrong_input_is_wrong_without_an_engine_as_well(tmp_path: Path) -> None:
+    code, _out, err = await inspect(tmp_path, "/top", "--trace", "21")
+    assert (code, len(errors(err))) == (2, 1)
 
 
 async def test_without_an_engine_it_says_so(tmp_path: Path) -> None:
