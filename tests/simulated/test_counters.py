@@ -27,7 +27,7 @@ def test_a_penalty_falls_with_the_age_of_the_order(age_s: float, cancel: int, am
 
 def test_an_add_an_amend_at_7_s_and_a_cancel_36_s_later_cost_8_in_all() -> None:
     client = Client(tier=Tier.STARTER)
-    counter = client.venue.engine.counter("main", "BTC/USD")
+    counter = client.venue.engine.rates.counter("main", "BTC/USD")
     spent = 0.0
 
     def spent_by(act: object) -> float:
@@ -54,7 +54,9 @@ def test_50_adds_stand_at_26_6_ten_seconds_later_on_intermediate() -> None:
     client = Client(tier=Tier.INTERMEDIATE)
     for _ in range(50):
         client.order("buy", "0.001", "20000.0")
-    assert client.venue.engine.counter("main", "BTC/USD").at(client.at.now_s + 10) == pytest.approx(26.6)
+    assert client.venue.engine.rates.counter("main", "BTC/USD").at(client.at.now_s + 10) == pytest.approx(
+        26.6
+    )
 
 
 @pytest.mark.parametrize(("tier", "burst"), [(Tier.STARTER, 60), (Tier.INTERMEDIATE, 125), (Tier.PRO, 180)])
@@ -76,7 +78,7 @@ def test_one_pair_over_its_limit_leaves_the_others_free() -> None:
         client.order("buy", "0.001", "20000.0")
         client.ok("CancelAll")
         client.wait(15)
-        if client.venue.engine.counter("main", "BTC/USD").at(client.at.now_s) > 59:
+        if client.venue.engine.rates.counter("main", "BTC/USD").at(client.at.now_s) > 59:
             break
     assert client.ok("AddOrder", pair="ETHUSD", type="buy", ordertype="market", volume="1")["txid"]
 
@@ -85,7 +87,7 @@ def test_a_batch_cancel_over_the_limit_is_still_taken() -> None:
     client = Client(tier=Tier.STARTER)
     ids = [client.order("buy", "0.001", "20000.0") for _ in range(20)]
     assert client.ok("CancelOrderBatch", orders=ids) == {"count": 20}  # 20 + 20 * 8 of 60
-    assert client.venue.engine.counter("main", "BTC/USD").at(client.at.now_s) == pytest.approx(180.0)
+    assert client.venue.engine.rates.counter("main", "BTC/USD").at(client.at.now_s) == pytest.approx(180.0)
 
 
 def test_a_single_cancel_over_the_limit_is_refused() -> None:

@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
 
-import msgspec
-
 from allstop.actors.simulated.kraken.accounts import MAKER_FEE, TAKER_FEE, Account, needed
 from allstop.actors.simulated.kraken.at import At
 from allstop.actors.simulated.kraken.checks import (
@@ -26,18 +24,20 @@ from allstop.actors.simulated.kraken.counters import (
     AMEND_COST,
     AMEND_PENALTY,
     CANCEL_PENALTY,
-    Counter,
     TierLimits,
     penalty,
 )
+from allstop.actors.simulated.kraken.engine_rates import EngineRates
 from allstop.actors.simulated.kraken.market import Market
 from allstop.actors.simulated.kraken.orders import (
     LIMIT,
     MARKET,
     AmendRequest,
     Execution,
+    Happened,
     Order,
     OrderRequest,
+    made,
     opposite,
 )
 from allstop.actors.simulated.kraken.refusal import Refusal
@@ -45,25 +45,6 @@ from allstop.actors.simulated.kraken.wire import Codes
 
 BATCH_CANCEL_MAX = 50
 MATCHING = frozenset({"online", "limit_only", "reduce_only"})  # in the other modes nothing trades
-
-
-class Happened(msgspec.Struct, frozen=True, kw_only=True):
-    """One step in the life of an order. `order` is as it stood then."""
-
-    kind: str  # pending_new, new, trade, filled, canceled, expired, amended, status (a stop was triggered)
-    order: Order
-    wall_ns: int
-    execution: Execution | None = None
-    created: bool = False  # by a conditional close
-
-
-class LimitBroken(msgspec.Struct, frozen=True, kw_only=True):
-    """A rule of the venue that a client broke; told in the truth."""
-
-    kind: str
-    who: str
-    wall_ns: int
-    detail: str = ""
 
 
 OnPosition = Callable[[str, str, Decimal, Decimal, int], None]  # account, symbol, position, cover, wall_ns
@@ -88,14 +69,12 @@ class Engine:
     ) -> None:
         self.markets = markets
         self.accounts = accounts
-        self.limits = limits
-        self.counting = counting
+        self.rates = EngineRates(limits, counting=counting)
         self.limits_cover = limits_cover
         self.status = "online"
         self.pair_statuses: dict[str, str] = {}  # of pairs that are not online
         self.orders: dict[str, Order] = {}
         self.executions: list[Execution] = []
-        self.broken: list[LimitBroken] = []
         self.happened: list[Happened] = []
         self.accepted_ids: dict[tuple[str, str], list[str]] = {}
         self.switch_at: dict[str, At] = {}  # CancelAllOrdersAfter, by account
@@ -103,7 +82,6 @@ class Engine:
         self.on_position: OnPosition = _nobody_listens
         self.refuse_closes = 0  # how many conditional closes the venue shall refuse (a fault)
         self._codes = codes
-        self._counters: dict[tuple[str, str], Counter] = {}
 
     # -- commands ------------------------------------------------------------------------------------------------
 
@@ -112,9 +90,9 @@ class Engine:
         account = self.accounts[account_name]
         check_mode(self.mode(request.pair.symbol), request)
         check_deadline(request.deadline_ns, at)
-        self._count(account_name, request.pair.symbol, ADD_COST, at)
+        self.rates.count(account_name, request.pair.symbol, ADD_COST, at)
         check_order(request, account, self.markets[request.pair.symbol])
-        self._room(account, request, at)
+        self.rates.room(account, request, at)
         if request.validate:
             return self._record(account, request, at, parent_id=None, kept=False)
         order = self._record(account, request, at, parent_id=None, kept=True)
@@ -142,7 +120,7 @@ class Engine:
         if self.mode(order.pair.symbol) == "cancel_only":
             raise Refusal("EService:Market in cancel_only mode")
         age_s = at.now_s - order.touched_s
-        self._count(account_name, order.pair.symbol, AMEND_COST + penalty(AMEND_PENALTY, age_s), at)
+        self.rates.count(account_name, order.pair.symbol, AMEND_COST + penalty(AMEND_PENALTY, age_s), at)
         check_amend(request, order, self.accounts[account_name], self.markets[order.pair.symbol])
         amend_id = self._codes.new("T")
         if request.qty is not None and request.qty <= order.filled:
@@ -168,7 +146,7 @@ class Engine:
         self._cancel_admitted()
         order = self._find(account_name, order_id, cl_ord_id)
         cost = penalty(CANCEL_PENALTY, at.now_s - order.touched_s)
-        self._count(account_name, order.pair.symbol, cost, at)
+        self.rates.count(account_name, order.pair.symbol, cost, at)
         self._end(order, "canceled", "User requested", at)
         return order
 
@@ -245,13 +223,6 @@ class Engine:
         """What may be done in a pair now: the system's status, or the pair's own where the system is online."""
         return self.pair_statuses.get(symbol, "online") if self.status == "online" else self.status
 
-    def counter(self, account: str, symbol: str) -> Counter:
-        """The engine's rate counter of an account and pair."""
-        key = (account, symbol)
-        if key not in self._counters:
-            self._counters[key] = Counter(self.limits.engine_max, self.limits.engine_decay)
-        return self._counters[key]
-
     def cover(self, account: str, symbol: str) -> Decimal:
         """What protects the position: open stops and flattening orders on its reducing side."""
         position = self.positions.get((account, symbol), Decimal(0))
@@ -276,24 +247,6 @@ class Engine:
         if self.status == "maintenance":
             raise Refusal("EService:Unavailable")
 
-    def _count(self, account: str, symbol: str, cost: float, at: At) -> None:
-        counter = self.counter(account, symbol)
-        if not self.counting:
-            return
-        if not counter.admits(cost, at.now_s):
-            detail = f"{symbol} at {counter.at(at.now_s):.2f} of {counter.maximum:g}, asked {cost:g}"
-            self._broke("engine_rate", account, at, detail)
-            raise Refusal("EOrder:Rate limit exceeded")
-        counter.add(cost, at.now_s)
-
-    def _room(self, account: Account, request: OrderRequest, at: At) -> None:
-        if sum(order.pair == request.pair for order in account.open.values()) >= self.limits.open_orders:
-            self._broke("open_orders", account.name, at, request.pair.symbol)
-            raise Refusal("EOrder:Orders limit exceeded")
-
-    def _broke(self, kind: str, who: str, at: At, detail: str) -> None:
-        self.broken.append(LimitBroken(kind=kind, who=who, wall_ns=at.wall_ns, detail=detail))
-
     def _find(self, account: str, order_id: str | None, cl_ord_id: str | None) -> Order:
         order = self.orders.get(order_id) if order_id else None
         if order_id is None and cl_ord_id is not None:
@@ -307,7 +260,7 @@ class Engine:
         ended = 0
         for order in orders:
             cost = penalty(CANCEL_PENALTY, at.now_s - order.touched_s)
-            self.counter(account, order.pair.symbol).add(cost, at.now_s)
+            self.rates.counter(account, order.pair.symbol).add(cost, at.now_s)
             self._end(order, "canceled", "User requested", at)
             ended += 1
         return ended
@@ -317,27 +270,7 @@ class Engine:
     def _record(
         self, account: Account, request: OrderRequest, at: At, *, parent_id: str | None, kept: bool
     ) -> Order:
-        order = Order(
-            order_id=self._codes.new("O"),
-            account=account.name,
-            pair=request.pair,
-            side=request.side,
-            order_type=request.order_type,
-            qty=request.qty,
-            limit_price=request.limit_price,
-            trigger_price=request.trigger_price,
-            time_in_force=request.time_in_force,
-            expire_ns=request.expire_ns,
-            post_only=request.post_only,
-            reduce_only=request.reduce_only,
-            cl_ord_id=request.cl_ord_id,
-            userref=request.userref,
-            close=request.close,
-            parent_id=parent_id,
-            opened_ns=at.wall_ns,
-            touched_s=at.now_s,
-            via=request.via,
-        )
+        order = made(request, account.name, at, order_id=self._codes.new("O"), parent_id=parent_id)
         if kept:
             self.orders[order.order_id] = order
             account.open[order.order_id] = order

@@ -180,7 +180,7 @@ def _subscribe_private(
         venue.later(lambda: sequenced(venue, connection, subscription, rows, "snapshot", at))
     return {
         "channel": channel,
-        "maxratecount": int(venue.engine.limits.engine_max),
+        "maxratecount": int(venue.engine.rates.limits.engine_max),
         "snapshot": snap_orders or snap_trades,
         "snap_orders": snap_orders,
         "snap_trades": snap_trades,

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from allstop.actors.simulated.kraken.at import At
 from allstop.actors.simulated.kraken.pairs import Pair
 
 MARKET, LIMIT = "market", "limit"
@@ -145,6 +146,41 @@ class Order:
         assert self.trigger_price is not None
         falling = (self.side == "sell") == (self.order_type in STOPS)
         return last <= self.trigger_price if falling else last >= self.trigger_price
+
+
+def made(request: OrderRequest, account: str, at: At, *, order_id: str, parent_id: str | None) -> Order:
+    """The order that a request asks for, before anything happened to it."""
+    return Order(
+        order_id=order_id,
+        account=account,
+        pair=request.pair,
+        side=request.side,
+        order_type=request.order_type,
+        qty=request.qty,
+        limit_price=request.limit_price,
+        trigger_price=request.trigger_price,
+        time_in_force=request.time_in_force,
+        expire_ns=request.expire_ns,
+        post_only=request.post_only,
+        reduce_only=request.reduce_only,
+        cl_ord_id=request.cl_ord_id,
+        userref=request.userref,
+        close=request.close,
+        parent_id=parent_id,
+        opened_ns=at.wall_ns,
+        touched_s=at.now_s,
+        via=request.via,
+    )
+
+
+class Happened(msgspec.Struct, frozen=True, kw_only=True):
+    """One step in the life of an order. `order` is as it stood then."""
+
+    kind: str  # pending_new, new, trade, filled, canceled, expired, amended, status (a stop was triggered)
+    order: Order
+    wall_ns: int
+    execution: Execution | None = None
+    created: bool = False  # by a conditional close
 
 
 def described(order: OrderRequest | Order) -> str:

@@ -4,8 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 from allstop.actors.simulated.kraken.accounts import Account
-from allstop.actors.simulated.kraken.engine import Happened
-from allstop.actors.simulated.kraken.orders import LIMIT_TYPES, TRIGGERED_TYPES, Execution, Order
+from allstop.actors.simulated.kraken.orders import LIMIT_TYPES, TRIGGERED_TYPES, Execution, Happened, Order
 from allstop.actors.simulated.kraken.wire import number, rfc3339
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from allstop.actors.simulated.kraken import rest_private, rest_public
 from allstop.actors.simulated.kraken.at import At
-from allstop.actors.simulated.kraken.engine import LimitBroken
+from allstop.actors.simulated.kraken.engine_rates import LimitBroken
 from allstop.actors.simulated.kraken.refusal import Refusal
 from allstop.actors.simulated.kraken.signing import ApiKey, same, signature
 from allstop.actors.simulated.kraken.wire import decode, encode
@@ -120,7 +120,7 @@ def _authenticated(
         if venue.bad_keys[request.ip] >= LOCKOUT_AFTER:
             venue.locked_until_s[request.ip] = at.now_s + LOCKOUT_S
             venue.bad_keys[request.ip] = 0
-            venue.engine.broken.append(
+            venue.engine.rates.broken.append(
                 LimitBroken(kind="invalid_key_lockout", who=request.ip, wall_ns=at.wall_ns)
             )
         raise Refusal("EAPI:Invalid key")
@@ -133,7 +133,7 @@ def _authenticated(
         raise Refusal("EAPI:Invalid signature")
     if int(nonce) <= key.nonce:
         detail = f"{nonce} after {key.nonce}"
-        venue.engine.broken.append(
+        venue.engine.rates.broken.append(
             LimitBroken(kind="nonce_order", who=key.name, wall_ns=at.wall_ns, detail=detail)
         )
         raise Refusal("EAPI:Invalid nonce")
@@ -147,7 +147,7 @@ def _counted(venue: "KrakenVenue", key: ApiKey, cost: float, at: At) -> None:
     if not venue.settings.counting or cost == 0:
         return
     if not counter.admits(cost, at.now_s):
-        venue.engine.broken.append(
+        venue.engine.rates.broken.append(
             LimitBroken(
                 kind="rest_rate", who=key.name, wall_ns=at.wall_ns, detail=f"{counter.at(at.now_s):.2f}"
             )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from allstop.actors.simulated.kraken import private, public
 from allstop.actors.simulated.kraken.at import At
-from allstop.actors.simulated.kraken.engine import Happened
+from allstop.actors.simulated.kraken.orders import Happened
 from allstop.actors.simulated.kraken.wire import encode
 
 if TYPE_CHECKING:

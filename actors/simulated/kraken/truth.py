@@ -38,7 +38,7 @@ def told_truth(venue: "KrakenVenue", at: At) -> dict[str, Any]:
         },
         "limits_broken": [
             {"kind": one.kind, "who": one.who, "at_ns": one.wall_ns, "detail": one.detail}
-            for one in engine.broken
+            for one in engine.rates.broken
         ],
         "requests": [dict(row) for row in venue.requests],
         "requests_forgotten": venue.requests_forgotten,

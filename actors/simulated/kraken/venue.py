@@ -16,7 +16,8 @@ from allstop.actors.simulated.kraken.accounts import Account
 from allstop.actors.simulated.kraken.at import At
 from allstop.actors.simulated.kraken.counters import TIERS, ConnectLedger, Counter, Tier
 from allstop.actors.simulated.kraken.cover import CoverMeter
-from allstop.actors.simulated.kraken.engine import Engine, LimitBroken
+from allstop.actors.simulated.kraken.engine import Engine
+from allstop.actors.simulated.kraken.engine_rates import LimitBroken
 from allstop.actors.simulated.kraken.faults import BadFault, CallPlan, Faults, checked
 from allstop.actors.simulated.kraken.market import Market
 from allstop.actors.simulated.kraken.pairs import PAIRS, Pair
@@ -138,7 +139,7 @@ class KrakenVenue:
             }
         )
         if banned:
-            self.engine.broken.append(LimitBroken(kind="connects", who=ip, wall_ns=at.wall_ns))
+            self.engine.rates.broken.append(LimitBroken(kind="connects", who=ip, wall_ns=at.wall_ns))
         if refused or banned:
             return None
         connection = Connection(number=number, private=private, ip=ip, opened=at, last_out_s=at.now_s)
