@@ -9,8 +9,6 @@ nonce with it, and ends it when the answer is there. Turns are given by lane, th
 waited for: its turn runs out after the time it asked for.
 """
 
-from collections import OrderedDict
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -33,35 +31,45 @@ from allstop.actors.ledger_messages import (
     TakeTurn,
     Turn,
 )
+from allstop.actors.ledger_rows import LEVEL_KIND, LOCKOUT_S, NONCE_KIND, STOP_KIND, folded, stopped
 from allstop.actors.levels import ROOT, CastVote, Level, Scope, Vote
 from allstop.actors.limits import nonces as nonce_rules
-from allstop.actors.limits.kraken import LIMITS, Tier, order_cost, order_meter, rest_cost, rest_meter
+from allstop.actors.limits.kraken import LIMITS, Tier, order_meter, rest_cost, rest_meter
 from allstop.actors.limits.lanes import Lane
 from allstop.actors.limits.meter import Meter
 from allstop.actors.limits.nonces import Nonces
+from allstop.actors.limits.order_ages import OrderAges
 from allstop.actors.limits.promised import Promised, fresh, restored
-from allstop.actors.ports import JournalEntry, JournalRow
+from allstop.actors.ports import JournalEntry
 from allstop.actors.runtime import Actor, ActorDead, Mailbox, Overflow, Ref, Reply, Timer
 
 __all__ = [
-    "AccountKey", "AccountLedger", "ChargeOrder", "EndTurn", "GetLedger", "KeyStopped", "LedgerView", "NextNonce",
-    "OrderTouched", "RateRefused", "SetTier", "StopKey", "SyncOrders", "TakeTurn", "Turn", "folded",
+    "LOCKOUT_S",
+    "AccountKey",
+    "AccountLedger",
+    "ChargeOrder",
+    "EndTurn",
+    "GetLedger",
+    "KeyStopped",
+    "LedgerView",
+    "NextNonce",
+    "OrderTouched",
+    "RateRefused",
+    "SetTier",
+    "StopKey",
+    "SyncOrders",
+    "TakeTurn",
+    "Turn",
+    "folded",
 ]  # fmt: skip
 
-NONCE_KIND = "ledger.nonce"
-LEVEL_KIND = "ledger.level"
-STOP_KIND = "ledger.stop"
 REST_BLOCK = (
     0.0  # every call is written: they are rare, and a guess too high after a crash keeps the guardian waiting
 )
 ORDER_BLOCK = 15.0  # one second's entries at the highest sustained rate, per pair
 WAITING_MAX = 200  # callers waiting for a turn: several times the actors of an account, more is a loop
-ORDERS_MAX = 5000  # orders whose age is remembered: more than any tier may have open over 20 pairs
 BAD_NONCES_MAX = 3  # more in a minute mean a second writer on the key
 BAD_NONCES_WINDOW_S = 60.0
-# Kraken locks an account out for 15 minutes after repeated refusals. A stopped key stays stopped for whoever starts
-# within them; one try in that time prolongs no lockout, and lets in whoever has set the key right again.
-LOCKOUT_S = 900.0
 UNWRITTEN = "nothing can be promised on disk: only protection and cancels go on"
 
 
@@ -108,7 +116,7 @@ class AccountLedger(Actor):
         self._write_timeout_s = write_timeout_s
         self._keys: dict[str, _Key] = {}
         self._pairs: dict[str, Promised] = {}
-        self._orders: OrderedDict[str, tuple[str | None, float]] = OrderedDict()  # id -> pair, born at
+        self._ages = OrderAges()
         self._nonce_rows: dict[str, int] = {}
         self._stop_rows: dict[str, str] = {}
         self._level_rows: dict[str, tuple[float, int]] = {}
@@ -136,7 +144,8 @@ class AccountLedger(Actor):
             case ChargeOrder():
                 return await self._charge_order(message)
             case OrderTouched():
-                return self._touch(message)
+                born_s = self.clock.now_s() - message.age_s
+                return self._ages.touch(message.order_id, message.pair, born_s, gone=message.gone)
             case SyncOrders():
                 return await self._sync_orders(message)
             case SetTier():
@@ -290,7 +299,7 @@ class AccountLedger(Actor):
         if self._withholds(charge.lane):
             raise Refused(RefusalCode.NOT_COMMITTED, UNWRITTEN, place=charge.pair or self.path)
         now_s = self.clock.now_s()
-        costs = self._costs(charge, now_s)
+        costs = self._ages.costs(charge.op, charge.orders, charge.pair, charge.count, now_s)
         if not charge.overdraft:
             waits = {p: self._pair(p).meter.wait_s(c, now_s, charge.lane) for p, c in costs.items()}
             wait_s = max(waits.values(), default=0.0)
@@ -305,28 +314,6 @@ class AccountLedger(Actor):
                 f"order:{pair}", kept.with_meter(kept.meter.taken(cost, now_s))
             )
         return sum(costs.values())
-
-    def _costs(self, charge: ChargeOrder, now_s: float) -> dict[str, float]:
-        """What the command adds to each pair's counter. An order whose pair nobody knows is charged nowhere: the
-        venue will say when that was wrong."""
-        if not charge.orders:
-            return {} if charge.pair is None else {charge.pair: charge.count * order_cost(charge.op)}
-        costs: dict[str, float] = {}
-        for order_id in charge.orders:
-            known_pair, born_s = self._orders.get(order_id, (None, None))
-            pair = charge.pair or known_pair
-            if pair is not None:
-                age_s = None if born_s is None else now_s - born_s
-                costs[pair] = costs.get(pair, 0.0) + order_cost(charge.op, age_s)
-        return costs
-
-    def _touch(self, touched: OrderTouched) -> None:
-        known_pair, _born_s = self._orders.pop(touched.order_id, (None, None))
-        if touched.gone:
-            return
-        self._orders[touched.order_id] = (touched.pair or known_pair, self.clock.now_s() - touched.age_s)
-        while len(self._orders) > ORDERS_MAX:
-            self._orders.popitem(last=False)
 
     async def _sync_orders(self, sync: SyncOrders) -> None:
         now_s, kept = self.clock.now_s(), self._pair(sync.pair)
@@ -413,25 +400,6 @@ class AccountLedger(Actor):
             waiting=sum(len(key.waiting) for key in self._keys.values()),
             stopped={name: key.stopped for name, key in self._keys.items() if key.stopped},
         )
-
-
-def folded(rows: Sequence[JournalRow]) -> tuple[dict[str, int], dict[str, tuple[float, int]]]:
-    """What the rows promise: per key the highest nonce, per meter the last level and when."""
-    highs: dict[str, int] = {}
-    levels: dict[str, tuple[float, int]] = {}
-    for row in rows:
-        body = msgspec.json.decode(row.body)
-        if row.kind == NONCE_KIND:
-            highs[row.key] = max(highs.get(row.key, 0), body["high"])
-        elif row.kind == LEVEL_KIND:
-            levels[row.key] = (body["level"], body["at_ns"])
-    return highs, levels
-
-
-def stopped(rows: Sequence[JournalRow], wall_ns: int) -> dict[str, str]:
-    """The keys that were stopped less than a lockout ago, and why. A wall clock that went back counts as no time."""
-    found = {row.key: msgspec.json.decode(row.body) for row in rows if row.kind == STOP_KIND}
-    return {key: body["reason"] for key, body in found.items() if wall_ns - body["at_ns"] < LOCKOUT_S * 1e9}
 
 
 def _resized(kept: Promised, maximum: float, decay_per_s: float, now_s: float) -> Promised:
