@@ -1,12 +1,17 @@
-"""The three commands that a session sends: which orders they are about, what they cost, and what an answer proves."""
+"""The three commands that a session sends: what they are made of, which orders they are about, what they cost, and
+what an answer proves."""
 
 from allstop.actors.commands import Amend, Cancel, Submit
+from allstop.actors.errors import Outcome, Remedy
 from allstop.actors.ledger_messages import ChargeOrder
 from allstop.actors.levels import IntentKind
 from allstop.actors.limits.kraken import OrderOp
 from allstop.actors.limits.lanes import lane_of
+from allstop.actors.order_talk import AmendOrder
 from allstop.actors.protocols.kraken.events import MethodReply
-from allstop.actors.reports import Accepted, Unknown, WriteOutcome
+from allstop.actors.protocols.order_life import Life
+from allstop.actors.protocols.records import CommandIntended
+from allstop.actors.reports import Accepted, Rejected, Unknown, WriteOutcome
 
 Command = Submit | Amend | Cancel
 
@@ -50,3 +55,47 @@ def outcome_of(command: Command, reply: MethodReply) -> WriteOutcome:
     if reply.count is not None and reply.count != len(ids):
         return Unknown(f"{reply.count} of {len(ids)} orders were cancelled")
     return Accepted(ids)
+
+
+def intended_of(
+    life: Life, command_id: str, order_id: str, amend: AmendOrder | None, at_ns: int
+) -> CommandIntended:
+    """What is journalled before a cancel, or this amend, of an order is sent."""
+    return CommandIntended(
+        command_id=command_id,
+        intent_id=life.intent.id,
+        verb="cancel" if amend is None else "amend",
+        kind=IntentKind.CANCEL if amend is None else amend.kind,
+        origin=life.origin,
+        scope=life.scope,
+        order_ids=(order_id,),
+        at_ns=at_ns,
+        order_qty=amend and amend.order_qty,
+        limit_price=amend and amend.limit_price,
+    )
+
+
+def message_of(intended: CommandIntended, deadline_s: float) -> Amend | Cancel:
+    """The command to the session, or to the desk, that was intended."""
+    if intended.verb == "cancel":
+        return Cancel(command_id=intended.command_id, order_ids=intended.order_ids)
+    return Amend(
+        command_id=intended.command_id,
+        intent_id=intended.intent_id,
+        order_id=intended.order_ids[0],
+        kind=intended.kind,
+        order_qty=intended.order_qty,
+        limit_price=intended.limit_price,
+        deadline_s=deadline_s,
+    )
+
+
+def in_doubt(outcome: WriteOutcome) -> bool:
+    """Whether the answer to a cancel or an amend leaves open what the order is now."""
+    match outcome:
+        case Unknown():
+            return True
+        case Rejected(fault=fault):
+            return fault.outcome is not Outcome.NO or fault.remedy in (Remedy.LOOK, Remedy.RESYNC)
+        case _:
+            return False

@@ -13,11 +13,12 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from allstop.actors.commands import Amend, Cancel
-from allstop.actors.errors import Outcome, RefusalCode, Refused, Remedy
+from allstop.actors.commands import Cancel
+from allstop.actors.errors import RefusalCode, Refused
 from allstop.actors.exits import NORMAL, Exit
 from allstop.actors.journal import JournalDown, append, read
-from allstop.actors.levels import ROOT, CastVote, IntentKind, Level, Vote, WithdrawVote
+from allstop.actors.order_alarm import OrderAlarm
+from allstop.actors.order_commands import in_doubt, intended_of, message_of
 from allstop.actors.order_hand import (
     DESK,
     SESSION,
@@ -49,14 +50,13 @@ from allstop.actors.protocols.records import (
     AttemptEnded,
     AttemptStarted,
     CommandEnded,
-    CommandIntended,
     LookupDone,
     Record,
     Reported,
     Withheld,
     from_row,
 )
-from allstop.actors.reports import Accepted, NotSent, OrderReport, Rejected, Unknown, WriteOutcome
+from allstop.actors.reports import Accepted, NotSent, OrderReport, Unknown, WriteOutcome
 from allstop.actors.runtime import (
     Actor,
     Continue,
@@ -98,7 +98,6 @@ class OrderTracker(Actor):
         self._timers: dict[str, Timer] = {}
         self._lookup: Lookup | None = None
         self._last_inconclusive = ""
-        self._voted = Level.NONE
         self._withdrawn = False
         self._doubt = False  # a word of the venue is due: a query is repeated until it comes
         self._must_end = False  # the venue took a cancel: only a word that it is over will do
@@ -107,6 +106,7 @@ class OrderTracker(Actor):
         self._expires_s = 0.0
         self._life: Life
         self._hand = Hand(links, self.clock, self.ref)
+        self._alarm = OrderAlarm(self, intent_id, links)
 
     # Starting.
 
@@ -119,7 +119,9 @@ class OrderTracker(Actor):
         age_s = max(0.0, (self.clock.wall_ns() - life.at_ns) / 1e9)
         self._expires_s = self.clock.now_s() + life.intent.ttl_s - age_s
         if life.state in UNSURE or life.state is State.SENT:
-            self._freeze(f"order {self._intent_id}: what became of it is being found out")
+            self._alarm.freeze(
+                self._life.intent.pair, f"order {self._intent_id}: what became of it is being found out"
+            )
         self.start_task(self._hand.work(), "hand")
         return Continue(told)
 
@@ -194,7 +196,10 @@ class OrderTracker(Actor):
         commit, which takes time in which another entry could pass."""
         step = order_life.plan(self._life, record)
         if Act.FREEZE in step.acts:
-            self._freeze(f"order {self._intent_id} is {step.life.state}: {step.life.reason or 'not sure'}")
+            self._alarm.freeze(
+                self._life.intent.pair,
+                f"order {self._intent_id} is {step.life.state}: {step.life.reason or 'not sure'}",
+            )
         await append(self._links.journal, step.records)
         changed = step.life.state is not self._life.state
         self._life = step.life
@@ -217,7 +222,9 @@ class OrderTracker(Actor):
             case Act.THAW:
                 self._thaw()
             case Act.SHOUT:
-                self._shout(f"order {self._intent_id} was held for over, and the venue has it")
+                self._alarm.shout(
+                    self._life.intent.pair, f"order {self._intent_id} was held for over, and the venue has it"
+                )
             case Act.FREEZE | Act.END:
                 pass  # frozen before the commit; ended when the last result is in
 
@@ -286,7 +293,10 @@ class OrderTracker(Actor):
                 await self._told(report, "lookup")
                 if others:
                     ids = ", ".join(other.order_id for other in others)
-                    self._shout(f"order {self._intent_id} is at the venue more than once: also {ids}")
+                    self._alarm.shout(
+                        self._life.intent.pair,
+                        f"order {self._intent_id} is at the venue more than once: also {ids}",
+                    )
             case ProvenAbsent(evidence=evidence):
                 await self._looked("checked" if check else "absent", evidence)
             case Inconclusive(reason=reason):
@@ -313,12 +323,7 @@ class OrderTracker(Actor):
         if self._lookup is None:
             return
         now_s = self.clock.now_s()
-        level = self._lookup.vote(now_s)
-        if level > self._voted:
-            self._voted = level
-            scope = ROOT if level is Level.HALTED else self._life.scope[:1]
-            reason = f"order {self._intent_id} unknown for {self._lookup.age_s(now_s):.0f} s"
-            self._links.root.tell(CastVote(vote=Vote(self.path, scope, level, reason)))
+        self._alarm.vote(self._life, self._lookup.vote(now_s), self._lookup.age_s(now_s))
         if (vote_s := self._lookup.next_vote_s(now_s)) is not None:
             self._after("clock", max(0.0, vote_s - now_s))
 
@@ -365,40 +370,16 @@ class OrderTracker(Actor):
 
     async def _command(self, command: CancelOrder | AmendOrder, order_id: str) -> None:
         self._commanding = True
-        intent = self._life.intent
         amend = command if isinstance(command, AmendOrder) else None
-        intended = CommandIntended(
-            command_id=self.ids.new(),
-            intent_id=self._intent_id,
-            verb="cancel" if amend is None else "amend",
-            kind=IntentKind.CANCEL if amend is None else amend.kind,
-            origin=self._life.origin,
-            scope=self._life.scope,
-            order_ids=(order_id,),
-            at_ns=self.clock.wall_ns(),
-            order_qty=amend and amend.order_qty,
-            limit_price=amend and amend.limit_price,
-        )
+        intended = intended_of(self._life, self.ids.new(), order_id, amend, self.clock.wall_ns())
         try:
             await self._take(intended)
         except JournalDown:
             if amend is not None:
                 raise
             # A cancel still goes, under egress's emergency rule; anything else needs the journal.
-            self.log.error("order.cancel_without_journal", intent=intent.id)
-        message = (
-            Cancel(command_id=intended.command_id, order_ids=(order_id,))
-            if amend is None
-            else Amend(
-                command_id=intended.command_id,
-                intent_id=intent.id,
-                order_id=order_id,
-                kind=amend.kind,
-                order_qty=amend.order_qty,
-                limit_price=amend.limit_price,
-                deadline_s=self._timing.deadline_s,
-            )
-        )
+            self.log.error("order.cancel_without_journal", intent=self._intent_id)
+        message = message_of(intended, self._timing.deadline_s)
         self._hand.give(CommandJob(message, command.reply))
 
     async def _command_answered(self, job: CommandJob, outcome: WriteOutcome) -> None:
@@ -411,7 +392,7 @@ class OrderTracker(Actor):
         if isinstance(outcome, Accepted) and isinstance(job.message, Cancel):
             self._must_end = True
             self._ask_soon(self._timing.deadline_s)  # unless the stream tells of it before
-        elif _in_doubt(outcome):
+        elif in_doubt(outcome):
             self._ask_soon(0.0)
 
     # Ending.
@@ -431,28 +412,14 @@ class OrderTracker(Actor):
     async def on_stop(self, exit_: Exit) -> None:
         await self._hand.close()
 
-    # Freezing, voting, telling.
-
-    def _freeze(self, reason: str) -> None:
-        self._links.gate.freeze(self._life.intent.pair, self.path, reason)
+    # Thawing, telling, waiting.
 
     def _thaw(self) -> None:
         self._lookup = None
         for what in ("search", "clock"):
             if timer := self._timers.pop(what, None):
                 timer.cancel()
-        self._links.gate.thaw(self._life.intent.pair, self.path)
-        # Also what an earlier incarnation voted: it has the same path.
-        self._voted = Level.NONE
-        for scope in (self._life.scope[:1], ROOT):
-            self._links.root.tell(WithdrawVote(by=self.path, scope=scope))
-
-    def _shout(self, reason: str) -> None:
-        self.log.critical("order.contradiction", intent=self._intent_id, reason=reason)
-        # Under names of their own: this freeze and this vote are not for the tracker to take back.
-        by = f"{self.path}#contradiction"
-        self._links.gate.freeze(self._life.intent.pair, by, reason)
-        self._links.root.tell(CastVote(vote=Vote(by, ROOT, Level.HALTED, reason)))
+        self._alarm.thaw(self._life)
 
     def _life_changed(self) -> None:
         self._links.orders.tell(OrderChanged(life=self._life))
@@ -462,14 +429,3 @@ class OrderTracker(Actor):
         if timer := self._timers.pop(what, None):
             timer.cancel()
         self._timers[what] = self.send_after(delay_s, _Due(what))
-
-
-def _in_doubt(outcome: WriteOutcome) -> bool:
-    """Whether the answer to a cancel or an amend leaves open what the order is now."""
-    match outcome:
-        case Unknown():
-            return True
-        case Rejected(fault=fault):
-            return fault.outcome is not Outcome.NO or fault.remedy in (Remedy.LOOK, Remedy.RESYNC)
-        case _:
-            return False
