@@ -13,10 +13,8 @@ intent's stop; all others are EXTERNAL and are recorded. An external order that 
 until somebody claims it.
 """
 
-import asyncio
-from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -33,12 +31,15 @@ from allstop.actors.commands import (
 )
 from allstop.actors.errors import RefusalCode, Refused
 from allstop.actors.exits import Exit
-from allstop.actors.external_orders import ExternalOrders, told_more
+from allstop.actors.external_orders import ExternalOrders
 from allstop.actors.handover import ANSWER_S, Handover
 from allstop.actors.instruments import Instrument
-from allstop.actors.intents import OrderIntent, check_intent
+from allstop.actors.intents import OrderIntent
 from allstop.actors.journal import Committed, JournalDown, append, read, subscribe
-from allstop.actors.levels import ROOT, CastVote, IntentKind, Level, LevelBoard, Origin, Scope, Vote, permits
+from allstop.actors.known_orders import KnownOrder, KnownOrders
+from allstop.actors.levels import ROOT, CastVote, IntentKind, Level, LevelBoard, Origin, Scope, Vote
+from allstop.actors.order_admission import Admission
+from allstop.actors.order_commits import Arrived, OrderCommits
 from allstop.actors.order_talk import (
     AmendOrder,
     CancelOrder,
@@ -68,16 +69,12 @@ from allstop.actors.protocols.records import (
     from_row,
 )
 from allstop.actors.reports import OrderReport
-from allstop.actors.runtime import Actor, Down, Mailbox, MailboxFull, Overflow, Ref, Reply
+from allstop.actors.runtime import Actor, Down, Mailbox, MailboxFull, Overflow, Ref
 from allstop.actors.spec import ChildSpec, Restart, Start
 
 # Open and unanswered orders of one account. Kraken's largest tier has 225 per pair; a strategy that reaches this has
 # gone wrong (T114).
 LIVE_MAX: Final = 500
-# Orders that are over and still answered from memory; older ones are read from the journal.
-OVER_MAX: Final = 10_000
-# Intents of one commit.
-BATCH_MAX: Final = 256
 # What a full tracker may have missed is asked for when it has had time to catch up.
 REFRESH_AFTER_S: Final = 1.0
 
@@ -92,30 +89,6 @@ class ClaimExternal(msgspec.Struct, frozen=True, kw_only=True):
 
 class GetExternals(msgspec.Struct, frozen=True, kw_only=True):
     """To `orders`: answered with {order id: OrderReport} of the external orders that nobody claimed."""
-
-
-@dataclass
-class _Known:
-    """An intent of the journal. `life` is None when it is over and its place in memory was needed."""
-
-    digest: bytes
-    owner: str
-    life: Life | None
-    tracker: Ref | None = None
-    starting: bool = False  # a tracker will be there soon
-    over: bool = False  # that tracker has told already that the order is over
-    ending: bool = False  # its tracker was told to end and has not yet
-    abandoned: bool = False  # its tracker gave up: what is told is recorded, and nothing else
-    held: list[Reply] = field(default_factory=list[Reply])  # same intent placed again before it is durable
-    durable: bool = True
-    handed: bool = False  # an exit that the guardian has not answered for
-    told: list[Told] = field(default_factory=list[Told])  # came when there was no tracker
-
-
-@dataclass(frozen=True)
-class _Arrived:
-    record: IntentCommitted
-    life: Life
 
 
 class Orders(Actor):
@@ -141,26 +114,18 @@ class Orders(Actor):
         self._scope = scope
         self._links = links
         self._nursery = nursery
-        self._instruments = instruments
-        self._levels = levels
-        self._fresh = fresh
-        self._within_ramp = within_ramp
+        self._admission = Admission(
+            scope, instruments, levels, links.gate, fresh=fresh, within_ramp=within_ramp
+        )
         self._live_max = live_max
-        self._known: dict[str, _Known] = {}
+        self._known = KnownOrders()
         self._live: set[str] = set()
         self._intent_of: dict[str, str] = {}  # tracker's path -> intent
-        self._over: OrderedDict[str, None] = OrderedDict()
-        self._by_order: dict[str, str] = {}
-        self._stops: dict[str, OrderReport] = {}
         self._externals = ExternalOrders(links.gate)
         self._seen_seq = 0
-        self._journal_lost = False
         self._handover = Handover(guardian)
-        self._facts: list[Record] = []
         self._replayed: list[Record | Opaque] | None = []
-        self._arrived: deque[_Arrived] = deque()
-        self._work: deque[Callable[[], Awaitable[None]]] = deque()
-        self._wake = asyncio.Event()
+        self._commits = OrderCommits(links.journal, self._committed, self._not_committed)
 
     # Starting: fold, then trackers, then the door.
 
@@ -172,12 +137,12 @@ class Orders(Actor):
         records, self._replayed = self._replayed or [], None
         lives = order_life.fold(records)
         for life in await self._without_unsent(lives):
-            self._know(life)
+            self._known.know(life)
         for record in records:
             self._recall(record)
-        for intent_id in [i for i, known in self._known.items() if _needs_tracker(known)]:
+        for intent_id in [i for i, known in self._known.items() if known.needs_tracker]:
             await self._start_tracker(intent_id)
-        self.start_task(self._work_off(), "commits")
+        self.start_task(self._commits.work(), "commits")
         self.start_task(self._handover.work(), "exits")
 
     async def _without_unsent(self, lives: dict[str, Life]) -> list[Life]:
@@ -253,14 +218,14 @@ class Orders(Actor):
         """Follows the next one. After a fatal end there is none: cancels and answers go on without."""
         self.log.error("orders.journal_ended", why=str(exit_))
         if exit_.fatal:
-            self._journal_lost = True
+            self._commits.lost = True
             return
 
         async def follow() -> None:
             await subscribe(self._links.journal, self.path, self._learn, after_seq=self._seen_seq)
             self.monitor(self._links.journal)  # not before there is one: a monitor on nobody answers at once
 
-        self._later(follow)
+        self._commits.later(follow)
 
     # Placing.
 
@@ -268,14 +233,9 @@ class Orders(Actor):
         digest = order_life.content(intent)
         if (known := self._known.get(intent.id)) is not None:
             return self._placed_again(intent, digest, known)
-        if self._journal_lost:
+        if self._commits.lost:
             raise Refused(RefusalCode.NOT_COMMITTED, "the journal is lost", place=self.path)
-        if intent.kind not in (IntentKind.ENTRY, IntentKind.REDUCE):
-            # A stop is the guardian's: on a position that it does not cover it would be an entry without one.
-            raise Refused(RefusalCode.BAD_KIND, f"{intent.kind} is not for placing", place="kind")
-        if refused := check_intent(intent, self._instruments(intent.pair)):
-            raise refused
-        if refused := self._inadmissible(intent.kind, origin, intent.pair):
+        if refused := self._admission.refusal(intent, origin):
             raise refused
         if intent.kind is IntentKind.REDUCE:
             return self._hand_over(intent, origin, digest)
@@ -285,12 +245,11 @@ class Orders(Actor):
             intent=intent, origin=origin, scope=(*self._scope, intent.pair), at_ns=self.clock.wall_ns()
         )
         life = order_life.born(record)
-        self._known[intent.id] = _Known(
+        self._known[intent.id] = KnownOrder(
             digest, ORDERS, life, held=[self.defer()], durable=False, starting=True
         )
         self._live.add(intent.id)
-        self._arrived.append(_Arrived(record, life))
-        self._wake.set()
+        self._commits.place(Arrived(record, life))
         return None
 
     def _hand_over(self, intent: OrderIntent, origin: Origin, digest: bytes) -> None:
@@ -298,7 +257,7 @@ class Orders(Actor):
         until_ns = self.clock.wall_ns() + int(ANSWER_S * 1e9)
         begin = BeginExit(intent=intent, origin=origin, until_ns=until_ns)
         self._handover.give(begin, lambda answer: self._handed(intent.id, answer))
-        self._known[intent.id] = _Known(digest, "", None, held=[self.defer()], durable=False, handed=True)
+        self._known[intent.id] = KnownOrder(digest, "", None, held=[self.defer()], durable=False, handed=True)
 
     def _handed(self, intent_id: str, answer: OrderView | Refused) -> None:
         known = self._known[intent_id]
@@ -310,11 +269,11 @@ class Orders(Actor):
     def _know_of_others(self, life: Life) -> None:
         """An intent that somebody else committed; whoever placed it here is answered now."""
         waiting = self._known.get(life.intent.id)
-        self._know(life)
+        self._known.know(life)
         for reply in waiting.held if waiting is not None else ():
             reply.set(order_life.view(life))
 
-    def _placed_again(self, intent: OrderIntent, digest: bytes, known: _Known) -> OrderView | None:
+    def _placed_again(self, intent: OrderIntent, digest: bytes, known: KnownOrder) -> OrderView | None:
         if known.digest != digest:
             raise Refused(RefusalCode.INTENT_ID_REUSED, f"{intent.id} is another order's", place="id")
         if not known.durable:
@@ -322,62 +281,17 @@ class Orders(Actor):
             return None
         return self._view(intent.id)
 
-    def _inadmissible(self, kind: IntentKind, origin: Origin, pair: str) -> Refused | None:
-        level = self._levels.effective((*self._scope, pair))
-        # The ramp is asked only where it decides: asking takes a share of it.
-        asks_ramp = level is Level.RATE_LIMITED and kind is IntentKind.ENTRY
-        within_ramp = not asks_ramp or self._within_ramp()
-        if not permits(level, kind, origin=origin, fresh=self._fresh(pair), within_ramp=within_ramp):
-            return Refused(RefusalCode.LEVEL, f"{kind} does not pass at {level.name}", place=pair)
-        return self._links.gate.refusal(kind, pair)
+    # What the commits bring.
 
-    # The task that waits for the journal, so that the mailbox need not.
+    def _not_committed(self, batch: list[Arrived], error: JournalDown) -> None:
+        """It may be committed all the same. Orders starts again, and withholds what it then finds."""
+        refused = Refused(RefusalCode.NOT_COMMITTED, str(error), place=self.path)
+        for arrived in batch:
+            self._live.discard(arrived.life.intent.id)
+            for reply in self._known.pop(arrived.life.intent.id).held:
+                reply.fail(refused)
 
-    async def _work_off(self) -> None:
-        while True:
-            while self._arrived or self._work:
-                if self._arrived:
-                    await self._commit_arrived()
-                if self._work:
-                    await self._work.popleft()()
-            self._wake.clear()
-            await self._wake.wait()
-
-    def _later(self, work: Callable[[], Awaitable[None]]) -> None:
-        self._work.append(work)
-        self._wake.set()
-
-    def _record(self, *records: Record) -> None:
-        """Commits facts soon, together with those that come meanwhile."""
-        if not self._facts:
-            self._later(self._commit_facts)
-        self._facts += records
-
-    async def _commit_facts(self) -> None:
-        facts, self._facts = self._facts, []
-        try:
-            for first in range(0, len(facts), BATCH_MAX):
-                await append(self._links.journal, facts[first : first + BATCH_MAX])
-        except JournalDown as error:
-            if not error.lost:
-                raise  # orders starts again, and the venue is asked
-            self._journal_lost = True
-
-    async def _commit_arrived(self) -> None:
-        batch = [self._arrived.popleft() for _ in range(min(len(self._arrived), BATCH_MAX))]
-        try:
-            await append(self._links.journal, [arrived.record for arrived in batch])
-        except JournalDown as error:
-            # It may be committed all the same. Orders starts again, and withholds what it then finds.
-            refused = Refused(RefusalCode.NOT_COMMITTED, str(error), place=self.path)
-            for arrived in batch:
-                self._live.discard(arrived.life.intent.id)
-                for reply in self._known.pop(arrived.life.intent.id).held:
-                    reply.fail(refused)
-            if error.lost:
-                self._journal_lost = True  # the halt is latched above; cancels and answers go on
-                return
-            raise
+    async def _committed(self, batch: list[Arrived]) -> None:
         for arrived in batch:
             known = self._known[arrived.life.intent.id]
             known.durable = True
@@ -416,22 +330,13 @@ class Orders(Actor):
     # Reports.
 
     def _report(self, report: OrderReport, source: str) -> None:
-        intent_id = self._whose(report)
-        if intent_id is not None:
+        if (intent_id := self._known.whose(report)) is not None:
             self._report_ours(intent_id, report, source)
-        elif report.parent_id is not None and report.parent_id in self._by_order:
-            self._report_stop(self._by_order[report.parent_id], report)
-        elif report.order_id in self._stops:
-            self._report_stop(self._by_order[report.order_id], report)
+        elif (intent_id := self._known.whose_stop(report)) is not None:
+            if (news := self._known.stop_told(intent_id, report)) is not None:
+                self._commits.record(StopSeen(intent_id=intent_id, report=news))
         else:
             self._report_external(report)
-
-    def _whose(self, report: OrderReport) -> str | None:
-        if report.parent_id is not None or report.order_id in self._stops:
-            return None
-        if report.cl_ord_id is not None and report.cl_ord_id in self._known:
-            return report.cl_ord_id
-        return self._by_order.get(report.order_id)
 
     def _report_ours(self, intent_id: str, report: OrderReport, source: str) -> None:
         known = self._known[intent_id]
@@ -442,9 +347,7 @@ class Orders(Actor):
             self._shout(f"{intent_id} is at the venue twice: {life.order_id} and {report.order_id}")
             self._report_external(report)
             return
-        self._by_order[report.order_id] = (
-            intent_id  # at once: its stop may stand in the same batch of reports
-        )
+        self._known.by_order[report.order_id] = intent_id  # at once: its stop may stand in the same batch
         # A list that tells nothing new still tells that an open order is there: its tracker need not ask by itself.
         # Of one that is over it tells nothing at all, and each list names hundreds of those.
         settled = source == "stream" or (life is not None and life.state.terminal)
@@ -454,7 +357,7 @@ class Orders(Actor):
         if known.abandoned and life is not None:
             step = order_life.plan(life, Reported(intent_id=intent_id, report=report, source=source))
             known.life = step.life
-            self._record(*step.records)
+            self._commits.record(*step.records)
         elif known.tracker is not None:
             self._tell(intent_id, known.tracker, told)
         else:
@@ -465,7 +368,7 @@ class Orders(Actor):
         known = self._known[intent_id]
         if not known.starting and not known.ending:
             known.starting = True
-            self._later(lambda: self._start_tracker(intent_id))
+            self._commits.later(lambda: self._start_tracker(intent_id))
 
     def _tell(self, intent_id: str, tracker: Ref, told: Told) -> None:
         try:
@@ -479,18 +382,10 @@ class Orders(Actor):
         if known.tracker is not None:
             known.tracker.tell(Refresh())
 
-    def _report_stop(self, intent_id: str, report: OrderReport) -> None:
-        before = self._stops.get(report.order_id)
-        merged = report if before is None else before.merged(report)
-        self._stops[report.order_id] = merged
-        self._by_order[report.order_id] = intent_id
-        if before is None or told_more(before, merged):
-            self._record(StopSeen(intent_id=intent_id, report=merged))
-
     def _report_external(self, report: OrderReport) -> None:
         if (known := self._externals.told(report)) is not None:
             self.log.warning("order.external", order=report.order_id, status=str(report.status))
-            self._record(ExternalSeen(report=known))
+            self._commits.record(ExternalSeen(report=known))
 
     def _claimed_by(self, claim: ClaimExternal) -> None:
         if claim.order_id not in self._externals:
@@ -503,28 +398,12 @@ class Orders(Actor):
             self._externals.claim(claim.order_id)
             reply.set(True)
 
-        self._later(commit)
+        self._commits.later(commit)
 
     # What trackers tell.
 
-    def _know(self, life: Life) -> None:
-        """An intent of the journal that is not, or not yet, worked here."""
-        digest = order_life.content(life.intent)
-        self._known[life.intent.id] = _Known(digest, life.owner, life)
-        self._index(life)
-        if life.state.terminal:
-            self._retire(life.intent.id)
-
-    def _index(self, life: Life) -> None:
-        if life.order_id is not None:
-            self._by_order[life.order_id] = life.intent.id
-        for order_id, report in life.stops.items():
-            self._by_order[order_id] = life.intent.id
-            self._stops[order_id] = report
-
     def _changed(self, life: Life) -> None:
-        self._known[life.intent.id].life = life
-        self._index(life)
+        self._known.changed(life)
 
     def _let_go(self, intent_id: str) -> None:
         """From here on its tracker is told nothing, so it may end: what it was told before stands before `End`."""
@@ -550,14 +429,7 @@ class Orders(Actor):
         if known.told or (known.life is not None and not known.life.state.terminal):
             self._want_tracker(intent_id)  # something came between its last word and its end
         else:
-            self._retire(intent_id)
-
-    def _retire(self, intent_id: str) -> None:
-        self._over[intent_id] = None
-        self._over.move_to_end(intent_id)
-        if len(self._over) > OVER_MAX:
-            oldest, _ = self._over.popitem(last=False)
-            self._known[oldest].life = None
+            self._known.retire(intent_id)
 
     # Commands and questions.
 
@@ -575,20 +447,7 @@ class Orders(Actor):
         known = self._known.get(amend.intent_id)
         if known is None or known.life is None or known.life.state.terminal:
             raise Refused(RefusalCode.NOT_OPEN, f"no open order {amend.intent_id!r}", place="intent_id")
-        intent = known.life.intent
-        amended = msgspec.structs.replace(
-            intent,
-            qty=amend.order_qty if amend.order_qty is not None else intent.qty,
-            limit_price=amend.limit_price if amend.limit_price is not None else intent.limit_price,
-        )
-        if refused := check_intent(amended, self._instruments(intent.pair)):
-            raise refused
-        # Not of what was wanted at first: an order that was amended down must not come back up as a reduction.
-        now_qty = known.life.report.order_qty if known.life.report is not None else None
-        shrinks = amend.limit_price is None and amended.qty <= min(intent.qty, now_qty or intent.qty)
-        kind = IntentKind.REDUCE if shrinks else intent.kind
-        if refused := self._inadmissible(kind, known.life.origin, intent.pair):
-            raise refused
+        kind = self._admission.amended(known.life, amend)
         self._command(
             amend.intent_id,
             AmendOrder(
@@ -610,12 +469,11 @@ class Orders(Actor):
         async def answer() -> None:
             reply.set(order_life.view(await self._read_life(intent_id)))
 
-        self._later(answer)
+        self._commits.later(answer)
         return None
 
     def _views(self, open_only: bool) -> list[OrderView]:
-        lives = (known.life for known in self._known.values() if known.durable and known.owner == ORDERS)
-        return [order_life.view(life) for life in lives if life and not (open_only and life.state.terminal)]
+        return [order_life.view(life) for life in self._known.lives(open_only=open_only)]
 
     def _shout(self, reason: str) -> None:
         self.log.critical("orders.contradiction", reason=reason)
@@ -625,7 +483,3 @@ class Orders(Actor):
 @dataclass(frozen=True)
 class _RefreshTracker:
     intent_id: str
-
-
-def _needs_tracker(known: _Known) -> bool:
-    return known.owner == ORDERS and known.life is not None and not known.life.state.terminal

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from tests.orders.puppets import BASE, PAIR, SCOPE, House, entry, reduction
 
-from allstop.actors import orders as orders_module
+from allstop.actors import known_orders
 from allstop.actors.commands import AmendIntent, GetOrders, Place, Reports
 from allstop.actors.errors import RefusalCode, Refused
 from allstop.actors.intents import OrderType, Side
@@ -512,7 +512,7 @@ async def test_no_more_entries_are_taken_than_may_be_live_and_a_reduction_still_
 async def test_an_order_that_memory_forgot_is_answered_from_the_journal(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(orders_module, "OVER_MAX", 1)
+    monkeypatch.setattr(known_orders, "OVER_MAX", 1)
     async with House() as house:
         for name in ("a", "b"):
             await house.place(entry(name))
