@@ -24,19 +24,17 @@ import msgspec
 from allstop.actors.audit import Audit
 from allstop.actors.commands import (
     BeginExit,
-    CoverView,
     GetCover,
     OrderView,
-    PairCover,
     Proof,
     ProveHalt,
     Reports,
 )
 from allstop.actors.cover_journal import CoverJournal
+from allstop.actors.cover_judge import CoverJudge
 from allstop.actors.cover_notes import CoverNotes
-from allstop.actors.cover_orders import CoverOrders, Written
+from allstop.actors.cover_orders import CoverOrders
 from allstop.actors.errors import RefusalCode, Refused
-from allstop.actors.events import CoverChanged
 from allstop.actors.exit_duty import ExitDuty
 from allstop.actors.exits import Exit
 from allstop.actors.guardian_settings import GuardianSettings, Pace, guardian_settings
@@ -44,17 +42,7 @@ from allstop.actors.halter import HaltDuty
 from allstop.actors.instruments import Instrument
 from allstop.actors.levels import CastVote, Level, LevelBoard, Vote, WithdrawVote
 from allstop.actors.ports import Desk, QueryFailed
-from allstop.actors.protocols.cover import (
-    Covered,
-    Dust,
-    OverCovered,
-    Uncovered,
-    Verdict,
-    assess,
-)
 from allstop.actors.protocols.cover_memory import CoverMemory
-from allstop.actors.protocols.cover_watch import PairWatch
-from allstop.actors.protocols.exiting import CancelExit, SendExit
 from allstop.actors.protocols.records import Record
 from allstop.actors.protocols.remedies import GiveUp, Rest, Step, confirmed
 from allstop.actors.reports import OrderReport
@@ -64,14 +52,6 @@ ROUTINE_SHARE = 0.75  # of what a key gives back: what urgent looks have spent m
 __all__ = ["Guardian", "GuardianSettings", "Pace", "guardian_settings"]
 
 GATE_TELL_S = 0.25  # how long a gate that has just started may wait for our word
-
-
-_STATES: Mapping[type[Verdict], str] = {
-    Covered: "covered",
-    Uncovered: "uncovered",
-    OverCovered: "over_covered",
-    Dust: "dust",
-}
 
 
 class _Recheck(msgspec.Struct, frozen=True):
@@ -107,8 +87,6 @@ class Guardian(Actor):
         self._gate = gate
         self._mark = mark
         self._memory = CoverMemory(self.path)
-        self._watches: dict[str, PairWatch] = {}
-        self._verdicts: dict[str, tuple[Verdict, Step]] = {}
         self._acting: set[str] = set()
         self._suspects: set[str] = set()
         self._changed = asyncio.Event()
@@ -133,6 +111,18 @@ class Guardian(Actor):
             clock=self.clock,
             ids=self.ids,
         )
+        self._judge = CoverJudge(
+            self,
+            self._settings,
+            audit=self._audit,
+            memory=self._memory,
+            orders=self._orders,
+            instruments=self._instruments,
+            mark=self._mark,
+            holds=self._exiting,
+            acting=self._acting.__contains__,
+            wake_in=self._wake_in,
+        )
         self._notes = CoverNotes(self._journal, self._memory)
         self._exits = ExitDuty(
             self._settings,
@@ -146,7 +136,7 @@ class Guardian(Actor):
             clock=self.clock,
             pace=self._pace,
             acting=self._acting.__contains__,
-            open_orders=self._stops,
+            open_orders=self._judge.stops,
         )
         self._halt = HaltDuty(
             self._settings.name,
@@ -175,7 +165,11 @@ class Guardian(Actor):
                 self._told(reports)
                 return None
             case GetCover():
-                return self._view()
+                return self._judge.view(
+                    audited=self._audited_s is not None,
+                    reachable=self._reachable,
+                    journal_lost=self._journal.lost,
+                )
             case _Recheck(pair=pair):
                 self._recheck(pair)
                 return None
@@ -249,7 +243,7 @@ class Guardian(Actor):
             or self._memory.open_entries()
             or bool(self._orders.pairs())
             or any(p.net for p in self._memory.book.positions().values())
-            or any(not isinstance(v, Covered) for v, _ in self._verdicts.values())
+            or not self._judge.all_covered()
         )
 
     async def _look(self) -> None:
@@ -260,8 +254,7 @@ class Guardian(Actor):
             if self._reachable:
                 self.log.warning("guardian.blind", what=str(error))
             self._reachable = False
-            now_s = self.clock.now_s()
-            self._watches = {pair: watch.unreachable(now_s) for pair, watch in self._watches.items()}
+            self._judge.unreachable(self.clock.now_s())
             self._vote()
             self._prove_audit(str(error))
             return
@@ -282,17 +275,17 @@ class Guardian(Actor):
     def _all_covered(self) -> bool:
         """By live stops alone: what an earlier incarnation was about to sell counts as cover for a look, and may be
         withheld in the next moment."""
-        bare = any(isinstance(verdict, Uncovered) for verdict, _ in self._verdicts.values())
-        return not bare and not any(self._exits.holds(p) or self._orders.in_flight(p) for p in self._pairs())
+        acted_on = any(self._exits.holds(p) or self._orders.in_flight(p) for p in self._judge.pairs())
+        return not self._judge.any_bare() and not acted_on
 
     async def _settled_steps(self) -> dict[str, Step]:
         """What is to be done, by two readings: one alone can catch a fill between two of its own questions."""
         await self._read(full=self._audited_s is None)
-        first = self._judge_all()
+        first = self._judge.judge_all()
         if not any(_acts(step) for step in first.values()):
             return first
         await self._read(full=True)
-        second = self._judge_all()
+        second = self._judge.judge_all()
         if any(_acts(step) and not confirmed(first.get(pair), step) for pair, step in second.items()):
             self._wake_in(self._settings.times.settle_s / 2)
         return {pair: step for pair, step in second.items() if confirmed(first.get(pair), step)}
@@ -305,7 +298,7 @@ class Guardian(Actor):
             if adopted := self._memory.adopt_own(self._settings.name):
                 self.log.warning("guardian.adopted", intents=adopted)
             for written in await self._orders.read(started_s):
-                self._settle(written)
+                self._judge.settle(written)
 
     def _told(self, reports: tuple[OrderReport, ...]) -> None:
         """What the stream says goes into the book. It starts a look when an execution stands there without a stop."""
@@ -314,7 +307,7 @@ class Guardian(Actor):
         if any(r.fill is not None for r in reports) and self._memory.has_own():
             self.start_task(self._notes.write_fills(reports), "fills")
         for pair in {e.pair for e in executed} - self._suspects:
-            if self._looks_wrong(pair):
+            if self._judge.looks_wrong(pair):
                 self._suspects.add(pair)
                 self.send_after(self._settings.times.settle_s, _Recheck(pair))
 
@@ -322,90 +315,8 @@ class Guardian(Actor):
         """The stream tells a fill before the stop that it made. What still looks wrong a moment later is worth a
         reading; asking the venue at each fill would spend the key's counter on nothing."""
         self._suspects.discard(pair)
-        if self._looks_wrong(pair):
+        if self._judge.looks_wrong(pair):
             self._wake_in(0.0)
-
-    def _looks_wrong(self, pair: str) -> bool:
-        """By what has been told so far."""
-        instrument = self._instruments.get(pair)
-        if instrument is None or self._exits.holds(pair):
-            return False
-        now_s = self.clock.now_s()
-        verdict = assess(self._memory.book.position(pair), self._stops(pair), instrument, now_s=now_s)
-        if isinstance(verdict, Uncovered):
-            self._watches[pair] = self._watches.get(pair, PairWatch()).suspected(now_s)
-        return isinstance(verdict, Uncovered | OverCovered)
-
-    # -- judging ---------------------------------------------------------------------------------------------
-
-    def _stops(self, pair: str) -> list[OrderReport]:
-        return [o for o in self._memory.book.open_orders(pair) if o.order_id not in self._audit.unlisted]
-
-    def _pairs(self) -> set[str]:
-        held = {pair for pair, position in self._memory.book.positions().items() if position.net}
-        ordered = {o.pair for o in self._memory.book.open_orders() if o.pair is not None}
-        return held | ordered | set(self._watches)
-
-    def _judge_all(self) -> dict[str, Step]:
-        steps: dict[str, Step] = {}
-        for pair in sorted(self._pairs()):
-            instrument = self._instruments.get(pair)
-            if instrument is None:
-                self.log.error(
-                    "guardian.unknown_pair", pair=pair
-                )  # a claimed order of a pair outside the tree
-                continue
-            steps[pair] = self._judge(pair, instrument)
-        return steps
-
-    def _judge(self, pair: str, instrument: Instrument) -> Step:
-        book, now_s = self._memory.book, self.clock.now_s()
-        watch, verdict, step = self._watches.get(pair, PairWatch()).seen(
-            book.position(pair),
-            self._stops(pair),
-            book.entries(pair),
-            instrument,
-            self._settings.times,
-            now_s=now_s,
-            outstanding=pair in self._acting or pair in self._orders.pairs() or self._exits.holds(pair),
-            in_flight=self._orders.in_flight(pair),
-            mark=None if self._mark is None else self._mark(pair),
-        )
-        self._watches[pair] = watch
-        self._tell(pair, verdict, step)
-        self._verdicts[pair] = (verdict, step)
-        match step:
-            case Rest(again_s=again_s) if again_s is not None:
-                self._wake_in(max(again_s, 0.001))
-            case Rest():
-                if self._exits.holds(pair):
-                    pass  # the exit looks after it, and has few calls of the key to spend
-                elif not isinstance(verdict, Covered | Dust):
-                    self._wake_in(self._settings.times.cover_s / 4)
-                elif self._orders.in_flight(pair):
-                    self._wake_in(max(self._settings.times.cover_s / 4, self._settings.timing.search_gap_s))
-            case _:
-                pass
-        return step
-
-    def _tell(self, pair: str, verdict: Verdict, step: Step) -> None:
-        before = self._verdicts.get(pair)
-        state = "abandoned" if isinstance(step, GiveUp) else _STATES[type(verdict)]
-        if before is not None and type(before[0]) is type(verdict) and not isinstance(step, GiveUp):
-            return
-        if before is None and isinstance(verdict, Covered):
-            return
-        detail = step.reason if isinstance(step, GiveUp) else ""
-        self.system.emit(
-            CoverChanged(
-                at_ns=self.clock.wall_ns(),
-                path=self.path,
-                pair=pair,
-                state=state,
-                qty=str(verdict.qty),
-                detail=detail,
-            )
-        )
 
     # -- acting ----------------------------------------------------------------------------------------------
 
@@ -424,6 +335,9 @@ class Guardian(Actor):
         if not left.covered:
             self._wake_in(0.0)
 
+    def _exiting(self, pair: str) -> bool:
+        return self._exits.holds(pair)
+
     def _begin(self, pair: str, step: Step) -> None:
         if self._exits.holds(pair):
             return  # it began after the reading that this step comes from
@@ -434,7 +348,7 @@ class Guardian(Actor):
                 self.log.error("guardian.abandoned", pair=pair, reason=reason)
                 vote = Vote(f"{self.path}:abandoned", self._settings.scope, Level.HALTED, reason)
                 self._root.tell(CastVote(vote=vote))
-                self._watches[pair] = self._watches[pair].gave_up(self.clock.now_s())
+                self._judge.gave_up(pair)
                 self._wake_in(self._settings.times.retry_s)
             case _:
                 self._acting.add(pair)
@@ -446,34 +360,14 @@ class Guardian(Actor):
         finally:
             self._acting.discard(pair)
         if written is not None:
-            self._settle(written)
+            self._judge.settle(written)
         self._wake_in(0.0)
-
-    def _settle(self, written: Written) -> None:
-        watch = self._watches.get(written.pair, PairWatch())
-        if isinstance(written.step, SendExit | CancelExit):
-            watch = watch.relieved()
-        elif written.taken:
-            watch = watch.done(written.step)
-        elif written.fault is not None:
-            self.log.warning(
-                "guardian.refused", pair=written.pair, step=str(written.step), fault=str(written.fault)
-            )
-            watch = watch.refused(written.step, written.fault)
-        self._watches[written.pair] = watch
 
     # -- votes and proofs ------------------------------------------------------------------------------------
 
     def _vote(self) -> None:
         """EMERGENCY while anything is uncovered beyond cover_s; back when nothing is."""
-        now_s = self.clock.now_s()
-        late = [
-            pair
-            for pair, watch in sorted(self._watches.items())
-            if watch.meter.uncovered
-            and watch.effort.since_s is not None
-            and now_s - watch.effort.since_s > self._settings.times.cover_s
-        ]
+        late = self._judge.late()
         if late:
             reason = f"{', '.join(late)} without a full stop for over {self._settings.times.cover_s} s"
             self._root.tell(CastVote(vote=Vote(self.path, self._settings.scope, Level.EMERGENCY, reason)))
@@ -493,34 +387,6 @@ class Guardian(Actor):
         if not self._cleared:
             reason = reason or "a position stands without cover"
         self._gate.tell(Proof(name="guardian", holds=holds, at_s=now_s, by=self.path, reason=reason))
-
-    # -- showing ---------------------------------------------------------------------------------------------
-
-    def _view(self) -> CoverView:
-        meters = [watch.meter for watch in self._watches.values()]
-        book = self._memory.book
-        return CoverView(
-            account=self._settings.name,
-            audited=self._audited_s is not None,
-            reachable=self._reachable,
-            journal_lost=self._journal.lost,
-            pairs=tuple(
-                PairCover(
-                    pair=pair,
-                    net=book.position(pair).net,
-                    average_entry=book.position(pair).average_entry,
-                    state=_STATES[type(verdict)],
-                    qty=verdict.qty,
-                    step=type(step).__name__,
-                    external_net=book.external_net(pair),
-                )
-                for pair, (verdict, step) in sorted(self._verdicts.items())
-            ),
-            external=tuple(sorted(o.order_id for o in book.external())),
-            uncovered_ms_max=max((m.uncovered_s_max for m in meters), default=0.0) * 1000,
-            uncovered_unreachable_ms=sum(m.unreachable_s for m in meters) * 1000,
-            unresolved=tuple(sorted(self._orders.pairs())),
-        )
 
 
 def _acts(step: Step) -> bool:

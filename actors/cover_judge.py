@@ -1,0 +1,208 @@
+"""What the guardian thinks of each pair: how long it has stood uncovered, the verdict, and the step that it needs.
+
+It judges by what was read (`audit.py`) and told, through `protocols/cover.py` and `protocols/remedies.py`, and
+remembers one watch per pair. It asks nobody and writes nothing: it says what changed, and when to look again.
+"""
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+
+from allstop.actors.audit import Audit
+from allstop.actors.commands import CoverView, PairCover
+from allstop.actors.cover_orders import CoverOrders, Written
+from allstop.actors.events import CoverChanged
+from allstop.actors.guardian_settings import GuardianSettings
+from allstop.actors.instruments import Instrument
+from allstop.actors.protocols.cover import Covered, Dust, OverCovered, Uncovered, Verdict, assess
+from allstop.actors.protocols.cover_memory import CoverMemory
+from allstop.actors.protocols.cover_watch import PairWatch
+from allstop.actors.protocols.exiting import CancelExit, SendExit
+from allstop.actors.protocols.remedies import GiveUp, Rest, Step
+from allstop.actors.reports import OrderReport
+from allstop.actors.runtime import Actor
+
+_STATES: Mapping[type[Verdict], str] = {
+    Covered: "covered",
+    Uncovered: "uncovered",
+    OverCovered: "over_covered",
+    Dust: "dust",
+}
+
+
+class CoverJudge:
+    """The watches and verdicts of one guardian. `holds`: an exit looks after the pair; `acting`: a write is on its
+    way; `wake_in`: look again after so many seconds."""
+
+    def __init__(
+        self,
+        guardian: Actor,
+        settings: GuardianSettings,
+        *,
+        audit: Audit,
+        memory: CoverMemory,
+        orders: CoverOrders,
+        instruments: Mapping[str, Instrument],
+        mark: Callable[[str], Decimal | None] | None,
+        holds: Callable[[str], bool],
+        acting: Callable[[str], bool],
+        wake_in: Callable[[float], None],
+    ) -> None:
+        self._guardian = guardian
+        self._settings = settings
+        self._audit = audit
+        self._memory = memory
+        self._orders = orders
+        self._instruments = instruments
+        self._mark = mark
+        self._holds = holds
+        self._acting = acting
+        self._wake_in = wake_in
+        self._watches: dict[str, PairWatch] = {}
+        self._verdicts: dict[str, tuple[Verdict, Step]] = {}
+
+    def stops(self, pair: str) -> list[OrderReport]:
+        """The open orders of the pair, but those that the venue did not list."""
+        return [o for o in self._memory.book.open_orders(pair) if o.order_id not in self._audit.unlisted]
+
+    def pairs(self) -> set[str]:
+        held = {pair for pair, position in self._memory.book.positions().items() if position.net}
+        ordered = {o.pair for o in self._memory.book.open_orders() if o.pair is not None}
+        return held | ordered | set(self._watches)
+
+    def judge_all(self) -> dict[str, Step]:
+        """The step that each pair needs, by what has been read."""
+        steps: dict[str, Step] = {}
+        for pair in sorted(self.pairs()):
+            instrument = self._instruments.get(pair)
+            if instrument is None:
+                self._guardian.log.error(
+                    "guardian.unknown_pair", pair=pair
+                )  # a claimed order of a pair outside the tree
+                continue
+            steps[pair] = self._judge(pair, instrument)
+        return steps
+
+    def _judge(self, pair: str, instrument: Instrument) -> Step:
+        book, now_s = self._memory.book, self._guardian.clock.now_s()
+        watch, verdict, step = self._watches.get(pair, PairWatch()).seen(
+            book.position(pair),
+            self.stops(pair),
+            book.entries(pair),
+            instrument,
+            self._settings.times,
+            now_s=now_s,
+            outstanding=self._acting(pair) or pair in self._orders.pairs() or self._holds(pair),
+            in_flight=self._orders.in_flight(pair),
+            mark=None if self._mark is None else self._mark(pair),
+        )
+        self._watches[pair] = watch
+        self._tell(pair, verdict, step)
+        self._verdicts[pair] = (verdict, step)
+        match step:
+            case Rest(again_s=again_s) if again_s is not None:
+                self._wake_in(max(again_s, 0.001))
+            case Rest():
+                if self._holds(pair):
+                    pass  # the exit looks after it, and has few calls of the key to spend
+                elif not isinstance(verdict, Covered | Dust):
+                    self._wake_in(self._settings.times.cover_s / 4)
+                elif self._orders.in_flight(pair):
+                    self._wake_in(max(self._settings.times.cover_s / 4, self._settings.timing.search_gap_s))
+            case _:
+                pass
+        return step
+
+    def _tell(self, pair: str, verdict: Verdict, step: Step) -> None:
+        before = self._verdicts.get(pair)
+        state = "abandoned" if isinstance(step, GiveUp) else _STATES[type(verdict)]
+        if before is not None and type(before[0]) is type(verdict) and not isinstance(step, GiveUp):
+            return
+        if before is None and isinstance(verdict, Covered):
+            return
+        detail = step.reason if isinstance(step, GiveUp) else ""
+        self._guardian.system.emit(
+            CoverChanged(
+                at_ns=self._guardian.clock.wall_ns(),
+                path=self._guardian.path,
+                pair=pair,
+                state=state,
+                qty=str(verdict.qty),
+                detail=detail,
+            )
+        )
+
+    def looks_wrong(self, pair: str) -> bool:
+        """By what has been told so far."""
+        instrument = self._instruments.get(pair)
+        if instrument is None or self._holds(pair):
+            return False
+        now_s = self._guardian.clock.now_s()
+        verdict = assess(self._memory.book.position(pair), self.stops(pair), instrument, now_s=now_s)
+        if isinstance(verdict, Uncovered):
+            self._watches[pair] = self._watches.get(pair, PairWatch()).suspected(now_s)
+        return isinstance(verdict, Uncovered | OverCovered)
+
+    def settle(self, written: Written) -> None:
+        """Takes in what became of a write."""
+        watch = self._watches.get(written.pair, PairWatch())
+        if isinstance(written.step, SendExit | CancelExit):
+            watch = watch.relieved()
+        elif written.taken:
+            watch = watch.done(written.step)
+        elif written.fault is not None:
+            self._guardian.log.warning(
+                "guardian.refused", pair=written.pair, step=str(written.step), fault=str(written.fault)
+            )
+            watch = watch.refused(written.step, written.fault)
+        self._watches[written.pair] = watch
+
+    def gave_up(self, pair: str) -> None:
+        self._watches[pair] = self._watches[pair].gave_up(self._guardian.clock.now_s())
+
+    def unreachable(self, now_s: float) -> None:
+        """The venue could not be read: uncovered time is counted, apart from the time in which it could."""
+        self._watches = {pair: watch.unreachable(now_s) for pair, watch in self._watches.items()}
+
+    def all_covered(self) -> bool:
+        return all(isinstance(verdict, Covered) for verdict, _ in self._verdicts.values())
+
+    def any_bare(self) -> bool:
+        return any(isinstance(verdict, Uncovered) for verdict, _ in self._verdicts.values())
+
+    def late(self) -> list[str]:
+        """The pairs that have been uncovered for longer than `cover_s`."""
+        now_s = self._guardian.clock.now_s()
+        return [
+            pair
+            for pair, watch in sorted(self._watches.items())
+            if watch.meter.uncovered
+            and watch.effort.since_s is not None
+            and now_s - watch.effort.since_s > self._settings.times.cover_s
+        ]
+
+    def view(self, *, audited: bool, reachable: bool, journal_lost: bool) -> CoverView:
+        """All pairs as they were judged last."""
+        meters = [watch.meter for watch in self._watches.values()]
+        book = self._memory.book
+        return CoverView(
+            account=self._settings.name,
+            audited=audited,
+            reachable=reachable,
+            journal_lost=journal_lost,
+            pairs=tuple(
+                PairCover(
+                    pair=pair,
+                    net=book.position(pair).net,
+                    average_entry=book.position(pair).average_entry,
+                    state=_STATES[type(verdict)],
+                    qty=verdict.qty,
+                    step=type(step).__name__,
+                    external_net=book.external_net(pair),
+                )
+                for pair, (verdict, step) in sorted(self._verdicts.items())
+            ),
+            external=tuple(sorted(o.order_id for o in book.external())),
+            uncovered_ms_max=max((m.uncovered_s_max for m in meters), default=0.0) * 1000,
+            uncovered_unreachable_ms=sum(m.unreachable_s for m in meters) * 1000,
+            unresolved=tuple(sorted(self._orders.pairs())),
+        )
