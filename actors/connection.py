@@ -44,7 +44,7 @@ class Connection(Actor):
         self.url = url
         self.world = world
         self.settings = settings or ConnectionSettings()
-        self.link: WebSocketLink | None = None
+        self.websocket: WebSocketLink | None = None
         self.frames_in = 0
         self.heartbeat_due = False  # the venue promised frames: from then on a pong proves no living venue
         self._host = urlsplit(url).netloc
@@ -88,18 +88,18 @@ class Connection(Actor):
                 return await self.on_message(message)
 
     async def on_stop(self, exit_: Exit) -> None:
-        if self.link is not None:
-            await self.link.close()
+        if self.websocket is not None:
+            await self.websocket.close()
 
     async def send(self, frame: str) -> None:
         """Raises LinkClosed when there is no connection, with nothing written, or when it broke while writing."""
-        if self.link is None:
+        if self.websocket is None:
             raise LinkClosed("not connected")
-        await self.link.send(frame)
+        await self.websocket.send(frame)
 
     def _begin(self) -> None:
         """Opens in a task of its own, so that whoever asks for something meanwhile is refused at once."""
-        if self.link is None and not self._opening:
+        if self.websocket is None and not self._opening:
             self._opening = True
             self.start_task(self._open(), "open")
 
@@ -119,7 +119,7 @@ class Connection(Actor):
             return
         settings = self.settings
         try:
-            self.link = await self.world.connect_websocket(
+            self.websocket = await self.world.connect_websocket(
                 self.url,
                 open_timeout_s=settings.open_timeout_s,
                 ping_interval_s=settings.ping_interval_s,
@@ -132,9 +132,9 @@ class Connection(Actor):
                 self._hosts.tell(NoteBan(host=self._host, reason=str(failed)))
             raise
         self._heard()
-        reading = self.start_task(self._read(self.link), "read")
+        reading = self.start_task(self._read(self.websocket), "read")
         # Also when this incarnation was killed, and before the task's first step: a fenced actor has no connection.
-        reading.add_done_callback(lambda _, link=self.link: link.abort())
+        reading.add_done_callback(lambda _, link=self.websocket: link.abort())
         self.send_after(settings.probe_interval_s, Probe())
         await self.on_connected()
 

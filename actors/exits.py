@@ -80,12 +80,10 @@ def causes(error: BaseException | None) -> tuple[BaseException, ...]:
     """The error and everything that led to it, nearest first, each once."""
     if error is None:
         return ()
-    if error.__cause__ is None and not hasattr(
-        error, "causes"
-    ):  # most errors: asked several times per restart
-        return (error,)
+    if error.__cause__ is None and not hasattr(error, "causes"):
+        return (error,)  # most errors: asked several times per restart
     found: list[BaseException] = []
-    queue = [error]
+    queue: list[BaseException | None] = [error]
     while queue:
         current = queue.pop(0)
         if current is None or any(current is seen for seen in found):

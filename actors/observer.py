@@ -22,7 +22,7 @@ class Observer(Actor):
     def on_start(self) -> None:
         self._unsubscribe = self.system.subscribe(self._count)
 
-    def on_stop(self, _exit: Any) -> None:
+    def on_stop(self, exit_: Any) -> None:
         if self._unsubscribe is not None:
             self._unsubscribe()
 

@@ -24,7 +24,7 @@ class LogChannel(Actor):
     def on_start(self) -> None:
         self._unsubscribe = self.system.subscribe(self._told)
 
-    def on_stop(self, _exit: Any) -> None:
+    def on_stop(self, exit_: Any) -> None:
         if self._unsubscribe is not None:
             self._unsubscribe()
 
