@@ -19,6 +19,7 @@ class Addresses:
         self._system = system
         self._refs: weakref.WeakValueDictionary[str, Ref] = weakref.WeakValueDictionary()
         self._incarnations = Incarnations()
+        self.home = ""  # a process that hosts one actor has all of its own below that one's path
         self._refusals: dict[str, Callable[[], Exception | None]] = {}
 
     def at(self, path: str) -> Ref:
@@ -32,6 +33,12 @@ class Addresses:
             ref._incarnation = self._incarnations.latest(path)
             self._refs[path] = ref
         return ref
+
+    def found_by_number(self, ref: Ref, number: int) -> str:
+        """The path of an anonymous actor. From the first time that somebody asks for it, it is found there."""
+        path = f"{self.home}/anonymous/{number}"
+        self._refs[path] = ref
+        return path
 
     def note(self, path: str, incarnation: int) -> None:
         """This number is taken at this path, for ever."""

@@ -66,7 +66,7 @@ class Ref(pykka.ActorRef[Any]):
     def path(self) -> str:
         """Where this is: "/accounts/kraken.main/guardian"."""
         if isinstance(self._path, int):
-            self._path = f"/anonymous/{self._path}"
+            self._path = self._system.addresses.found_by_number(self, self._path)
         return self._path
 
     @property

@@ -127,6 +127,16 @@ class Remote(Actor):
         path, message = arg
         self.system.address(path).tell(message)
 
+    def do_tell_parent(self, message: Any) -> None:
+        assert self.parent is not None
+        self.parent.tell(message)
+
+    async def _helper(self, path: Any) -> Any:
+        return await self.system.spawn(Actor, path=path)
+
+    def do_helper(self, path: Any) -> Any:
+        return self._helper(path)
+
     def do_tick(self, path: Any) -> None:
         self.system.address(path).tell("tick")
         self.send_after(0.001, Do("tick", path))

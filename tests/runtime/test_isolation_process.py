@@ -597,3 +597,23 @@ async def test_of_an_actor_in_a_process_the_status_is_told_and_all_else_is_refus
         with pytest.raises(InspectionRefused, match="/far runs in a process of its own"):
             await refused
     assert (await ask(ref, "who"))[1] == "/far"
+
+
+# -- addresses that travel --------------------------------------------------------------------------------------------
+async def test_an_anonymous_actor_is_found_from_another_process_by_its_address(system: ActorSystem) -> None:
+    got: list[Any] = []
+    anonymous = await system.spawn(Collector, got)
+    far = await system.spawn(Remote, path="/far", parent=anonymous, isolation="process")
+    await ask(far, "tell_parent", "from below")
+    assert await ask(far, "call", [anonymous.path, "asked"]) == ["got", "asked"]
+    assert got == ["from below", "asked"]
+
+
+@pytest.mark.parametrize("path", [None, "/far/helper"])
+async def test_the_address_of_an_actor_inside_another_process_does_not_leave_it(
+    system: ActorSystem, path: str | None
+) -> None:
+    await system.spawn(Collector, [])  # in this process, the one that "/anonymous/1" names
+    far = await spawn(system)
+    with pytest.raises(Unencodable, match="/far/.* runs inside the process of /far"):
+        await ask(far, "helper", path)

@@ -24,7 +24,7 @@ from allstop.actors.runtime.mailbox import Mailbox
 from allstop.actors.runtime.process import frames as f
 from allstop.actors.runtime.process.codec import Codec
 from allstop.actors.runtime.process.errors import Unencodable, parcelled
-from allstop.actors.runtime.process.hosted import HostedSystem, RemoteRef, log_to_stderr
+from allstop.actors.runtime.process.hosted import HostedCodec, HostedSystem, RemoteRef, log_to_stderr
 from allstop.actors.runtime.process.location import Location, found
 from allstop.actors.runtime.process.pipe import Pipe
 from allstop.actors.runtime.ref import Ref
@@ -129,7 +129,7 @@ class Host:
         ):  # else whoever logs first pays for its import, which is half of a start
             log_to_stderr()
         system = self._system = HostedSystem(boot.path, self.pipe)
-        codec = self._codec = system.codec = Codec(cls.wire, ref_class=Ref, address=system.address)
+        codec = self._codec = system.codec = HostedCodec(cls.wire, system)
         if codec.names != boot.names:
             raise ChangedCode(f"`wire` of {cls.__qualname__} is {codec.names} here, {boot.names} there")
         args, kwargs = codec.decode(boot.arguments)

@@ -37,8 +37,8 @@ _WORDED_TYPES: Final = {code: kind for kind, code in WORDED.items()}
 
 
 class Codec:
-    """Encodes and decodes for one kind of actor. `address` makes the Ref of a path; `path_of` the path of a Ref, or None
-    for what is not a Ref. Raises TypeError for a class in `wire` that msgspec cannot read."""
+    """Encodes and decodes for one kind of actor. `address` makes the Ref of a path, and `ref_class` says what is a Ref:
+    without them there are none. Raises TypeError for a class in `wire` that msgspec cannot read."""
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class Codec:
         if kind in WORDED:
             return _extension(WORDED[kind], self._encoder.encode(value))
         if self._ref_class is not None and isinstance(value, self._ref_class):
-            return _extension(REF, self._path(value, place).encode())
+            return _extension(REF, self.path_of(value, place).encode())
         raise Unencodable(kind.__qualname__, place, f"{kind.__module__}.{kind.__qualname__} is not in `wire`")
 
     def _packed_dict(self, value: dict[Any, Any], place: str, depth: int) -> Any:
@@ -166,14 +166,15 @@ class Codec:
             raise Unencodable(kind.__qualname__, f"{place}{inside}", why) from error
         return _extension(WIRE, number.to_bytes(2, "big") + payload)
 
-    def _path(self, ref: Any, place: str) -> str:
+    def path_of(self, ref: Any, place: str) -> str:
+        """How an address travels. Raises Unencodable for one that means nothing elsewhere."""
         if ref.pinned_down:
             raise Unencodable("PinnedRef", place, "a ref to one incarnation means nothing elsewhere")
         return ref.path
 
     def _encode_unknown(self, value: Any) -> Any:
         if self._ref_class is not None and isinstance(value, self._ref_class):
-            return self._path(value, "$")
+            return self.path_of(value, "$")
         kind = type(value)
         raise TypeError(f"{kind.__module__}.{kind.__qualname__} cannot be encoded")
 

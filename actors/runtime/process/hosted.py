@@ -6,7 +6,7 @@ What the hosted actor starts itself runs in its process, below its path. Names (
 import itertools
 import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from allstop.actors.errors import ReplyError
@@ -39,12 +39,27 @@ def log_to_stderr() -> None:
         structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
 
+class HostedCodec(Codec):
+    """The codec of a hosting process: of the actors that run here, only the hosted one is found from outside."""
+
+    def __init__(self, wire: Iterable[type[Any]], system: "HostedSystem") -> None:
+        super().__init__(wire, ref_class=Ref, address=system.address)
+        self._home = system.home
+
+    def path_of(self, ref: Any, place: str) -> str:
+        path = super().path_of(ref, place)
+        if path != self._home and not isinstance(ref, RemoteRef):
+            raise Unencodable("Ref", place, f"{path} runs inside the process of {self._home}, out of reach of others")
+        return path
+
+
 class HostedSystem(ActorSystem):
     """`home` is the path of the hosted actor. Its end is told to the parent, which reports it."""
 
     def __init__(self, home: str, pipe: "Pipe") -> None:
         super().__init__(on_event=self._report)
         self.home = home
+        self.addresses.home = home.rstrip("/")
         self.pipe = pipe
         self.codec = Codec()
         self._remote: weakref.WeakValueDictionary[str, RemoteRef] = weakref.WeakValueDictionary()
