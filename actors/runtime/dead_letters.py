@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from allstop.actors.errors import ReplyError
 from allstop.actors.exits import Exit
-from allstop.actors.runtime.errors import MailboxFull
 from allstop.actors.runtime.messages import SPECIAL
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class DeadLetters:
 
         Each at most once: a replayed letter leaves the ring. Refused, and so named, is what is no told message, what
         its class forbids (`no_replay = True`, as on every order command: statement 245), what nobody runs for, and
-        what a full mailbox refuses.
+        what the actor's mailbox refuses: it is full, or in another process, and the message cannot travel.
         """
         replayed: list[DeadLetter] = []
         refused: list[Refusal] = []
@@ -139,7 +139,7 @@ class DeadLetters:
             del self._ring[place]
         try:
             ref.tell(letter.message)
-        except MailboxFull as error:
+        except ReplyError as error:
             with self._lock:
                 self._ring.append(letter)
             return str(error)

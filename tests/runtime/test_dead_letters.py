@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import msgspec
 import pytest
+from tests.runtime.process_puppets import Remote
 from tests.runtime.puppet import Puppet, Witness, fails, sleeps
 
 from allstop.actors import commands, intents, levels, order_talk
@@ -275,3 +276,15 @@ async def test_a_hung_actor_can_still_be_sent_what_was_lost(system: ActorSystem,
     system.dead_letters.replay(anything)
     await asyncio.sleep(10)
     assert witness.handled[1:] == ["lost"]
+
+
+async def test_what_cannot_travel_to_another_process_stays_a_letter(system: ActorSystem) -> None:
+    system.address("/far").tell(1j)
+    system.address("/far").tell("fits")
+    await system.spawn(Remote, path="/far", isolation="process")
+    replay = system.dead_letters.replay(anything)
+    assert messages(replay.replayed) == ["fits"]
+    assert [refusal.why for refusal in replay.refused] == [
+        "complex cannot be sent to another process: builtins.complex is not in `wire` - at `$`"
+    ]
+    assert messages(system.dead_letters.recent()) == [1j]

@@ -5,6 +5,7 @@ import asyncio
 from typing import Any, ClassVar
 
 import pytest
+from tests.runtime.process_puppets import Remote
 from tests.runtime.puppet import Puppet, Witness, fails
 
 from allstop.actors.errors import ReplyError
@@ -400,6 +401,32 @@ async def test_a_pinned_subscriber_that_ended_hurts_nobody(system: ActorSystem, 
     system.kill(ref)  # its Down waits behind nothing, but the event is handled first or last: both are fine
     await EventManager.sync_notify(manager, "y")
     assert manager.is_alive()
+
+
+async def test_an_event_that_cannot_travel_to_a_subscriber_in_a_process_hurts_nobody_else(
+    system: ActorSystem, manager: Ref, witness: Witness
+) -> None:
+    far = await system.spawn(Remote, path="/far", isolation="process")
+    await EventManager.subscribe(manager, far)
+    await EventManager.subscribe(manager, await system.spawn(Puppet, witness))
+    event = complex(1, 2)  # not in the wire of Remote
+    await EventManager.sync_notify(manager, event)
+    await asyncio.sleep(0.01)
+    assert witness.handled == [event]
+    assert [(letter.recipient, letter.message) for letter in system.dead_letters.recent()] == [("/far", event)]
+
+
+async def test_what_is_no_ref_is_refused_to_the_caller_and_the_bus_lives(
+    system: ActorSystem, manager: Ref
+) -> None:
+    via: Any = system.names.via("somebody")
+    with pytest.raises(TypeError, match="a subscriber is the Ref of an actor"):
+        await EventManager.subscribe(manager, via)
+    with pytest.raises(TypeError, match="an owner is the Ref of an actor"):
+        await EventManager.add_sup_handler(manager, "h", Notes, "h", [], owner=via)
+    with pytest.raises(TypeError, match="an owner is the Ref of an actor"):
+        await EventManager.swap_handler(manager, "h", "i", Notes, "i", [], owner=via)
+    assert await EventManager.which_handlers(manager) == []
 
 
 async def test_a_subscription_names_classes(manager: Ref) -> None:

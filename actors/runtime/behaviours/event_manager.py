@@ -29,7 +29,7 @@ from allstop.actors.runtime.behaviours.event_handler import (
     Why,
 )
 from allstop.actors.runtime.dead_letters import DeadLetter
-from allstop.actors.runtime.errors import ActorDead, BadReturnValue, MailboxFull
+from allstop.actors.runtime.errors import ActorDead, BadReturnValue
 from allstop.actors.runtime.messages import Down, ExitSignal, MonitorRef
 from allstop.actors.runtime.ref import CALL_TIMEOUT_S, Ref
 
@@ -134,6 +134,7 @@ class EventManager(Actor):
     ) -> None:
         """The same for `owner`: it is removed when that incarnation ends, and its own end is told to it by HandlerDown."""
         hash(handler)
+        _check_ref(owner, "an owner")
         await manager.call(AddHandler(handler, handler_class, args, owner), timeout_s)
 
     @staticmethod
@@ -161,6 +162,8 @@ class EventManager(Actor):
         or HandlerRefused if the new one does not start: the old one is gone then.
         """
         hash((old, new))
+        if owner is not None:
+            _check_ref(owner, "an owner")
         await manager.call(SwapHandler(old, Swap(new, handler_class, args, argument), owner), timeout_s)
 
     @staticmethod
@@ -181,6 +184,7 @@ class EventManager(Actor):
         A subscription is of the address: it outlives restarts and ends when nothing will run there any more. What the
         subscriber's own mailbox refuses becomes a dead letter, and hurts nobody else.
         """
+        _check_ref(ref, "a subscriber")
         for kind in kinds:
             if not isinstance(kind, type):
                 raise TypeError(f"a subscription names classes of events, not {kind!r:.200}")
@@ -343,7 +347,7 @@ class EventManager(Actor):
     def _tell(self, ref: Ref, message: Any) -> None:
         try:
             ref.tell(message)
-        except (MailboxFull, ActorDead) as error:  # ActorDead: of a pinned ref
+        except (ReplyError, ActorDead) as error:  # it refuses this event; ActorDead: of a pinned ref
             self.system.dead_letters.add(DeadLetter(message, ref.path, ref.incarnation, str(error)))
 
     def _report(self, installed: Installed, error: BaseException, event: Any) -> None:
@@ -377,6 +381,12 @@ class EventManager(Actor):
         entry = self._subscribers.pop(ref, None)
         if entry is not None:
             self.demonitor(entry[1])
+
+
+def _check_ref(ref: object, what: str) -> None:
+    """Here, with the caller: in the manager it would end the bus."""
+    if not isinstance(ref, Ref):
+        raise TypeError(f"{what} is the Ref of an actor, not {ref!r:.200}")
 
 
 def _garbage(installed: Installed, result: Any) -> BadReturnValue:
