@@ -2,7 +2,7 @@
 
 from collections import Counter, deque
 from collections.abc import Callable
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -49,7 +49,8 @@ class DeadLetters:
     def __init__(self, system: "ActorSystem", capacity: int = DEAD_LETTERS_MAX) -> None:
         self._system = system
         self._ring: deque[DeadLetter] = deque(maxlen=capacity)
-        self._lock = Lock()  # any thread may lose a message
+        # Any thread may lose a message, and losing one may free another, whose unread answer is lost then, too.
+        self._lock = RLock()
         self._subscribers: list[Callable[[DeadLetter], None]] = []
         self._never: tuple[type[Any], ...] = ()
         self._counts: Counter[str] = Counter()

@@ -63,7 +63,10 @@ class ActorSystem:
         self.dice: Dice = dice or SystemDice()
         self.ids: Ids = ids or SystemIds()
         self.dead_letters = DeadLetters(self)
-        self.lock = threading.Lock()  # for the rare steps of a mailbox that are not one atomic operation
+        self.lock = (
+            threading.RLock()
+        )  # for the rare steps of a mailbox that are not one atomic operation; again in one
+        # thread, because a message that one of them frees may have a finalizer that sends
         self.vacancy = Vacancy(self)
         self.registry = registry_of(self)
         self._turn = turn

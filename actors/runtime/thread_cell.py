@@ -8,6 +8,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Sized
+from contextlib import AbstractContextManager
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,7 @@ class ThreadCell(Cell):
         self._mail_came = threading.Event()
         self._stepping = threading.Lock()
         self.thread: threading.Thread | None = None
+        self._gone = False  # the thread has done its last
         self.working: list[Any] | None = None  # the message that is being handled, in a list of its own
         self._next_look: asyncio.TimerHandle | None = None
 
@@ -101,6 +103,8 @@ class ThreadCell(Cell):
         self._mail_came.set()
         if self.state is State.ENDED:
             self.drain()
+            if self._gone:  # the thread that would let go of time is no more
+                self._release()
 
     def drain(self, *, back_to_stash: bool = False) -> None:
         super().drain(back_to_stash=back_to_stash)
@@ -144,6 +148,7 @@ class ThreadCell(Cell):
             except IndexError:  # dropped by a sender, to make room
                 continue
             self._handle(message)
+        self._gone = True  # first: whoever holds time for us from now on sees it
         self._release()
 
     def _wait(self) -> None:
@@ -153,7 +158,7 @@ class ThreadCell(Cell):
         if self._release(unless=self.queue):
             self._mail_came.wait()
 
-    def park(self, lock: threading.Lock, quiet: Callable[[], bool]) -> None:
+    def park(self, lock: AbstractContextManager[Any], quiet: Callable[[], bool]) -> None:
         """Waits for mail while it is `quiet`. Whoever ends that does so under the lock, and then calls `added`: so
         time, where it is virtual, stands still from there on."""
         with lock:

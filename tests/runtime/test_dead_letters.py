@@ -14,6 +14,8 @@ from allstop.actors import commands, intents, levels, order_talk
 from allstop.actors.errors import ReplyError
 from allstop.actors.exits import ExitKind
 from allstop.actors.runtime import ActorSystem, DeadLetter, Mailbox, Overflow, inspection
+from allstop.actors.runtime.dead_letters import DEAD_LETTERS_MAX
+from allstop.actors.runtime.future import Future
 
 pytestmark = pytest.mark.virtual
 
@@ -288,3 +290,23 @@ async def test_what_cannot_travel_to_another_process_stays_a_letter(system: Acto
         "complex cannot be sent to another process: builtins.complex is not in `wire` - at `$`"
     ]
     assert messages(system.dead_letters.recent()) == [1j]
+
+
+async def test_a_letter_that_falls_out_may_free_an_unread_answer_which_is_lost_then(
+    system: ActorSystem,
+) -> None:
+    answer: Future[Any] = Future()
+    answer.on_lost = lambda error: system.lose_answer(system.address("/puppet"), error)
+    answer.set_exception(ReplyError("nobody will read this"))
+    system.dead_letters.add(DeadLetter(answer, "/puppet", 1, "held an answer"))
+    del answer
+
+    def fills() -> None:
+        for number in range(DEAD_LETTERS_MAX):
+            system.dead_letters.add(DeadLetter(number, "/puppet", 1, "fills"))
+
+    thread = threading.Thread(target=fills, daemon=True)  # it would wait for itself
+    thread.start()
+    thread.join(5.0)
+    assert not thread.is_alive()
+    assert [letter.kind for letter in system.dead_letters.recent()].count("answer") == 1

@@ -413,7 +413,9 @@ async def test_an_event_that_cannot_travel_to_a_subscriber_in_a_process_hurts_no
     await EventManager.sync_notify(manager, event)
     await asyncio.sleep(0.01)
     assert witness.handled == [event]
-    assert [(letter.recipient, letter.message) for letter in system.dead_letters.recent()] == [("/far", event)]
+    assert [(letter.recipient, letter.message) for letter in system.dead_letters.recent()] == [
+        ("/far", event)
+    ]
 
 
 async def test_what_is_no_ref_is_refused_to_the_caller_and_the_bus_lives(

@@ -615,5 +615,5 @@ async def test_the_address_of_an_actor_inside_another_process_does_not_leave_it(
 ) -> None:
     await system.spawn(Collector, [])  # in this process, the one that "/anonymous/1" names
     far = await spawn(system)
-    with pytest.raises(Unencodable, match="/far/.* runs inside the process of /far"):
+    with pytest.raises(Unencodable, match=r"/far/.* runs inside the process of /far"):
         await ask(far, "helper", path)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from allstop.actors.runtime import ActorSystem, ThreadActor
 from allstop.actors.runtime.virtual_time import VirtualTimeLoop, run_virtual
 
 pytestmark = pytest.mark.virtual
@@ -92,3 +93,16 @@ def test_run_virtual_gives_back_what_the_coroutine_returns() -> None:
         return "done"
 
     assert run_virtual(day()) == "done"
+
+
+async def test_mail_for_a_thread_that_is_gone_holds_no_time(system: ActorSystem) -> None:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    ref = await system.spawn(ThreadActor)
+    cell = ref.cell
+    await system.stop(ref)
+    cell.thread.join(5.0)
+    cell.queue.append("late")  # as a sender does that looked at the address before the end
+    cell.added()
+    assert not loop.held
+    assert [letter.message for letter in system.dead_letters.recent()] == ["late"]

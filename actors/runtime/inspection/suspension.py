@@ -8,7 +8,7 @@ three are held between two messages, so that whoever asks for the state of a sus
 import asyncio
 from collections import deque
 from collections.abc import Coroutine
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING, Any, cast
 
 from allstop.actors.runtime.messages import CONTROL, MORE, Stop, SystemMessage, TaskFailed
@@ -102,7 +102,7 @@ class ThreadSuspension(Suspension):
     def __init__(self, cell: "ThreadCell") -> None:
         super().__init__(cell)
         self._questions: deque[SystemMessage] = deque()
-        self._lock = Lock()
+        self._lock = RLock()
 
     def ask(self, message: SystemMessage) -> None:
         with self._lock:
@@ -112,6 +112,12 @@ class ThreadSuspension(Suspension):
     def end(self) -> None:
         with self._lock:
             super().end()
+
+    def end_came(self) -> None:
+        """The thread may be ending this by itself: from then on it serves the lane, which nobody else may sort."""
+        with self._lock:
+            if not self.over:
+                super().end_came()
 
     def _hold(self) -> None:
         held = True

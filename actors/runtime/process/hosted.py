@@ -49,7 +49,9 @@ class HostedCodec(Codec):
     def path_of(self, ref: Any, place: str) -> str:
         path = super().path_of(ref, place)
         if path != self._home and not isinstance(ref, RemoteRef):
-            raise Unencodable("Ref", place, f"{path} runs inside the process of {self._home}, out of reach of others")
+            raise Unencodable(
+                "Ref", place, f"{path} runs inside the process of {self._home}, out of reach of others"
+            )
         return path
 
 
