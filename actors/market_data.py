@@ -160,6 +160,7 @@ class PairData(Listener):
         self._fresh = False
         self._voted = False
         self._round = 0
+        self._rate_limited = False  # the venue refused this round: we ask too often
         self._publish_from_s = 0.0
         self._looker: Timer | None = None
         self._looked_s = 0.0
@@ -183,7 +184,7 @@ class PairData(Listener):
                 return self._look()
             case _SnapshotDue(round=round_):
                 if round_ == self._round and self._book is None:
-                    await self._fault("no snapshot came")
+                    await self._no_snapshot()
                 return None
             case MalformedFrame(reason=reason, channel="book"):
                 return await self._fault(f"a frame could not be read: {reason}")
@@ -207,10 +208,12 @@ class PairData(Listener):
 
     async def on_link_down(self, why: str) -> None:
         self._book = None
+        self._round += 1  # no snapshot is due any more
         self._set_fresh(fresh=False, why=f"the connection ended: {why}")
 
     async def _subscribe(self, *, anew: bool) -> None:
         self._round += 1
+        self._rate_limited = False
         self._book = None
         self.send_after(self._settings.ack_timeout_s * 2, _SnapshotDue(self._round))
         channels = ("book",) if anew else self._channels
@@ -234,13 +237,24 @@ class PairData(Listener):
 
     def _check(self, reply: MethodReply) -> None:
         fault = reply.fault
-        if reply.ok or fault is None or fault.remedy is Remedy.OK or fault.category is Category.RATE:
+        if reply.ok or fault is None or fault.remedy is Remedy.OK:
             return
+        if fault.category is Category.RATE:
+            self._rate_limited = True
+            return  # _SnapshotDue tries again
         if fault.remedy is Remedy.CRASH:
             raise Fatal(
                 "BAD_SUBSCRIPTION", f"{self._pair}: {fault}"
             )  # the pair's name is wrong: it stays wrong
         raise DataFault(f"{self._pair}: {fault}")
+
+    async def _no_snapshot(self) -> None:
+        """A venue that says that we ask too often has answered: it is asked again, and that is no fault."""
+        if self._rate_limited:
+            self.log.warning("data.rate_limited", pair=self._pair, round=self._round)
+            await self._subscribe(anew=False)
+        else:
+            await self._fault("no snapshot came")
 
     async def _fault(self, why: str) -> None:
         self._faults = self._faults.noted(self.clock.now_s())

@@ -43,7 +43,11 @@ class Reconcile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReconcileView(msgspec.Struct, frozen=True, kw_only=True):
+    """`holds`: what was proven last, which a later read that failed does not take back. `last_held`: whether the latest
+    round proved it."""
+
     holds: bool
+    last_held: bool = False
     proven_at_ns: int  # wall; 0 before the first proof
     rounds: int
     disagreements: tuple[str, ...] = ()
@@ -260,7 +264,8 @@ class Reconciler(Actor):
         )
 
     def _view(self) -> ReconcileView:
-        return ReconcileView(holds=self._holds, proven_at_ns=self._proven_at_ns, rounds=self._rounds,
+        last_held = self._holds and self._failures == 0
+        return ReconcileView(holds=self._holds, last_held=last_held, proven_at_ns=self._proven_at_ns, rounds=self._rounds,
                              disagreements=self._last, failure=self._failure)  # fmt: skip
 
 

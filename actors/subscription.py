@@ -83,6 +83,7 @@ class PrivateStream(Listener):
         self._subscribers: dict[str, Ref] = {}
         self._faults = FaultWindow(most=self._settings.faults_max, window_s=self._settings.faults_window_s)
         self._round = 0
+        self._rate_limited = False  # the venue refused this round: we ask too often
         self._snapshots: set[str] = set()
         self._sequences: dict[str, Sequence] = {}
         self._live = False
@@ -113,7 +114,7 @@ class PrivateStream(Listener):
                 return None
             case _SnapshotDue(round=round_):
                 if round_ == self._round and not self._live:
-                    await self._fault("no snapshot came after the ack")
+                    await self._no_snapshot()
                 return None
             case MalformedFrame(reason=reason):
                 return await self._fault(f"a frame could not be read: {reason}")
@@ -133,12 +134,14 @@ class PrivateStream(Listener):
         await self._subscribe(anew=False)
 
     async def on_link_down(self, why: str) -> None:
+        self._round += 1  # no snapshot is due any more
         self._fall(f"the session ended: {why}")
 
     async def _subscribe(self, *, anew: bool) -> None:
         """Both channels. A venue that does not answer is noticed by `_SnapshotDue`; a session that is gone, by its
         Down."""
         self._round += 1
+        self._rate_limited = False
         self._snapshots.clear()
         self._sequences.clear()
         self._fall("subscribing")
@@ -165,8 +168,17 @@ class PrivateStream(Listener):
         if fault.category in (Category.AUTH, Category.PERM):
             raise Fatal("STREAM_REFUSED", str(fault))
         if fault.category is Category.RATE:
+            self._rate_limited = True
             return  # _SnapshotDue tries again
         raise StreamFault(f"{reply.channel}: {fault}")
+
+    async def _no_snapshot(self) -> None:
+        """A venue that says that we ask too often has answered: it is asked again, and that is no fault."""
+        if self._rate_limited:
+            self.log.warning("stream.rate_limited", round=self._round)
+            await self._subscribe(anew=True)
+        else:
+            await self._fault("no snapshot came after the ack")
 
     async def _fault(self, why: str) -> None:
         """Something was lost, or may be. The third in a minute is an exit."""

@@ -68,7 +68,7 @@ class Prober(Actor):
             view: ReconcileView = await self._reconciler.call(Reconcile(), timeout_s=PROBE_TIMEOUT_S)
         except (ActorDead, CallTimeout):
             return False
-        return view.holds
+        return view.last_held  # an earlier round's proof is no answer to this probe
 
     def _prove(self, state: BreakerState, view: LedgerView) -> None:
         most = LIMITS[view.tier].rest_max * ROOM

@@ -76,6 +76,9 @@ class Rig:
         self.votes: list[Any] = []
         self.views: list[Any] = []
         self.https: list[Any] = []
+        self.parent: Ref | None = (
+            None  # of session, stream and reconciler: whoever wants to hear what they report
+        )
         self.stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -169,18 +172,21 @@ class Rig:
             Session, make_desk=self.desk, ledger=self.ledger, checkpoint=self.checkpoint, gate=self.gate,
             scope_head=ACCOUNT, url=self.kraken.ws_auth_url, world=self.world, hosts=self.hosts,
             settings=self.settings, path="/trading/session",
+            parent=self.parent,
         )  # fmt: skip
 
     async def stream(self) -> Ref:
         return await self.system.spawn(
             PrivateStream, session=self.system.address("/trading/session"), gate=self.gate, ledger=self.ledger,
             subscribers=("/trading/orders",), settings=self.settings, path="/trading/stream",
+            parent=self.parent,
         )  # fmt: skip
 
     async def reconciler(self) -> Ref:
         return await self.system.spawn(
             Reconciler, make_desk=self.desk, stream=self.system.address("/trading/stream"), orders=self.orders,
             gate=self.gate, board=self.board, listeners=("/trading/orders",), journal=self.journal, settings=self.settings, path="/trading/reconciler",
+            parent=self.parent,
         )  # fmt: skip
 
     # Evidence

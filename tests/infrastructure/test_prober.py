@@ -28,7 +28,7 @@ def answering(value: object) -> Callable[[object], object]:
 
 
 async def proofs(
-    state: BreakerState, level: float, *, reconciled: bool = True
+    state: BreakerState, level: float, *, reconciled: bool = True, before: bool = False
 ) -> tuple[list[Proof], list[Any], list[Any]]:
     """Three seconds of a prober: what it told the gate, the trading supervisor and the reconciler."""
     gate: list[Proof] = []
@@ -38,7 +38,7 @@ async def proofs(
     view = LedgerView(
         tier=Tier.PRO, rest={"ours": level, "the guardian's": 20.0}, orders={}, waiting=0, stopped={}
     )
-    round_ = ReconcileView(holds=reconciled, proven_at_ns=1, rounds=1)
+    round_ = ReconcileView(holds=reconciled or before, last_held=reconciled, proven_at_ns=1, rounds=1)
     async with ActorSystem() as system:
         trading = await system.spawn(Recorder, told, answering(breaker))
         reconciler = await system.spawn(Recorder, asked, answering(round_))
@@ -78,4 +78,10 @@ async def test_half_open_each_round_of_the_reconciler_is_reported_and_entries_wa
 
 async def test_a_round_that_does_not_hold_is_a_failed_probe() -> None:
     _, reported, _ = await proofs(BreakerState.HALF_OPEN, 5.0, reconciled=False)
+    assert {message.category for message in reported} == {"probe"}
+
+
+async def test_a_proof_of_an_earlier_round_is_no_good_probe() -> None:
+    """What was proven stands when a later read fails, and says nothing of whether the venue answers now."""
+    _, reported, _ = await proofs(BreakerState.HALF_OPEN, 5.0, reconciled=False, before=True)
     assert {message.category for message in reported} == {"probe"}
