@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from allstop.actors.spec import ChildSpec, ChildType, Restart, Start
 from allstop.supervisors.backoff import Failures
@@ -20,6 +20,13 @@ class ChildState(StrEnum):
     STOPPING = "stopping"
 
 
+# An enum's attribute costs a lookup through its metaclass; these are read at each restart.
+RUNNING: Final = ChildState.RUNNING
+DOWN: Final = ChildState.DOWN
+STARTING: Final = ChildState.STARTING
+TEMPORARY: Final = Restart.TEMPORARY
+
+
 @dataclass(slots=True)
 class Child:
     spec: ChildSpec
@@ -33,6 +40,10 @@ class Child:
     resumes: bool = False  # its turn at a gate comes in the middle of a group's start: it goes on from here
     held_since_s: float | None = None  # when it first asked for that turn
     last_reason: str | None = None  # why it ended, or did not start, the last time
+    straight: bool = False  # a failure of it needs no delay, turn or count of its own: see straight.py
+
+    def __post_init__(self) -> None:
+        self.straight = may_go_straight(self.spec)
 
     @property
     def alive(self) -> bool:
@@ -40,16 +51,16 @@ class Child:
         return self.state in (ChildState.RUNNING, ChildState.STARTING, ChildState.STOPPING)
 
     def started(self, ref: object, incarnation: int, now_s: float) -> None:
-        self.state = ChildState.RUNNING
+        self.state = RUNNING
         self.ref, self.incarnation = ref, incarnation
         self.ticket = self.due_s = self.held_since_s = None
         self.failures = self.failures.started(now_s)
-        if self.spec.restart is Restart.TEMPORARY:
+        if self.spec.restart is TEMPORARY:
             # It is never started again: its arguments need not be kept alive.
             self.spec = replace(self.spec, start=Start(self.spec.start.actor_class))
 
     def down(self) -> None:
-        self.state = ChildState.DOWN
+        self.state = DOWN
         self.incarnation = self.ticket = self.due_s = None
 
     def waiting(self, ticket: int, due_s: float, *, resumes: bool = False) -> None:
@@ -84,12 +95,25 @@ class Child:
         elif self.window is not None:
             self.window.change(spec.budget.max_restarts, spec.budget.max_seconds)
         self.spec = spec
+        self.straight = may_go_straight(spec)
 
     def budget_left(self, now_s: float) -> int | None:
         """What its own budget still allows; None when it has none."""
         if self.spec.budget is None:
             return None
         return self.spec.budget.max_restarts if self.window is None else self.window.left(now_s)
+
+
+def may_go_straight(spec: ChildSpec) -> bool:
+    """Whether a child of this spec, when it fails alone, is started again at once and nothing else is looked at."""
+    backoff = spec.backoff
+    return (
+        spec.restart is not TEMPORARY
+        and backoff.min_backoff_s == 0
+        and backoff.max_consecutive is None
+        and spec.gate is None
+        and spec.budget is None
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,15 +21,15 @@ from allstop.supervisors.children import Child, ChildState
 from allstop.supervisors.degrade import BreakerState
 from allstop.supervisors.errors import AlreadyStarted, FailedToStartChild, StartFailure
 from allstop.supervisors.lasting import Latched
-from allstop.supervisors.plan import BY_REQUEST, CAUSES_MAX, Purpose, in_words
-from allstop.supervisors.requests import Requests
+from allstop.supervisors.plan import BY_REQUEST, Purpose, in_words
+from allstop.supervisors.straight import Straight
 from allstop.supervisors.strategy import group, is_worth_a_report, shuts_down, stopped_well, wants_restart
 
 # What may be told while something is asked for: its answers, and a stop.
 ANSWERS = frozenset((d.Started, d.Ignored, d.NotStarted, d.TurnCame, d.Stopped, d.Stop))
 
 
-class SupervisorCore(Requests):
+class SupervisorCore(Straight):
     """One supervisor's state. `max_children` makes it dynamic: no order, no siblings, specs forgotten at the end."""
 
     # ---- the one way in ----
@@ -41,11 +41,15 @@ class SupervisorCore(Requests):
         kind = given.__class__
         if self._asked is not None and kind not in ANSWERS:
             raise ValueError(f"{self._asked} has not been answered yet")
-        self._out, self._now_s, self._draw, self._at_ns = [], now_s, draw, at_ns
         if kind is d.Ended:  # a restart is these two: they are not looked for one after the other
-            self._ended(cast(d.Ended, given))
-        elif kind is d.Started:
+            straight = self._straight(cast(d.Ended, given), now_s, at_ns)
+            if straight is not None:
+                return straight
+        self._out, self._now_s, self._draw, self._at_ns = [], now_s, draw, at_ns
+        if kind is d.Started:
             self._started(cast(d.Started, given))
+        elif kind is d.Ended:
+            self._ended(cast(d.Ended, given))
         else:
             self._take(given)
         if self._plan:
@@ -96,25 +100,26 @@ class SupervisorCore(Requests):
     # ---- starting and stopping ----
 
     def _started(self, given: d.Started) -> None:
-        attempt = self._asked.attempt if isinstance(self._asked, d.StartChild) else 0
-        child = self._answered(given.child_id)
+        asked, child_id = self._asked, given.child_id
+        child = self._answered(child_id)
+        attempt = cast(d.StartChild, asked).attempt
         gate_wait_s = 0.0 if child.spec.gate is None else self._passed(child)
         child.started(given.ref, given.incarnation, self._now_s)
-        self._report(
-            ChildStarted,
-            child=str(given.child_id),
-            incarnation=given.incarnation,
-            attempt=attempt,
-            origin=self._origin,
-            gate_wait_s=gate_wait_s,
+        self._out.append(
+            d.Report(
+                ChildStarted(
+                    at_ns=self._at_ns,
+                    path=self.path,
+                    child=str(child_id),
+                    incarnation=given.incarnation,
+                    attempt=attempt,
+                    origin=self._origin,
+                    gate_wait_s=gate_wait_s,
+                )
+            )
         )
         if self._purpose in BY_REQUEST:
             self._say(d.Reply(given.ref))
-
-    @property
-    def _origin(self) -> str:
-        """Who wants the start that is being made, as events name it."""
-        return "api" if self._purpose is None or self._purpose in BY_REQUEST else self._purpose.value
 
     def _turn_came(self) -> None:
         if not isinstance(self._asked, d.AwaitTurn):
@@ -382,9 +387,6 @@ class SupervisorCore(Requests):
         self._plan_starts(coming_back, Purpose.HALF_OPEN if half_open else Purpose.RESTART)
 
     # ---- giving up ----
-
-    def _remember(self, error: BaseException) -> None:
-        self._causes = (*self._causes, error)[-CAUSES_MAX:]
 
     def _exceed(self, child: Child, error: BaseException, *, fatal: bool) -> None:
         if child.spec.budget is not None and child.gave_up and not fatal:

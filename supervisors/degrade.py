@@ -10,6 +10,7 @@ closes: else one that flaps would never latch.
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 
 from allstop.actors.spec import Pause
 
@@ -22,6 +23,9 @@ class BreakerState(StrEnum):
     OPEN = "open"
     HALF_OPEN = "half_open"
     LATCHED = "latched"
+
+
+CLOSED: Final = BreakerState.CLOSED  # an enum's attribute costs a lookup through its metaclass
 
 
 @dataclass(frozen=True, slots=True)

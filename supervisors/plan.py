@@ -79,9 +79,10 @@ class Plan:
         self._causes: tuple[BaseException, ...] = ()
         self._worded: BaseException | None = None  # whose words are `_said`
         self._said: tuple[str, ...] = ()
-        self._strategy: str = flags.strategy.value  # an enum's value costs a descriptor each time
+        self._note_strategy()
         self._plan: deque[d.Command] = deque()
         self._purpose: Purpose | None = None
+        self._origin = "api"  # who wants the start that is being made, as events name it
         self._asked: d.StartChild | d.AwaitTurn | d.StopChildren | None = None
         self._ending = False  # it was told to stop: nothing that it finds then changes that
         self._ticket = 0
@@ -93,6 +94,11 @@ class Plan:
         self._now_s = 0.0
         self._draw = 0.0
         self._at_ns = 0
+
+    def _note_strategy(self) -> None:
+        """Once per change of flags: an enum's value costs a descriptor each time."""
+        self._strategy: str = self.flags.strategy.value
+        self._alone = self.flags.strategy is Strategy.ONE_FOR_ONE
 
     @property
     def busy(self) -> bool:
@@ -129,9 +135,11 @@ class Plan:
     def _abandon_plan(self) -> None:
         self._plan.clear()
         self._asked = self._purpose = None
+        self._origin = "api"
 
     def _plan_starts(self, members: Iterable[Child], purpose: Purpose) -> None:
         self._purpose = purpose
+        self._origin = "api" if purpose in BY_REQUEST else purpose.value
         for child in members:
             attempt = max(1, child.failures.in_a_row) if purpose is Purpose.RESTART else 0
             self._plan.append(d.StartChild(child.spec, attempt))
@@ -342,6 +350,9 @@ class Plan:
     def _cause(child: Child, exit_: Exit) -> BaseException:
         return exit_.error if exit_.error is not None else ChildEnded(child.spec.id, exit_)
 
+    def _remember(self, error: BaseException) -> None:
+        self._causes = (*self._causes, error)[-CAUSES_MAX:]
+
     # ---- timers ----
 
     def _next_ticket(self) -> int:
@@ -367,4 +378,6 @@ class Plan:
 
 
 def in_words(error: BaseException | None) -> tuple[str, ...]:
+    if error is not None and error.__cause__ is None and not hasattr(error, "causes"):  # most errors
+        return (f"{type(error).__name__}: {error}",)
     return tuple([f"{type(cause).__name__}: {cause}" for cause in causes(error)[:CAUSES_MAX]])

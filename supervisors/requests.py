@@ -142,7 +142,7 @@ class Requests(Plan):
             return
         changes = [] if flags == self.flags else ["flags"]
         self.flags = flags
-        self._strategy = flags.strategy.value
+        self._note_strategy()
         self.window.change(flags.max_restarts, flags.max_seconds)
         self.breaker = self.breaker.changed(flags.pause, flags.max_seconds)
         for spec in specs:
