@@ -29,7 +29,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag=True):
         return fitted("\n".join(lines), chars_limit, single_line=single_line)
 
 
-class ChildStarted(Event, frozen=True, kw_only=True):
+# The events of a restart hold words and numbers only, so garbage collection need not look at them (gc=False).
+class ChildStarted(Event, frozen=True, kw_only=True, gc=False):
     """A child runs. `attempt` 0 is the first start; else it is a restart.
 
     `origin` says who wanted it: boot | restart | half_open, or api, which OTP makes no progress report of.
@@ -47,7 +48,7 @@ class ChildStarted(Event, frozen=True, kw_only=True):
         return self.origin != "api"
 
 
-class ChildTerminated(Event, frozen=True, kw_only=True):
+class ChildTerminated(Event, frozen=True, kw_only=True, gc=False):
     """A child ended. `reason` is its exit in words; `budget_left` what the supervisor may still restart in its window.
 
     `stopping`: it had been asked to stop and ended otherwise (OTP's shutdown_error).
@@ -63,7 +64,7 @@ class ChildTerminated(Event, frozen=True, kw_only=True):
     stopping: bool = False
 
 
-class RestartScheduled(Event, frozen=True, kw_only=True):
+class RestartScheduled(Event, frozen=True, kw_only=True, gc=False):
     """A child will be restarted, and its group with it. `attempt` counts its failures in a row."""
 
     child: str

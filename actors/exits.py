@@ -16,6 +16,12 @@ class ExitKind(StrEnum):
     NOPROC = "noproc"  # was already gone when it was monitored
 
 
+# An enum's attribute costs a lookup through its metaclass; these are read at each end.
+_NORMAL: Final = ExitKind.NORMAL
+_SHUTDOWN: Final = ExitKind.SHUTDOWN
+_CRASHED: Final = ExitKind.CRASHED
+
+
 class Exit(msgspec.Struct, frozen=True):
     """Why an actor ended: `error` is set for a crash, `detail` where the kind needs words."""
 
@@ -25,12 +31,13 @@ class Exit(msgspec.Struct, frozen=True):
 
     @property
     def clean(self) -> bool:
-        return self.kind in (ExitKind.NORMAL, ExitKind.SHUTDOWN)
+        kind = self.kind
+        return kind is _NORMAL or kind is _SHUTDOWN
 
     @property
     def abnormal(self) -> bool:
         kind = self.kind
-        return kind is not ExitKind.NORMAL and kind is not ExitKind.SHUTDOWN
+        return kind is not _NORMAL and kind is not _SHUTDOWN
 
     @property
     def fatal(self) -> bool:
@@ -61,7 +68,7 @@ def shutdown(detail: object) -> Exit:
 
 
 def crashed(error: BaseException) -> Exit:
-    return Exit(ExitKind.CRASHED, error=error)
+    return Exit(_CRASHED, error)
 
 
 class ReachedMaxRestartIntensity(AllstopError):

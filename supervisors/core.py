@@ -10,7 +10,6 @@ for each one that ends.
 
 from collections import deque
 from collections.abc import Hashable, Iterable
-from typing import cast
 
 from allstop.actors.events import ChildStarted, RestartScheduled, StartFailed
 from allstop.actors.exits import SHUTDOWN, Exit, ReachedMaxRestartIntensity, crashed
@@ -38,18 +37,17 @@ class SupervisorCore(Straight):
         self, given: d.Given, now_s: float, draw: float = 0.0, at_ns: int = 0
     ) -> tuple[d.Command, ...]:
         """Takes in what happened at `now_s`, which is `at_ns` on the wall, and gives back what is to be done, in order."""
-        kind = given.__class__
-        if self._asked is not None and kind not in ANSWERS:
+        if self._asked is not None and given.__class__ not in ANSWERS:
             raise ValueError(f"{self._asked} has not been answered yet")
-        if kind is d.Ended:  # a restart is these two: they are not looked for one after the other
-            straight = self._straight(cast(d.Ended, given), now_s, at_ns)
+        if isinstance(given, d.Ended):  # a restart is these two: they are not looked for one after the other
+            straight = self._straight(given, now_s, at_ns)
             if straight is not None:
                 return straight
         self._out, self._now_s, self._draw, self._at_ns = [], now_s, draw, at_ns
-        if kind is d.Started:
-            self._started(cast(d.Started, given))
-        elif kind is d.Ended:
-            self._ended(cast(d.Ended, given))
+        if isinstance(given, d.Started):
+            self._started(given)
+        elif isinstance(given, d.Ended):
+            self._ended(given)
         else:
             self._take(given)
         if self._plan:
@@ -101,8 +99,10 @@ class SupervisorCore(Straight):
 
     def _started(self, given: d.Started) -> None:
         asked, child_id = self._asked, given.child_id
-        child = self._answered(child_id)
-        attempt = cast(d.StartChild, asked).attempt
+        if not isinstance(asked, d.StartChild) or asked.spec.id != child_id:
+            raise ValueError(f"no start of {child_id!r} was asked for")
+        self._asked = None
+        child = self.children[child_id]
         gate_wait_s = 0.0 if child.spec.gate is None else self._passed(child)
         child.started(given.ref, given.incarnation, self._now_s)
         self._out.append(
@@ -112,13 +112,13 @@ class SupervisorCore(Straight):
                     path=self.path,
                     child=str(child_id),
                     incarnation=given.incarnation,
-                    attempt=attempt,
+                    attempt=asked.attempt,
                     origin=self._origin,
                     gate_wait_s=gate_wait_s,
                 )
             )
         )
-        if self._purpose in BY_REQUEST:
+        if self._origin == "api":
             self._say(d.Reply(given.ref))
 
     def _turn_came(self) -> None:

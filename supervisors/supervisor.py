@@ -28,6 +28,7 @@ from allstop.actors.runtime import (
 )
 from allstop.actors.runtime.cell import Cell
 from allstop.actors.runtime.starting import launch, stand_in, started, vacant
+from allstop.actors.runtime.states import ENDED
 from allstop.actors.runtime.stopping import stopped_at_once
 from allstop.actors.spec import ChildSpec, ChildType, Isolation, OnExceeded, SupervisorFlags
 from allstop.supervisors import decisions as d
@@ -38,6 +39,8 @@ from allstop.supervisors.errors import AlreadyStarted as HeldByOutsider
 from allstop.supervisors.lasting import lasting_of
 from allstop.supervisors.votes import Votes
 from allstop.supervisors.waiting import AT_ONCE_MAX, Minding, Starting, Stopping, Turn, Wait
+
+Report, StartChild, LOOP = d.Report, d.StartChild, Isolation.LOOP  # looked up at each restart
 
 TIMEOUT_S = 5.0  # of a question; the supervisor may be starting a child, which holds it up
 LEEWAY_S = 0.005  # of a supervisor that has much to do, before others have their turn
@@ -107,6 +110,7 @@ class Supervisor(Actor):
     def _begin(self, core: SupervisorCore, votes: Votes | None) -> None:
         self._core = core
         self._votes = votes
+        self._system = self.system
         self._clock = self.clock
         self._dice = self.dice
         self._ends = False
@@ -220,13 +224,18 @@ class Supervisor(Actor):
         """Tells the core and does what it answers, until nothing is left. Gives back its reply or raises its refusal:
         a coroutine of that (what `go_on` gives), where something has to be waited for or there is much to do."""
         self._reply = self._refusal = None
-        began_s = self._clock.now_s()
-        answer = self._do(self._decide(given, began_s))
+        clock, decide = self._clock, self._core.handle
+        began_s = clock.now_s()
+        answer = self._do(decide(given, began_s, self._dice.draw(), clock.wall_ns()))
         while answer is not None:
-            if isinstance(answer, Wait) or (now_s := self._clock.now_s()) - began_s > LEEWAY_S:
+            if isinstance(answer, Wait) or (now_s := clock.now_s()) - began_s > LEEWAY_S:
                 return (go_on or self._carry_on)(answer)
-            answer = self._do(self._decide(answer, now_s))
-        return self._outcome()
+            # A start that succeeded decides nothing by chance.
+            draw = 0.0 if isinstance(answer, d.Started) else self._dice.draw()
+            answer = self._do(decide(answer, now_s, draw, clock.wall_ns()))
+        if self._refusal is not None:
+            raise self._refusal
+        return self._reply
 
     async def _carry_on(self, answer: d.Given | Wait | None) -> Any:
         began_s = 0.0  # long ago
@@ -236,10 +245,9 @@ class Supervisor(Actor):
             elif self._clock.now_s() - began_s > LEEWAY_S:
                 await asyncio.sleep(0)  # the others have their turn
                 began_s = self._clock.now_s()
-            answer = self._do(self._decide(answer, self._clock.now_s()))
-        return self._outcome()
-
-    def _outcome(self) -> object:
+            clock = self._clock
+            draw = 0.0 if isinstance(answer, d.Started) else self._dice.draw()
+            answer = self._do(self._core.handle(answer, clock.now_s(), draw, clock.wall_ns()))
         if self._refusal is not None:
             raise self._refusal
         return self._reply
@@ -247,24 +255,18 @@ class Supervisor(Actor):
     def _do(self, commands: tuple[d.Command, ...]) -> d.Given | Wait | None:
         """Carries the commands out, in order. What answers the last one of them, if that is one to be answered."""
         answer: d.Given | Wait | None = None
-        for command in commands:
-            kind = command.__class__  # a restart is three reports and a start: these are looked for first
-            if kind is d.Report:
-                self.system.emit(cast(d.Report, command).event)
-            elif kind is d.StartChild:
-                answer = self._start_child(cast(d.StartChild, command).spec)
-            elif kind is d.StopChildren:
-                answer = self._stop_children(cast(d.StopChildren, command).stops)
-            elif kind is d.AwaitTurn:
-                answer = Turn(self._core.lasting.turns, self.path, cast(d.AwaitTurn, command).delay_s)
+        for command in commands:  # a restart is three reports and a start: these are looked for first
+            if isinstance(command, Report):
+                self._system.emit(command.event)
+            elif isinstance(command, StartChild):
+                answer = self._start_child(command.spec)
+            elif isinstance(command, d.StopChildren):
+                answer = self._stop_children(command.stops)
+            elif isinstance(command, d.AwaitTurn):
+                answer = Turn(self._core.lasting.turns, self.path, command.delay_s)
             else:
                 self._perform(command)
         return answer
-
-    def _decide(self, given: d.Given, now_s: float) -> tuple[d.Command, ...]:
-        # A start that succeeded decides nothing by chance.
-        draw = 0.0 if given.__class__ is d.Started else self._dice.draw()
-        return self._core.handle(given, now_s, draw, self._clock.wall_ns())
 
     def _perform(self, command: d.Command) -> None:
         match command:
@@ -324,18 +326,22 @@ class Supervisor(Actor):
 
     def _start_child(self, spec: ChildSpec) -> d.Given | Wait:
         start = spec.start
-        system = self.system
+        system = self._system
         try:
-            ref = cast("Ref | None", self._core.children[spec.id].ref)
-            if ref is None or not ref._cell.ended:
+            ref: Ref | None = self._core.children[spec.id].ref  # pyright: ignore[reportAssignmentType]
+            if ref is None or ref._cell is not system.vacancy:
                 ref = vacant(system, self.child_path(spec.id))
             actor_class = start.actor_class
-            if spec.isolation is not Isolation.LOOP:
+            if spec.isolation is not LOOP:
                 actor_class = stand_in(system, actor_class, spec.isolation, ref.path)
-            cell = launch(system, ref, actor_class, start.args, start.kwargs, self.ref, spec.while_down)
+            own = self._cell
+            # A supervisor that ended has no address to father from: its `ref` says so.
+            parent = own.ref if own.state is not ENDED else self.ref
+            cell = launch(system, ref, actor_class, start.args, start.kwargs, parent, spec.while_down)
             if cell.started is not None:
                 return Starting(spec, cell, self._taken)
-            started(cell, not cell.ended)
+            if cell.state is ENDED:
+                started(cell, began=False)
         except AlreadyStarted as error:  # by an outsider
             return d.NotStarted(spec.id, HeldByOutsider(error.ref))
         except StartError as error:
@@ -345,10 +351,11 @@ class Supervisor(Actor):
     def _taken(self, spec: ChildSpec, cell: Cell) -> d.Given:
         """The child runs, or chose not to. One that has ended meanwhile is told of at once, with its true exit: no end
         is lost between a start and the monitor."""
+        child_id = spec.id
         if cell.exit is not None and cell.exit.detail.__class__ is Ignore:
-            return d.Ignored(spec.id)
-        cell.mind(Minding(self._cell, spec.id))
-        return d.Started(spec.id, cell.ref, cell.incarnation)
+            return d.Ignored(child_id)
+        cell.mind(Minding(self._cell, child_id))
+        return d.Started(child_id, cell.ref, cell.incarnation)
 
     def _stop_children(self, stops: tuple[d.StopChild, ...]) -> d.Given | Wait:
         """All of these at the same time: a static supervisor is given one at a time."""

@@ -26,7 +26,7 @@ from allstop.actors.runtime.belongings import Belongings, Reply
 from allstop.actors.runtime.entrance import accept
 from allstop.actors.runtime.errors import ActorDead, ControlLaneFull
 from allstop.actors.runtime.handling import begin
-from allstop.actors.runtime.mailbox import CONTROL_LANE_MAX, Mailbox, Overflow, Tally
+from allstop.actors.runtime.mailbox import CONFLATE, CONTROL_LANE_MAX, Mailbox, Tally
 from allstop.actors.runtime.reporting import crash_report
 from allstop.actors.runtime.scheduler import BUSY
 from allstop.actors.runtime.serving import serve, start_and_serve
@@ -144,8 +144,9 @@ class Cell:
             with self.system.lock:
                 if self.queue.__class__ is tuple:
                     self.queue = deque()
-                    if self.mailbox.overflow is not Overflow.CONFLATE:
-                        self.limit = self.mailbox.capacity
+                    box = self.actor_class.mailbox
+                    if box.overflow is not CONFLATE:
+                        self.limit = box.capacity
         return self.queue
 
     def added(self) -> None:
@@ -483,8 +484,8 @@ class Cell:
             if self.belongings is not None:
                 let_go(self, self.belongings, exit_)
         parent = ref._parent
-        if parent is not None and parent._cell.belongings is not None:
-            parent._cell.belongings.children.pop(self, None)
+        if parent is not None and (above := parent._cell.belongings) is not None:
+            above.children.pop(self, None)
         minder = self.minder
         if minder is not None and minder.active:
             minder.watcher.notify(m.Down(minder, ref, self.incarnation, exit_))

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any, assert_never
 from allstop.actors.runtime.aftermath import lose
 from allstop.actors.runtime.errors import MailboxFull
 from allstop.actors.runtime.future import Future, on_a_loop
-from allstop.actors.runtime.mailbox import Overflow, Tally
+from allstop.actors.runtime.mailbox import CONFLATE, Overflow, Tally
 from allstop.actors.runtime.messages import SPECIAL, Call, Carried, Conflated, Parked
+from allstop.actors.runtime.states import ENDED
 
 if TYPE_CHECKING:
     from allstop.actors.runtime.cell import Cell
@@ -16,11 +17,11 @@ if TYPE_CHECKING:
 def accept(cell: "Cell", ref: "Ref", message: Any, *, may_park: bool = True) -> Parked | None:
     """Queues the message or does what the policy says. With `may_park` False a BLOCK mailbox gives back what the
     sender must wait for, instead of parking this thread."""
-    if cell.ended:
+    if cell.state is ENDED:
         return cell.system.vacancy.accept(ref, message)
-    box = cell.mailbox
+    box = cell.actor_class.mailbox
     queue = cell.open_queue()
-    if box.overflow is Overflow.CONFLATE and message.__class__ not in SPECIAL and _conflated(cell, message):
+    if box.overflow is CONFLATE and message.__class__ not in SPECIAL and _conflated(cell, message):
         return None
     parked: Parked | None = None
     if len(queue) >= box.capacity:

@@ -52,6 +52,9 @@ class Tally:
         self.parked = 0
 
 
+CONFLATE: Final = Overflow.CONFLATE  # an enum's attribute costs a lookup through its metaclass
+
+
 @dataclass(frozen=True, slots=True)
 class Mailbox:
     """The bound of an actor's user lane: how many messages may wait behind the one that is being handed over. `key` is for CONFLATE; a message whose key is None is queued as it is.

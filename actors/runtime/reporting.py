@@ -8,7 +8,9 @@ from allstop.actors.runtime import messages as m
 from allstop.actors.runtime.aftermath import current_task
 
 if TYPE_CHECKING:
+    from allstop.actors.clock import Clock
     from allstop.actors.runtime.cell import Cell
+    from allstop.actors.runtime.ref import Ref
 
 WAITING_MAX: Final = 10  # the types of the first messages show what the actor was busy with
 NEIGHBOURS_MAX: Final = 20  # of ten thousand children a report names the first
@@ -24,26 +26,27 @@ def crash_report(cell: "Cell", error: BaseException, message: Any) -> CrashRepor
     """
     kind = message.__class__
     inner = message.message if kind is m.Call or kind is m.Parked else message
-    has = cell.belongings
+    has, queue, actor, clock, ref = cell.belongings, cell.queue, cell.actor, cell.system.clock, cell.ref
+    parent = ref._parent
     caller, caller_stack = _caller(cell, message)
     return CrashReport(
-        at_ns=cell.system.clock.wall_ns(),
-        path=cell.path,
+        at_ns=clock.wall_ns(),
+        path=ref.path,
         incarnation=cell.incarnation,
         actor_class=cell.actor_class.__qualname__,
         error=error,
         last_message=None if isinstance(inner, m._Token) else inner,
-        status=cell.actor.shown_status() if cell.actor is not None else None,
-        mailbox_len=len(cell.queue),
-        ancestors=_ancestors(cell),
-        waiting=waiting_types(cell),
+        status=actor.shown_status() if actor is not None else None,
+        mailbox_len=len(queue),
+        ancestors=_ancestors(parent) if parent is not None else (),
+        waiting=waiting_types(cell) if queue else (),
         children=_paths(has.children) if has is not None else (),
         links=_paths(has.links or ()) if has is not None else (),
         monitored_by=_paths(monitor.watcher for monitor in has.monitored_by) if has is not None else (),
         caller=caller,
         caller_stack=caller_stack,
         log=tuple(cell.observer.log or ()) if cell.observer is not None else (),
-        lived_s=_lived_s(cell),
+        lived_s=_lived_s(cell, parent, clock) if parent is not None else None,
     )
 
 
@@ -74,9 +77,10 @@ def note_caller(cell: "Cell") -> None:
 
 def _caller(cell: "Cell", message: Any) -> tuple[str | None, tuple[Frame, ...]]:
     task = cell.caller
-    cell.caller = None
-    if task is None:  # a call that was answered in place runs within its caller
-        task = current_task()
+    if task is not None:
+        cell.caller = None
+    else:  # a call that was answered in place runs within its caller
+        task = current_task() if cell.threaded else asyncio.current_task(cell.scheduler.loop)
         if task is None or task is cell.task:
             return ("a thread" if isinstance(message, m.Call) else None), ()
     return task.get_name(), _frames(task)
@@ -100,24 +104,23 @@ def _frames(task: "asyncio.Task[Any]") -> tuple[Frame, ...]:
     return tuple(found[-CALLER_FRAMES_MAX:])
 
 
-def _lived_s(cell: "Cell") -> float | None:
+def _lived_s(cell: "Cell", parent: "Ref", clock: "Clock") -> float | None:
     """Its parent's record of it says when it was started: only who has a parent pays for a clock at its start."""
-    parent = cell.ref._parent
-    has = parent._cell.belongings if parent is not None else None
+    has = parent._cell.belongings
     started_s = has.children.get(cell) if has is not None else None
-    return None if started_s is None else cell.system.clock.now_s() - started_s
+    return None if started_s is None else clock.now_s() - started_s
 
 
 def _paths(cells: Any) -> tuple[str, ...]:
     return tuple(cell.path for cell, _place in zip(cells, range(NEIGHBOURS_MAX), strict=False))
 
 
-def _ancestors(cell: "Cell") -> tuple[str, ...]:
-    found: list[str] = []
-    parent = cell.ref._parent
-    while parent is not None:
-        found.append(parent.path)
-        parent = parent._parent
+def _ancestors(parent: "Ref") -> tuple[str, ...]:
+    """The parent's path, and those of all above it."""
+    found = [parent.path]
+    while (above := parent._parent) is not None:
+        found.append(above.path)
+        parent = above
     return tuple(found)
 
 

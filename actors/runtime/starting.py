@@ -80,8 +80,10 @@ def launch(
             if parent._children is None:
                 parent._children = weakref.WeakSet()
             parent._children.add(ref)
-        if not parent._cell.ended:
-            parent._cell.own().children[cell] = system.clock.now_s()
+        above = parent._cell
+        if above is not system.vacancy:
+            has = above.belongings
+            (has if has is not None else above.own()).children[cell] = system.clock.now_s()
     try:
         actor = actor_class.__new__(actor_class)
         actor._cell = cell
