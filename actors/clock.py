@@ -37,6 +37,10 @@ class Ids(Protocol):
         ...
 
 
+# For measuring how long something took: no port, because nothing that is decided by it may be simulated.
+ticks_ns: Final[Callable[[], int]] = time.monotonic_ns
+
+
 class SystemClock:
     """The machine's clocks."""
 

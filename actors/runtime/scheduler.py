@@ -15,14 +15,17 @@ from threading import get_ident
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
 
+from allstop.actors.clock import ticks_ns
 from allstop.actors.runtime.call_timeouts import CallTimeouts
 from allstop.actors.runtime.messages import CONTROL, MORE, SPECIAL
+from allstop.actors.runtime.virtual_time import VirtualTimeLoop
 
 if TYPE_CHECKING:
     from allstop.actors.runtime.cell import Cell
 
 BATCH: Final = 64  # messages per actor and activation: more starves the others, fewer costs speed (measured)
 TURN: Final = 256  # messages per turn of the loop: a saturated loop still reads its sockets within 0.1 ms
+TURN_NS: Final = 500_000  # slower handlers get fewer messages per turn, so that it lasts no longer than this
 BUSY: Final = 16  # activations that wait: with more, a runtime message does not take its place behind them
 URGENT: Final = (
     64  # runtime messages of busy actors per turn: ten thousand Downs at once are 0.1 ms at a time
@@ -41,9 +44,11 @@ class Scheduler:
         "context",
         "inlined",
         "loop",
+        "pace",
         "put",
         "ready",
         "thread_id",
+        "ticks_ns",
         "turn",
         "urgent",
     )
@@ -56,6 +61,9 @@ class Scheduler:
         self.armed = False
         self.closed = False
         self.turn = turn
+        self.pace = turn  # messages of the next turn
+        # Virtual time knows no slow handlers: what a simulation does must not depend on how fast it runs.
+        self.ticks_ns: Callable[[], int] = ticks_ns if not isinstance(loop, VirtualTimeLoop) else int
         self.batch = batch
         self.inlined = 0
         self._callers: deque[asyncio.Future[None]] = deque()
@@ -117,9 +125,16 @@ class Scheduler:
 
     def run(self) -> None:
         """One turn. Whatever happens in it, the queue is run again while there is something in it."""
+        ticks_ns = self.ticks_ns
+        began_ns = ticks_ns()
         try:
             self._turn()
         finally:
+            took_ns = ticks_ns() - began_ns
+            if took_ns > TURN_NS:
+                self.pace = max(1, self.pace * TURN_NS // took_ns)
+            elif self.pace < self.turn and took_ns < TURN_NS // 2:
+                self.pace = min(self.turn, 2 * self.pace)
             self.armed = False
             if (self.ready or self.urgent) and not self.armed:
                 self.arm()
@@ -142,8 +157,10 @@ class Scheduler:
         ready = self.ready
         pop = ready.popleft
         special = SPECIAL
+        budget = self.pace
         batch = self.batch
-        budget = self.turn
+        if batch > budget:
+            batch = budget
         cell: Cell | None = None
         message: Any = None
         while ready and budget > 0:

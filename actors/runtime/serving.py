@@ -11,6 +11,7 @@ from allstop.actors.runtime.errors import ActorDead
 from allstop.actors.runtime.handling import begin, caller_error
 from allstop.actors.runtime.hangs.deadlines import in_time
 from allstop.actors.runtime.messages import CONTROL, MORE, SPECIAL, Call, Pause
+from allstop.actors.runtime.scheduler import TURN_NS
 from allstop.actors.runtime.states import RUNNING, State
 
 if TYPE_CHECKING:
@@ -63,7 +64,10 @@ async def serve(cell: "Cell", coroutine: Any, call: Call | None, message: Any) -
         cell.calling = None  # a stop came before this task's first step: the handler does not begin any more
         lose(cell, call or message, cause=end)
         coroutine = call = None
-    share = cell.scheduler.batch
+    scheduler = cell.scheduler
+    batch = scheduler.batch
+    more = scheduler.turn // batch - 1  # shares that it may take at once while nobody else wants the turn
+    share, spare, began_ns = batch, more, scheduler.ticks_ns()
     while True:
         if coroutine is not None:
             await finish_handler(cell, coroutine, call, message)
@@ -76,12 +80,15 @@ async def serve(cell: "Cell", coroutine: Any, call: Call | None, message: Any) -
             if not (cell.rides or cell.actor_class.keeps_task) and cell.back_to_plain():
                 return
             await _mail(cell)
-            share = cell.scheduler.batch
+            share, spare, began_ns = batch, more, scheduler.ticks_ns()
             continue
         elif share <= 0:
-            if not cell.control:
+            if spare > 0 and not scheduler.ready and scheduler.ticks_ns() - began_ns < TURN_NS:
+                spare -= 1
+            elif not cell.control:
                 await _turn_of(cell)
-            share = cell.scheduler.batch
+                spare, began_ns = more, scheduler.ticks_ns()
+            share = batch
             continue
         elif limit_s is None and cell.state is RUNNING:
             share, message = await _serve_plain(cell, share)

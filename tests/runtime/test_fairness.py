@@ -8,7 +8,7 @@ import pytest
 
 from allstop.actors.exits import SHUTDOWN, ExitKind
 from allstop.actors.runtime import Actor, ActorSystem, Down, Mailbox, Ref
-from allstop.actors.runtime.scheduler import BATCH, TURN
+from allstop.actors.runtime.scheduler import BATCH, TURN, TURN_NS
 
 BACKLOG = 2_000
 
@@ -69,7 +69,8 @@ class Idle(Actor):
 
 
 async def crowd(system: ActorSystem, kind: type[Busy], count: int, work: Work) -> list[Ref]:
-    """Busy actors, each with its task, if it needs one, and an empty mailbox."""
+    """Busy actors, each with its task, if it needs one, and an empty mailbox. Their turns are counted, not timed."""
+    system.scheduler.ticks_ns = int
     refs = [await system.spawn(kind, work) for _ in range(count)]
     for ref in refs:
         await ref.call("warm up")
@@ -251,12 +252,66 @@ async def test_an_async_actor_that_is_killed_while_it_waits_for_its_turn_leaves_
 ) -> None:
     work = Work()
     (ref,) = await crowd(system, AsyncBusy, 1, work)
-    load([ref], 2 * BATCH)
+    load([ref], 2 * TURN)
     cell = ref.cell
     while cell.pause is None:
         await asyncio.sleep(0)
     system.kill(ref)
     while system.leaked:
         await asyncio.sleep(0)
-    assert work.done + system.dead_letters.count == 1 + 2 * BATCH
+    assert work.done + system.dead_letters.count == 1 + 2 * TURN
     assert all(isinstance(letter.message, int) for letter in system.dead_letters.recent())
+
+
+# -- slow handlers ------------------------------------------------------------------------------------------------------
+class Slow(Busy):
+    """Each message takes so long, on the clock by which turns are measured."""
+
+    now_ns = 0
+    each_ns = 50_000
+
+    def on_receive(self, message: Any) -> Any:
+        Slow.now_ns += Slow.each_ns
+        return super().on_receive(message)
+
+
+async def test_a_turn_of_slow_handlers_is_bounded_in_time_and_grows_again_when_they_are_quick(
+    system: ActorSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Slow, "now_ns", 0)
+    monkeypatch.setattr(Slow, "each_ns", 50_000)
+    work = Work()
+    refs = await crowd(system, Slow, 8, work)
+    system.scheduler.ticks_ns = lambda: Slow.now_ns
+    load(refs, 200)
+    await work.watch(20)
+    turn_max = 2 * TURN_NS // Slow.each_ns  # its budget, and what is left of the last actor's share
+    assert 0 < max(work.of_turn[2:]) <= turn_max
+    monkeypatch.setattr(Slow, "each_ns", 100)
+    work.of_turn.clear()
+    await work.watch(20)
+    assert max(work.of_turn) > TURN // 2
+
+
+async def test_a_lone_async_actor_may_use_the_whole_turn_unless_it_is_slow(
+    system: ActorSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_ns = 0
+    work = Work()
+    (ref,) = await crowd(system, AsyncBusy, 1, work)
+    load([ref], 4 * TURN)
+    await work.watch(10)
+    assert max(work.of_turn) == TURN
+
+    class SlowAsync(AsyncBusy):
+        async def on_receive(self, message: Any) -> Any:
+            nonlocal now_ns
+            now_ns += 50_000
+            return await super().on_receive(message)
+
+    work = Work()
+    (ref,) = await crowd(system, SlowAsync, 1, work)
+    system.scheduler.ticks_ns = lambda: now_ns
+    load([ref], 4 * TURN)
+    await work.watch(10)
+    assert BATCH <= max(work.of_turn) <= BATCH + 1
