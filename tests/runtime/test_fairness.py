@@ -1,13 +1,14 @@
 """A saturated loop starves nobody: what one turn of the loop may do is bounded, and runtime messages go first."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from allstop.actors.exits import SHUTDOWN, ExitKind
-from allstop.actors.runtime import Actor, ActorSystem, Down, Mailbox, Ref
+from allstop.actors.runtime import Actor, ActorSystem, Down, Mailbox, Ref, ThreadActor, inspection
 from allstop.actors.runtime.scheduler import BATCH, TURN, TURN_NS
 
 BACKLOG = 2_000
@@ -261,6 +262,88 @@ async def test_an_async_actor_that_is_killed_while_it_waits_for_its_turn_leaves_
         await asyncio.sleep(0)
     assert work.done + system.dead_letters.count == 1 + 2 * TURN
     assert all(isinstance(letter.message, int) for letter in system.dead_letters.recent())
+
+
+@pytest.mark.req("222", "254")
+@pytest.mark.parametrize("kind", [Busy, AsyncBusy])
+async def test_a_question_to_a_busy_actor_on_a_saturated_loop_waits_for_no_backlog(
+    system: ActorSystem, kind: type[Busy]
+) -> None:
+    work = Work()
+    refs = await crowd(system, kind, 200, work)
+    load(refs, 500)
+    await asyncio.sleep(0)
+    asked_at = work.done
+    seen = (await inspection.get_state(refs[-1]))["handled"]
+    assert work.done - asked_at <= 4 * (TURN + BATCH)
+    assert seen < 400
+    for ref in refs:
+        assert await ref.call("the rest", timeout_s=60) == 502
+
+
+# -- the same on a thread -----------------------------------------------------------------------------------------------
+class BusyThread(ThreadActor):
+    """Holds its thread in the first message, so that what comes meanwhile is its backlog."""
+
+    mailbox = Mailbox(capacity=BACKLOG)
+
+    def __init__(self) -> None:
+        self.entered, self.release = threading.Event(), threading.Event()
+        self.handled: list[Any] = []
+        self.stopped_after: int | None = None
+
+    def on_receive(self, message: Any) -> Any:
+        if message == "hold":
+            self.entered.set()
+            assert self.release.wait(20)
+        self.handled.append(message)
+        return len(self.handled)
+
+    def on_stop(self, exit_: Any) -> None:
+        self.stopped_after = len(self.handled)
+
+
+async def held(system: ActorSystem) -> tuple[Ref, BusyThread]:
+    """A thread actor in its first message, with a backlog behind it."""
+    ref = await system.spawn(BusyThread)
+    actor = ref.cell.actor
+    ref.tell("hold")
+    assert await asyncio.to_thread(actor.entered.wait, 20)
+    load([ref], BACKLOG - 10)
+    return ref, actor
+
+
+@pytest.mark.req("254")
+async def test_a_stop_of_a_thread_actor_waits_for_no_backlog(system: ActorSystem) -> None:
+    ref, actor = await held(system)
+    stopping = asyncio.create_task(system.stop(ref))
+    await asyncio.sleep(0)
+    actor.release.set()
+    assert await stopping == SHUTDOWN
+    assert (actor.handled, actor.stopped_after) == (["hold"], 1)
+    assert system.dead_letters.count == BACKLOG - 10
+
+
+@pytest.mark.req("254")
+async def test_a_down_to_a_thread_actor_waits_for_no_backlog(system: ActorSystem) -> None:
+    watched = await system.spawn(Idle)
+    ref, actor = await held(system)
+    actor.monitor(watched)
+    system.kill(watched)
+    actor.release.set()
+    assert await ref.call("the rest", timeout_s=60) == BACKLOG - 10 + 3
+    assert isinstance(actor.handled[1], Down)
+
+
+@pytest.mark.req("222", "254")
+async def test_a_question_to_a_thread_actor_waits_for_no_backlog(system: ActorSystem) -> None:
+    ref, actor = await held(system)
+    asking = asyncio.create_task(inspection.get_state(ref, timeout_s=30))
+    while not ref.cell.control:
+        await asyncio.sleep(0)
+    actor.release.set()
+    assert "hold" in str((await asking)["handled"])
+    assert await ref.call("the rest", timeout_s=60) == BACKLOG - 10 + 2
 
 
 # -- slow handlers ------------------------------------------------------------------------------------------------------
