@@ -53,6 +53,7 @@ class Actor(pykka.Actor):
     keeps_task: ClassVar[bool] = True  # False: its handlers seldom suspend, and the task ends with the mail
     has_on_restart: ClassVar[bool] = False
     has_on_start: ClassVar[bool] = False  # spared where there is none: starting is a hot path, too
+    has_on_stop: ClassVar[bool] = False  # and so is stopping
     wire: ClassVar[
         tuple[type[Any], ...]
     ] = ()  # with isolation="process": the classes of messages and answers
@@ -73,6 +74,7 @@ class Actor(pykka.Actor):
             cls.cell_class = Cell
         cls.has_on_restart = cls.on_restart is not Actor.on_restart
         cls.has_on_start = cls.has_on_restart or cls.on_start is not Actor.on_start
+        cls.has_on_stop = cls.on_stop is not Actor.on_stop
         if cls.stash_capacity > 0:
             cls.on_receive = remembering(cls.on_receive)  # pyright: ignore[reportAttributeAccessIssue]
 

@@ -51,10 +51,10 @@ class Cell:
     # Set for every cell: what the run loop and senders read.
     idle: bool  # True: nothing waits, and the next message rides in the run queue
     queue: Any  # a deque when it is first needed
-    limit: int  # where the fast way in ends: 0 sends every message the slow way, through `accept`
+    limit: int = 0  # where the fast way in ends: 0 sends every message the slow way, through `accept`
     detour: Callable[[Any], None] | None  # where the run loop leaves a message for the task, or after the end
     calling: m.Call | None  # the call that is being handled
-    actor: Any
+    actor: Any = None
     # Set by those that need them: a small cell starts faster, and costs the garbage collector less.
     belongings: Belongings | None = None
     control: "deque[Any] | None" = None
@@ -86,10 +86,8 @@ class Cell:
     ) -> None:
         self.idle = False  # until started, mail waits in the queue
         self.queue = ()
-        self.limit = 0
         self.detour = None
         self.calling = None
-        self.actor = None
         self.scheduler = scheduler
         self.system = system
         self.ref = ref
@@ -416,7 +414,7 @@ class Cell:
 
     def enter(self, state: State) -> bool:
         """Moves on to a later state; False if the cell is there or beyond already."""
-        if ORDER[state] <= ORDER[self.state]:
+        if self.state is ENDED or (state is not ENDED and ORDER[state] <= ORDER[self.state]):
             return False
         self.state = state
         return True
@@ -460,29 +458,33 @@ class Cell:
 
     def finish(self, exit_: Exit) -> None:
         """The end, once: the mailbox becomes dead letters, timers and replies go, and everyone who asked is told."""
+        ran = self.state is RUNNING
         if not self.enter(ENDED):
             return
-        started = self.started
+        started = None if ran else self.started
         starting = started is not None and not started.done()
+        tasked = self.detour is not None and self.task is not None
         self.exit = exit_
         self.detour = self.discard
-        self.limit = 0
         ref, system = self.ref, self.system
         del system.live[self]
         ref._last_exit = exit_
         if ref._cell is self:
             ref._cell = system.vacancy  # the address is free
         self.idle = True  # before the queue is looked at: whoever adds to it after that finds the flag
-        if self.queue or self.threaded:
-            self.drain(back_to_stash=starting)
+        if self.queue.__class__ is not tuple:
+            self.limit = 0
+            if self.queue or self.threaded:
+                self.drain(back_to_stash=starting)
         if starting and started is not None:
             started.set_result(False)
         if self.calling is not None:
             self.calling.fail(ActorDead(self.path, self.incarnation, exit_))
-        if self.task is not None or self.belongings is not None:
+        belongings = self.belongings
+        if tasked or belongings is not None:
             abandon_tasks(self)
-            if self.belongings is not None:
-                let_go(self, self.belongings, exit_)
+            if belongings is not None:
+                let_go(self, belongings, exit_)
         parent = ref._parent
         if parent is not None and (above := parent._cell.belongings) is not None:
             above.children.pop(self, None)

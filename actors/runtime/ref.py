@@ -47,6 +47,7 @@ class Ref(pykka.ActorRef[Any]):
     _children: "weakref.WeakSet[Ref] | None" = (
         None  # the addresses of all that was ever started below this one
     )
+    _kept = False  # True once any of the following was: what is to be retired has little to look at else
     stashed: deque[Any] | None = None
     _stash_max = 0
     _watchers: dict[MonitorRef, None] | None = None
@@ -300,6 +301,7 @@ class Ref(pykka.ActorRef[Any]):
         self._stash_max = capacity
         if self.stashed is None:
             self.stashed = deque()
+            self._kept = True
 
     def empty_stash(self) -> list[Any]:
         messages = list(self.stashed or ())
@@ -322,6 +324,7 @@ class Ref(pykka.ActorRef[Any]):
         """The keys by which a registry names this address: the registry's to change."""
         if self._keys is None:
             self._keys = {}
+            self._kept = True
         return self._keys.setdefault(registry, set())
 
     def lose_keys(self) -> None:

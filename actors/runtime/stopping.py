@@ -70,6 +70,18 @@ def _runs(thing: Any) -> bool:
     return thing.is_alive() if isinstance(thing, threading.Thread) else not thing.done()
 
 
+def ended_idle(cell: "Cell", exit_: Exit) -> bool:
+    """Ends a cell in which nothing goes on, and whose actor has no `on_stop`, at once: the whole of its stop. False: it
+    is not so simple."""
+    if not cell.idle or cell.detour is not None or cell.state is not RUNNING:
+        return False
+    if cell.belongings is not None or cell.actor_class.has_on_stop:
+        return False
+    cell.idle = False
+    cell.finish(exit_)
+    return True
+
+
 def stopped_at_once(ref: "Ref", exit_: Exit, limit: float | Shutdown) -> Exit | None:
     """Its exit, if nothing has to be waited for: it is killed, ends at once, or had ended. None: `stop` it."""
     cell = ref._cell
@@ -144,6 +156,8 @@ def retire(system: "ActorSystem", ref: "Ref") -> None:
     if ref._retired or not ref._cell.ended:
         return
     ref._retired = True
+    if not ref._kept:
+        return
     ref.lose_keys()
     for message in ref.empty_stash():
         system.dead_letters.add(DeadLetter(message, ref.path, ref.incarnation, "the address was retired"))

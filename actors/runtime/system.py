@@ -25,9 +25,9 @@ from allstop.actors.runtime.ref import Ref
 from allstop.actors.runtime.registry import Registry
 from allstop.actors.runtime.reporting import log_trouble
 from allstop.actors.runtime.scheduler import BATCH, TURN, Scheduler
-from allstop.actors.runtime.starting import begun, launch, stand_in, started, vacant
-from allstop.actors.runtime.states import ENDED
-from allstop.actors.runtime.stopping import NOPROC, Abandoned, ended, retire, stop
+from allstop.actors.runtime.starting import begun, launch, nameless, stand_in, started, vacant
+from allstop.actors.runtime.states import ENDED, RUNNING
+from allstop.actors.runtime.stopping import NOPROC, Abandoned, ended, ended_idle, retire, stop
 from allstop.actors.runtime.tuning import check_interpreter, freeze, tune, unfreeze, untune
 from allstop.actors.runtime.vacancy import Vacancy
 from allstop.actors.runtime.virtual_time import VirtualTimeLoop
@@ -36,6 +36,9 @@ from allstop.actors.spec import Isolation, Shutdown, Stash
 MAX_HANDLER_S: Final = (
     1.0  # a venue's heartbeat comes every second: who misses one knows nothing for sure any more
 )
+LOOP: Final = (
+    Isolation.LOOP
+)  # an enum's attribute costs a lookup through its metaclass, as much as making the cell
 CLOSE_STOP_S: Final = 30.0  # how long `close` waits for each actor that nobody supervises
 
 
@@ -189,7 +192,7 @@ class ActorSystem:
         parent: Ref | None = None,
         while_down: Stash | None = None,
         start_timeout_s: float = 30.0,
-        isolation: Isolation | str = Isolation.LOOP,
+        isolation: Isolation | str = LOOP,
         **kwargs: Any,
     ) -> Ref:
         """Starts an actor and gives its address, once `on_start` is done.
@@ -197,10 +200,12 @@ class ActorSystem:
         At a path whose address exists, this is a new incarnation of the same Ref. If it returned Ignore, the Ref is
         not alive. Raises AlreadyStarted, StartError (constructor or on_start raised, or it ended) or StartTimeout.
         """
-        if isolation is not Isolation.LOOP:
+        if isolation is not LOOP:
             actor_class = stand_in(self, actor_class, isolation, path)
-        ref = Ref(self, self.next_anonymous()) if path is None else vacant(self, path)
+        ref = nameless(self) if path is None else vacant(self, path)
         cell = launch(self, ref, actor_class, args, kwargs, parent, while_down)
+        if cell.state is RUNNING:
+            return ref
         if cell.started is None:
             return started(cell, cell.state is not ENDED)
         return started(cell, await begun(cell, start_timeout_s))
@@ -219,6 +224,8 @@ class ActorSystem:
         After `timeout_s` it is killed: the exit is KILLED, its detail an Overrun. If nothing ran: the last exit, or
         NOPROC. Raises ValueError for a wrong `timeout_s`, and has stopped nothing then.
         """
+        if not drain and timeout_s.__class__ is float and timeout_s >= 0 and ended_idle(ref._cell, exit_):  # type: ignore[operator]
+            return exit_
         return await stop(self, ref, exit_, timeout_s, drain=drain)
 
     def ask_to_stop(self, cell: Cell, exit_: Exit) -> None:
@@ -300,6 +307,7 @@ class ActorSystem:
             if not ref._retired:
                 ref._watchers = ref._watchers if ref._watchers is not None else {}
                 ref._watchers[monitor] = None
+                ref._kept = True
                 return
         elif not cell.ended:
             cell.own().monitored_by[monitor] = None
@@ -309,6 +317,7 @@ class ActorSystem:
             if watcher in ref._told:  # one Down per incarnation: this monitor is for the next
                 ref._awaited = ref._awaited if ref._awaited is not None else {}
                 ref._awaited[monitor] = None
+                ref._kept = True
                 return
             ref._told.add(watcher)
         watcher.post(Down(monitor, ref, ref.incarnation, ref.last_exit or NOPROC))
