@@ -55,7 +55,10 @@ def _begin_runtime_message(cell: "Cell", kind: type[Any], message: Any) -> Any:
     if kind is m.Conflated:
         with cell.system.lock:
             newest = (cell.newest or {}).pop(message.key, _NOTHING)
-        return None if newest is _NOTHING else begin(cell, newest)[0]
+        if newest is _NOTHING:
+            return None
+        message.message = newest  # a crash report names it
+        return begin(cell, newest)[0]
     if kind is m.Continue:
         return cell.actor.on_continue(message.argument)
     if kind is m.ActorStop:  # pykka's: at its place in the queue, so that what came before is handled first

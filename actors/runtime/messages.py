@@ -148,10 +148,11 @@ class Carried:
         self.context = context
 
 
-class Conflated(msgspec.Struct, frozen=True):
+class Conflated(msgspec.Struct, eq=False):
     """Stands in the queue for the newest message of its key."""
 
     key: Hashable
+    message: Any = None  # that message, from when it is handed over
 
 
 class Stop(msgspec.Struct, frozen=True):
@@ -246,3 +247,22 @@ SPECIAL: Final = PYKKA_PROXY | {
     MoreToken,
     ActorStop,
 }
+
+_HOLDERS: Final = frozenset((Carried, Call, Parked, Packed))
+CARRIERS: Final = _HOLDERS | {Fired, Conflated}
+
+
+def unwrapped(message: Any, cell: "Cell | None" = None) -> Any:
+    """The user's own message, out of whatever carries it: what reports and dead letters show. With the cell where it
+    waits also the newest message of a key."""
+    while True:
+        kind = message.__class__
+        if kind in _HOLDERS:
+            message = message.message
+        elif kind is Fired:
+            message = message.timer.message
+        elif kind is Conflated:
+            waiting = None if cell is None else cell.newest
+            message = message.message if waiting is None else waiting.get(message.key)
+        else:
+            return message

@@ -24,8 +24,7 @@ def crash_report(cell: "Cell", error: BaseException, message: Any) -> CrashRepor
 
     Only references are taken, but for `status`: the state as it is now, before anything else runs.
     """
-    kind = message.__class__
-    inner = message.message if kind is m.Call or kind is m.Parked else message
+    inner = m.unwrapped(message) if message.__class__ in m.CARRIERS else message
     has, queue, actor, clock, ref = cell.belongings, cell.queue, cell.actor, cell.system.clock, cell.ref
     parent = ref._parent
     caller, caller_stack = _caller(cell, message)
@@ -61,8 +60,7 @@ def waiting_types(cell: "Cell") -> tuple[str, ...]:
             message = queue[place]
         except IndexError:
             break
-        if isinstance(message, m.Call | m.Parked):
-            message = message.message
+        message = m.unwrapped(message, cell)
         if not isinstance(message, m._Token):
             found.append(type(message).__qualname__)
     return tuple(found)
@@ -82,7 +80,8 @@ def _caller(cell: "Cell", message: Any) -> tuple[str | None, tuple[Frame, ...]]:
     else:  # a call that was answered in place runs within its caller
         task = current_task() if cell.threaded else asyncio.current_task(cell.scheduler.loop)
         if task is None or task is cell.task:
-            return ("a thread" if isinstance(message, m.Call) else None), ()
+            call = message.message if isinstance(message, m.Carried) else message
+            return ("a thread" if isinstance(call, m.Call) else None), ()
     return task.get_name(), _frames(task)
 
 

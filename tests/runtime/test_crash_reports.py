@@ -1,7 +1,7 @@
 """What a crash leaves for whoever reads about it: values when it happens, text when it is read."""
 
 import asyncio
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import pytest
@@ -11,7 +11,7 @@ from tests.runtime.puppet import AsyncPuppet, Puppet, ThreadPuppet, Witness, fai
 from allstop.actors.events import ChildTerminated, CrashReport
 from allstop.actors.exits import NORMAL, SHUTDOWN, Exit, shutdown
 from allstop.actors.rendering import fitted, shown
-from allstop.actors.runtime import Actor, ActorDead, ActorSystem, StepKind, inspection
+from allstop.actors.runtime import Actor, ActorDead, ActorSystem, Mailbox, Overflow, StepKind, inspection
 from allstop.actors.spec import ChildSpec, Start, SupervisorFlags
 from allstop.supervisors import Supervisor
 
@@ -32,6 +32,23 @@ def report_of(**changed: Any) -> CrashReport:
     except ValueError as error:
         found = CrashReport(at_ns=1, path="/a/b", incarnation=3, actor_class="Trader", error=error)
     return msgspec.structs.replace(found, **changed)
+
+
+class Words(Puppet):
+    """Crashes on "boom", whoever brings it."""
+
+    def on_receive(self, message: Any) -> Any:
+        if message == "boom":
+            raise KeyError(message)
+        return self.send_after(0, "boom") if message == "later" else None
+
+
+class WordsInContext(Words):
+    context_per_message: ClassVar[bool] = True
+
+
+class NewestWords(Words):
+    mailbox: ClassVar[Mailbox] = Mailbox(overflow=Overflow.CONFLATE, key=len)
 
 
 # -- captured ----------------------------------------------------------------------------------------------------------
@@ -417,3 +434,24 @@ async def test_a_slow_handler_that_is_stopped_makes_no_report(system: ActorSyste
     await asyncio.sleep(1)
     await system.stop(ref)
     assert witness.crashes == []
+
+
+@pytest.mark.parametrize("kind", [Words, WordsInContext, NewestWords])
+@pytest.mark.parametrize("brought", ["told", "called", "fired", "behind another"])
+async def test_a_report_shows_the_users_own_messages_whatever_carries_them(
+    system: ActorSystem, witness: Witness, kind: type[Actor], brought: str
+) -> None:
+    ref = await system.spawn(kind)
+    if brought == "behind another":
+        ref.tell("first, and longer")
+    if brought == "called":
+        call = asyncio.create_task(ref.call("boom"))
+        await asyncio.sleep(0)
+        del call
+    else:
+        ref.tell("later" if brought == "fired" else "boom")
+        ref.tell("waits here")
+    await asyncio.sleep(1)
+    [report] = [event for event in witness.events if isinstance(event, CrashReport)]
+    assert report.last_message == "boom"
+    assert report.waiting == (() if brought in ("called", "fired") else ("str",))

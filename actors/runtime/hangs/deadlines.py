@@ -16,7 +16,7 @@ from allstop.actors.events import HandlerHung, Unstopped
 from allstop.actors.exits import crashed
 from allstop.actors.runtime.errors import HandlerTimeout
 from allstop.actors.runtime.hangs.stacks import stack_of, stack_of_coroutine
-from allstop.actors.runtime.messages import Call, Fired, Parked, TaskFailed
+from allstop.actors.runtime.messages import Call, TaskFailed, unwrapped
 from allstop.actors.runtime.states import RUNNING
 
 if TYPE_CHECKING:
@@ -36,13 +36,7 @@ Finish = Callable[["Cell", Any, Call | None, Any], Awaitable[None]]
 
 def name_of(message: Any) -> str:
     """The class of the user's message, out of whatever carries it."""
-    match message:
-        case Call() | Parked():
-            return type(message.message).__qualname__
-        case Fired():
-            return type(message.timer.message).__qualname__
-        case _:
-            return type(message).__qualname__
+    return type(unwrapped(message)).__qualname__
 
 
 def in_time(finish: Finish, limit_s: float) -> Finish:

@@ -25,7 +25,7 @@ from allstop.actors.events import Event, HandlerHung, HandlerReturned, LoopHeld
 from allstop.actors.runtime import handling, ref, scheduler, serving
 from allstop.actors.runtime.cell import Cell
 from allstop.actors.runtime.hangs.stacks import stack_of
-from allstop.actors.runtime.messages import SPECIAL, Call, Parked
+from allstop.actors.runtime.messages import SPECIAL, unwrapped
 
 if TYPE_CHECKING:
     from allstop.actors.runtime.system import ActorSystem
@@ -117,7 +117,7 @@ def _owner_of(frame: FrameType) -> Cell | None:
 
 
 def _name(message: Any) -> str:
-    inner = message.message if isinstance(message, Call | Parked) else message
+    inner = unwrapped(message)
     return "a runtime message" if inner.__class__ in SPECIAL else type(inner).__qualname__
 
 
