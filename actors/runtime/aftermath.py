@@ -1,6 +1,7 @@
 """What an ended incarnation leaves behind: its mail, its tasks, and all who waited for it or were watched by it."""
 
 import asyncio
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from allstop.actors.exits import KILLED, Exit
@@ -20,6 +21,7 @@ def lose(cell: "Cell", message: Any, *, back_to_stash: bool = False, cause: Exit
     `cause` is the end that comes, or, for a message that a full mailbox drops, words; None: the actor ended.
     """
     why = cause if cause is not None else cell.exit
+    carried = message
     if message.__class__ is m.Carried:
         message = message.message
     match message:
@@ -35,7 +37,7 @@ def lose(cell: "Cell", message: Any, *, back_to_stash: bool = False, cause: Exit
             message = message.message
         case m.Conflated():
             with cell.system.lock:
-                message = (cell.newest or {}).pop(message.key, m.MORE)
+                message = carried = (cell.newest or {}).pop(message.key, m.MORE)
             if message.__class__ is m.Carried:
                 message = message.message
         case (
@@ -46,9 +48,23 @@ def lose(cell: "Cell", message: Any, *, back_to_stash: bool = False, cause: Exit
             pass
     if message.__class__ is m.Packed:
         message = message.message
-    if message is m.MORE or (back_to_stash and cell.ref.stash(message)):
+    if message is m.MORE or (back_to_stash and cell.ref.stash(_as_it_came(message, carried))):
         return
     cell.system.dead_letters.add(DeadLetter(message, cell.path, cell.incarnation, why))
+
+
+def _as_it_came(message: Any, carried: Any) -> Any:
+    return carried if carried.__class__ is m.Carried else message
+
+
+def close_unbegun(coroutine: Any) -> None:
+    """Closes a handler's coroutine. One that stands around another (who watches, or remembers) and never began takes
+    that with it: else Python complains that nobody awaited it. Such a wrapper calls the other `handler`."""
+    while coroutine is not None:
+        frame = coroutine.cr_frame
+        inner = frame.f_locals.get("handler") if frame is not None else None
+        coroutine.close()
+        coroutine = inner if inner.__class__ is CoroutineType else None
 
 
 def abandon_tasks(cell: "Cell") -> None:

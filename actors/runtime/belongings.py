@@ -39,14 +39,14 @@ class Belongings:
 class Timer:
     """A message to an actor's own self, later. It dies with the incarnation that set it."""
 
-    __slots__ = ("_cell", "_fired", "_handle", "cancelled", "message")
+    __slots__ = ("_cell", "_handle", "cancelled", "fired", "message")
 
     def __init__(self, cell: "Cell", message: Any) -> None:
         self._cell = cell
         self._handle: asyncio.TimerHandle | None = None
         self.message = message
         self.cancelled = False
-        self._fired = cell.carry(Fired(self))  # in the context of whoever set it
+        self.fired = cell.carry(Fired(self))  # its message on its way, in the context of whoever set it
 
     def start(self, delay_s: float) -> None:
         if not self.cancelled:
@@ -63,7 +63,7 @@ class Timer:
     def _fire(self) -> None:
         self._cell.own().timers.discard(self)
         if not self.cancelled:
-            self._cell.enqueue(self._fired)
+            self._cell.enqueue(self.fired)
 
     def _forget(self) -> None:
         if self._handle is not None:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from allstop.actors.exits import KILLED, Exit, ExitKind, crashed
 from allstop.actors.runtime import messages as m
-from allstop.actors.runtime.aftermath import abandon_tasks, current_task, let_go, lose
+from allstop.actors.runtime.aftermath import abandon_tasks, close_unbegun, current_task, let_go, lose
 from allstop.actors.runtime.belongings import Belongings, Reply
 from allstop.actors.runtime.entrance import accept
 from allstop.actors.runtime.errors import ActorDead, ControlLaneFull
@@ -317,7 +317,7 @@ class Cell:
     def adopt(self, coroutine: Any, call: m.Call | None, message: Any) -> None:
         """A handler turned out to be asynchronous: from here on this cell has one task, which runs it and all later ones."""
         if self.ended:  # it killed itself before it gave us this
-            coroutine.close()
+            close_unbegun(coroutine)
             if call is not None:
                 call.fail(ActorDead(self.path, self.incarnation, self.exit))
             return
@@ -341,7 +341,7 @@ class Cell:
         return True
 
     def _task_over(self, task: "asyncio.Task[None]", first: Any) -> None:
-        first.close()  # killed before the task's first step, it never ran
+        close_unbegun(first)  # killed before the task's first step, it never ran
         if (
             self.exit is None and self.task is task
         ):  # nobody ended this actor: without its task it would be deaf

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from allstop.actors.exits import KILLED, Exit, ExitKind
 from allstop.actors.runtime.dead_letters import DeadLetter
 from allstop.actors.runtime.errors import CallingSelf
-from allstop.actors.runtime.messages import ActorStop, Down, Overrun, Stop
+from allstop.actors.runtime.messages import ActorStop, Down, Overrun, Stop, unwrapped
 from allstop.actors.runtime.states import RUNNING
 from allstop.actors.spec import BRUTAL_KILL, INFINITY, Shutdown
 
@@ -160,7 +160,9 @@ def retire(system: "ActorSystem", ref: "Ref") -> None:
         return
     ref.lose_keys()
     for message in ref.empty_stash():
-        system.dead_letters.add(DeadLetter(message, ref.path, ref.incarnation, "the address was retired"))
+        system.dead_letters.add(
+            DeadLetter(unwrapped(message), ref.path, ref.incarnation, "the address was retired")
+        )
     if ref._watchers:
         exit_ = ref.last_exit or NOPROC
         for monitor in ref._watchers:

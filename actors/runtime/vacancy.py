@@ -1,15 +1,20 @@
 """What stands at an address while no incarnation runs there: tells become dead letters or wait, calls fail at once."""
 
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final
 
 from allstop.actors.runtime.dead_letters import DeadLetter
 from allstop.actors.runtime.errors import ActorDead
-from allstop.actors.runtime.messages import SPECIAL, Call
+from allstop.actors.runtime.messages import SPECIAL, Call, Carried
 
 if TYPE_CHECKING:
     from allstop.actors.runtime.ref import Ref
     from allstop.actors.runtime.scheduler import Scheduler
     from allstop.actors.runtime.system import ActorSystem
+
+
+def _with_context(ref: "Ref", message: Any) -> Any:
+    return Carried(message, copy_context()) if ref.actor_class.context_per_message else message
 
 
 class Vacancy:
@@ -46,7 +51,7 @@ class Vacancy:
             refusal = self.system.addresses.refusal(ref.path)
             message.fail(refusal or ActorDead(ref.path, ref.incarnation, ref.last_exit))
             return
-        if message.__class__ not in SPECIAL and ref.stash(message):
+        if message.__class__ not in SPECIAL and ref.stash(_with_context(ref, message)):
             return
         cause = ref.last_exit or "nothing runs at this address"
         self.system.dead_letters.add(DeadLetter(message, ref.path, ref.incarnation, cause))

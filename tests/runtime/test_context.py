@@ -8,6 +8,7 @@ import pytest
 import structlog
 
 from allstop.actors.runtime import Actor, ActorSystem, Mailbox, Overflow, ThreadActor
+from allstop.actors.spec import Stash
 
 order = contextvars.ContextVar("order", default="none")
 
@@ -168,3 +169,52 @@ def test_an_actor_on_a_thread_cannot_ask_for_it() -> None:
 
         class _Wrong(ThreadActor):  # pyright: ignore[reportUnusedClass]
             context_per_message: ClassVar[bool] = True
+
+
+class Keeper(Seer):
+    stash_capacity: ClassVar[int] = 5
+    opened = False
+
+    def on_receive(self, message: Any) -> Any:
+        if message == "open":
+            self.opened = True
+            return self.unstash_all()
+        if message == "wait":
+            return self.set_receive_timeout(0, "timeout")
+        return super().on_receive(message) if self.opened else self.stash()
+
+
+async def test_what_was_stashed_is_handled_in_the_context_of_its_sender(system: ActorSystem) -> None:
+    seen: list[Any] = []
+    ref = await system.spawn(Keeper, seen)
+    in_context("told", ref.tell, "told")
+    waiting: list[Any] = []
+    in_context("called", lambda: waiting.append(asyncio.create_task(ref.call("called"))))
+    await asyncio.sleep(0.01)
+    in_context("opener", ref.tell, "open")
+    assert await waiting[0] == "called"
+    assert seen == [("told", "told"), ("called", "called")]
+
+
+async def test_a_receive_timeout_of_zero_comes_in_the_context_that_set_it(system: ActorSystem) -> None:
+    seen: list[Any] = []
+    ref = await system.spawn(Keeper, seen)
+    ref.tell("open")
+    in_context("patient", ref.tell, "wait")
+    await asyncio.sleep(0.01)
+    assert seen == [("timeout", "patient")]
+
+
+async def test_what_waited_for_a_restart_is_handled_in_the_context_of_its_sender(system: ActorSystem) -> None:
+    seen: list[Any] = []
+    parent = await system.spawn(Seer, [])
+    ref = await system.spawn(Seer, seen, path="/seer", parent=parent, while_down=Stash(5))
+    system.kill(ref)
+    in_context("patient", ref.tell, "x")
+    await system.spawn(Seer, seen, path="/seer", parent=parent, while_down=Stash(5))
+    await ref.call("y")
+    assert seen == [("x", "patient"), ("y", "none")]
+    system.kill(ref)
+    ref.tell("lost")
+    system.retire(ref)
+    assert [letter.message for letter in system.dead_letters.recent()] == ["lost"]

@@ -2,12 +2,13 @@
 """Putting messages aside, and the timeout that any message ends."""
 
 import asyncio
+import gc
 from typing import Any, ClassVar
 
 import pytest
 from tests.runtime.puppet import AsyncPuppet, Puppet, ThreadPuppet, Witness
 
-from allstop.actors.runtime import ActorDead, ActorSystem, CallTimeout, Fenced, Mailbox, StashFull
+from allstop.actors.runtime import ActorDead, ActorSystem, CallTimeout, Fenced, Mailbox, StashFull, inspection
 
 pytestmark = pytest.mark.virtual
 
@@ -381,4 +382,58 @@ async def test_a_receive_timeout_dies_with_its_incarnation(system: ActorSystem, 
     system.kill(ref)
     await system.spawn(Puppet, witness, path="/a")
     await asyncio.sleep(60)
+    assert witness.handled == []
+
+
+class Late(Opening):
+    """Stashes when nothing is being handled."""
+
+    opened = True
+    refused = ""
+
+    def act(self, message: Any) -> Any:
+        if message == "later":
+            self.start_task(self.stash_later(), "later")  # type: ignore[attr-defined]
+            return None
+        return super().act(message)
+
+    async def stash_later(self) -> None:
+        await asyncio.sleep(1)
+        try:
+            self.stash()  # type: ignore[attr-defined]
+        except RuntimeError as error:
+            self.refused = str(error)
+
+
+class PlainLate(Late, Puppet):
+    pass
+
+
+class AsyncLate(Late, AsyncPuppet):
+    async def on_receive(self, message: Any) -> Any:
+        await asyncio.sleep(0.001)
+        return await super().on_receive(message)
+
+
+@pytest.mark.parametrize("kind", [PlainLate, AsyncLate])
+async def test_a_message_that_was_handled_cannot_be_stashed_any_more(
+    system: ActorSystem, witness: Witness, kind: Any
+) -> None:
+    ref = await system.spawn(kind, witness, path="/late")
+    ref.tell("later")
+    await asyncio.sleep(2)
+    assert "is for the message being handled" in ref.cell.actor.refused
+    assert await ref.call("open") == 0
+
+
+@pytest.mark.filterwarnings("error")
+async def test_a_handler_that_is_killed_before_it_ran_leaves_no_coroutine_that_nobody_awaited(
+    system: ActorSystem, witness: Witness
+) -> None:
+    ref = await system.spawn(AsyncOpening, witness)
+    await inspection.trace(ref, str)
+    ref.tell("never begun")
+    asyncio.get_running_loop().call_soon(system.kill, ref)
+    await asyncio.sleep(1)
+    gc.collect()
     assert witness.handled == []

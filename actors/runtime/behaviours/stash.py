@@ -7,6 +7,7 @@ have a `stash_capacity`, and only an actor whose receive timeout is running look
 import functools
 from collections import deque
 from collections.abc import Callable, Iterable
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
 
 from allstop.actors.exits import Exit
@@ -38,17 +39,32 @@ def at_end(cell: "Cell", tell: Callable[[Exit], None]) -> None:
 
 
 def remembering(on_receive: OnReceive) -> OnReceive:
-    """An `on_receive` that notes which message it handles, so that `stash()` knows."""
+    """An `on_receive` that notes which message it handles, while it does, so that `stash()` knows."""
     if hasattr(on_receive, "remembers"):
         return on_receive
 
     @functools.wraps(on_receive)
     def remembered(self: Any, message: Any) -> Any:
+        if self._handled is not NOTHING:  # the `on_receive` of a base class: the outer one forgets
+            return on_receive(self, message)
         self._handled = message
-        return on_receive(self, message)
+        result: Any = None
+        try:
+            result = on_receive(self, message)
+        finally:
+            if result.__class__ is not CoroutineType:
+                self._handled = NOTHING
+        return _remembered_to_the_end(self, result) if result.__class__ is CoroutineType else result
 
     remembered.remembers = True  # type: ignore[attr-defined]
     return remembered
+
+
+async def _remembered_to_the_end(actor: Any, handler: Any) -> Any:
+    try:
+        return await handler
+    finally:
+        actor._handled = NOTHING
 
 
 class Stashed:
@@ -71,7 +87,7 @@ class Stashed:
         call = self._cell.calling
         if call is not None:
             self._keep_unanswered(call)
-        self._waiting.append(message if call is None else call)
+        self._waiting.append(self._cell.carry(message if call is None else call))
         if self._cell.ended:  # killed meanwhile, on the loop: this is a thread
             self._lose(None)
 
@@ -89,8 +105,9 @@ class Stashed:
         messages = list(self._waiting)
         self._waiting.clear()
         for message in messages:
-            if message.__class__ is m.Call:
-                message.deferred = False
+            call = message.message if message.__class__ is m.Carried else message
+            if call.__class__ is m.Call:
+                call.deferred = False
         if messages:
             put_first(self._cell, messages)
         return len(messages)
@@ -116,7 +133,7 @@ def set_receive_timeout(actor: Any, cell: "Cell", delay_s: float, message: Any) 
     if delay_s > 0:
         cell.scheduler.hop(actor._start_timer, timer, delay_s)
     elif cell.waiting_end() is None:  # a Down that waits is a message like others: this comes before it
-        cell.open_queue().appendleft(m.Fired(timer))
+        cell.open_queue().appendleft(timer.fired)
         cell.added()
 
 

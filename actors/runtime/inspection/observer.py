@@ -150,9 +150,9 @@ class Observer:
         self._returned(message, called, began_s, result)
         return result
 
-    async def _awaited(self, coroutine: Any, message: Any, called: bool, began_s: float) -> Any:
+    async def _awaited(self, handler: Any, message: Any, called: bool, began_s: float) -> Any:
         try:
-            result = await coroutine
+            result = await handler
         except GeneratorExit:  # the loop is gone, and the world with it
             raise
         except BaseException as error:

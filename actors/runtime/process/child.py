@@ -248,10 +248,10 @@ def hosting(cls: type[Actor], host: Host) -> type[Actor]:
         host.handled(number)
         return result
 
-    async def finish(self: Actor, coroutine: Any, number: int) -> Any:
+    async def finish(self: Actor, handler: Any, number: int) -> Any:
         host.begun(number)
         try:
-            result = await coroutine
+            result = await handler
         except ReplyError:
             if self.called:
                 host.handled(number)
