@@ -48,7 +48,6 @@ from allstop.actors.protocols.remedies import GiveUp, Rest, Step, confirmed
 from allstop.actors.reports import OrderReport
 from allstop.actors.runtime import Actor, ActorDead, CallTimeout, Ref, Reply
 
-ROUTINE_SHARE = 0.75  # of what a key gives back: what urgent looks have spent must come back meanwhile
 __all__ = ["Guardian", "GuardianSettings", "Pace", "guardian_settings"]
 
 GATE_TELL_S = 0.25  # how long a gate that has just started may wait for our word

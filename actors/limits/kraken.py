@@ -4,7 +4,6 @@ Source: Kraken's API documentation, the pages "Spot REST rate limits" and "Spot 
 (docs.kraken.com/api/docs/guides), as read in 2026-11; the Starter row of the REST counter is from the older pages.
 """
 
-from collections.abc import Sequence
 from enum import StrEnum
 
 import msgspec
@@ -90,11 +89,6 @@ def order_cost(op: OrderOp, age_s: float | None = None) -> float:
     """What one order adds to its pair's counter. `age_s` None: not known, so the dearest age."""
     young = 0.0 if age_s is None else age_s
     return _FIXED[op] + next((added for limit_s, added in AGE_COSTS[op] if young < limit_s), 0.0)
-
-
-def batch_cost(op: OrderOp, ages_s: Sequence[float | None]) -> float:
-    """What a batch adds: each of its orders at its own age."""
-    return sum(order_cost(op, age_s) for age_s in ages_s)
 
 
 _REST_COSTS = {  # 2026 page: ledgers and trade history +4 (older pages +2); orders are counted by the engine instead

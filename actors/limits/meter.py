@@ -6,7 +6,6 @@ new one. It owns no clock; `now_s` is any clock that does not step, the same one
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
@@ -64,13 +63,3 @@ class Meter(msgspec.Struct, frozen=True, kw_only=True):
 
     def _at(self, level: float, now_s: float) -> "Meter":
         return msgspec.structs.replace(self, level=level, at_s=max(now_s, self.at_s))
-
-
-def acquired(
-    meters: Mapping[Any, Meter], costs: Mapping[Any, float], now_s: float, lane: Lane
-) -> tuple[dict[Any, Meter], float]:
-    """All costs or none: the changed meters and 0, or nothing and the largest wait among them."""
-    wait_s = max((meters[name].wait_s(cost, now_s, lane) for name, cost in costs.items()), default=0.0)
-    if wait_s > 0:
-        return {}, wait_s
-    return {name: meters[name].taken(cost, now_s) for name, cost in costs.items()}, 0.0

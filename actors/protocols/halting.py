@@ -83,8 +83,3 @@ def next_halt_step(
     if read_at_s < quiet_from_s:
         return WaitUntil(quiet_from_s)
     return Proven(sum(not order.status.terminal for order in listed))
-
-
-def may_cancel_all(listed: Iterable[OrderReport], flat: bool) -> bool:
-    """Whether a blunt CancelAll does no harm: the account is proven flat, and no listed order is a stop."""
-    return flat and not any(is_protective(order, None) for order in listed if not order.status.terminal)

@@ -15,7 +15,6 @@ from decimal import Decimal
 
 import msgspec
 
-from allstop.actors.instruments import Instrument
 from allstop.actors.intents import OrderIntent, Side
 from allstop.actors.reports import Fill, OrderReport
 
@@ -69,10 +68,6 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
         else:
             average = (self.average_entry * abs(self.net) + price * qty) / abs(net)
         return Position(pair=self.pair, net=net, average_entry=average)
-
-    def is_dust(self, instrument: Instrument) -> bool:
-        """Too small to be sold, and so too small to be covered."""
-        return ZERO < abs(self.net) < instrument.min_qty
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):

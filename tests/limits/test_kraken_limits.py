@@ -4,7 +4,6 @@ from allstop.actors.limits.kraken import (
     LIMITS,
     OrderOp,
     Tier,
-    batch_cost,
     order_cost,
     order_meter,
     rest_cost,
@@ -55,11 +54,6 @@ def test_the_age_table_is_the_published_one(age_s: float, amend: int, edit: int,
 def test_an_order_of_unknown_age_costs_as_much_as_a_new_one():
     assert order_cost(OrderOp.CANCEL) == 8
     assert order_cost(OrderOp.AMEND) == 4
-
-
-def test_a_batch_adds_half_an_order_each_and_cancels_each_at_its_age():
-    assert batch_cost(OrderOp.BATCH_ADD, [None] * 15) == 7.5
-    assert batch_cost(OrderOp.BATCH_CANCEL, [1.0, 20.0, 400.0]) == 12
 
 
 def test_the_tiers_are_the_published_ones():

@@ -1,12 +1,11 @@
 import math
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from allstop.actors.levels import IntentKind
 from allstop.actors.limits.lanes import Lane, lane_of
-from allstop.actors.limits.meter import Meter, acquired
+from allstop.actors.limits.meter import Meter
 
 
 def test_a_level_decays_linearly_and_stops_at_zero():
@@ -58,22 +57,6 @@ def test_a_synced_meter_has_the_venues_level():
 def test_a_resized_meter_keeps_its_level():
     meter = Meter(max=60, decay_per_s=1, level=50, at_s=0.0).resized(180, 3.75, 10.0)
     assert (meter.level_at(10.0), meter.max, meter.decay_per_s) == (40.0, 180, 3.75)
-
-
-def test_several_meters_are_taken_together_or_not_at_all():
-    meters = {
-        "key": Meter(max=10, decay_per_s=1, level=9.5),
-        "pair": Meter(max=10, decay_per_s=2, level=9.9),
-        "x": Meter(max=1, decay_per_s=1),
-    }
-    changed, wait_s = acquired(meters, {"key": 2, "pair": 4, "x": 1}, 0.0, Lane.PROTECT)
-    assert changed == {}
-    assert wait_s == pytest.approx(1.95)
-    changed, wait_s = acquired(meters, {"key": 2, "pair": 4, "x": 1}, 1.95, Lane.PROTECT)
-    assert wait_s == 0
-    assert {name: meter.level for name, meter in changed.items()} == pytest.approx(
-        {"key": 9.55, "pair": 10.0, "x": 1.0}
-    )
 
 
 @given(

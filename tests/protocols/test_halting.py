@@ -13,7 +13,6 @@ from allstop.actors.protocols.halting import (
     Proven,
     WaitUntil,
     batches,
-    may_cancel_all,
     next_halt_step,
     to_cancel,
 )
@@ -84,9 +83,3 @@ def test_a_clean_list_read_while_an_entry_may_still_arrive_proves_nothing() -> N
 def test_what_does_not_go_away_in_so_many_rounds_is_named() -> None:
     assert step(ENTRY, rounds=ROUNDS_MAX - 1) == CancelThese((("E",),))
     assert step(ENTRY, rounds=ROUNDS_MAX) == NotProven(("E",))
-
-
-def test_the_blunt_cancel_is_for_a_flat_account_without_stops() -> None:
-    assert may_cancel_all([ENTRY], flat=True)
-    assert not may_cancel_all([ENTRY], flat=False)
-    assert not may_cancel_all([ENTRY, STOP], flat=True)

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.cover.toy_venue import BTC, PAIR, D, entry
+from tests.cover.toy_venue import PAIR, D, entry
 
 from allstop.actors.intents import OrderType, Side
 from allstop.actors.protocols.positions import AccountBook, Position
@@ -145,12 +145,6 @@ def test_the_average_entry_is_weighted_and_kept_while_reducing() -> None:
     assert position.moved(Side.SELL, D(2), D(90)).average_entry == D(103)
     assert position.moved(Side.SELL, D(5), D(90)) == Position(pair=PAIR, net=D(-1), average_entry=D(90))
     assert position.moved(Side.SELL, D(4), D(90)).average_entry is None
-
-
-def test_a_remainder_below_the_minimum_is_dust() -> None:
-    assert Position(pair=PAIR, net=D("0.00009")).is_dust(BTC)
-    assert not Position(pair=PAIR, net=D("0.0001")).is_dust(BTC)
-    assert not Position(pair=PAIR, net=D(0)).is_dust(BTC)
 
 
 def test_what_is_over_is_forgotten_and_telling_it_again_changes_nothing() -> None:

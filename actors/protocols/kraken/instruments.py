@@ -27,11 +27,6 @@ def decode_asset_pairs(result: object) -> dict[str, Instrument]:
     return {made.pair: made for made in (_instrument(pair) for pair in _pairs(result)) if made}
 
 
-def decode_pair_statuses(result: object) -> dict[str, str]:
-    """What each pair lets be done, by pair: online, cancel_only, post_only, limit_only, reduce_only, ..."""
-    return {names.pair(pair.wsname): pair.status for pair in _pairs(result) if pair.wsname}
-
-
 def pair_names(result: object) -> dict[str, str]:
     """Every name that AssetPairs has for a pair, to ours. Raises DecodeError."""
     known: dict[str, str] = {}

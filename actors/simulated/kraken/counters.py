@@ -32,7 +32,6 @@ TIERS: dict[Tier, TierLimits] = {
 # (age below, penalty) since the order was made or last amended; nothing once it is older than the last row.
 CANCEL_PENALTY = ((5.0, 8), (10.0, 6), (15.0, 5), (45.0, 4), (90.0, 2), (300.0, 1))
 AMEND_PENALTY = ((5.0, 3), (10.0, 2), (15.0, 1))
-EDIT_PENALTY = ((5.0, 6), (10.0, 5), (15.0, 4), (45.0, 2), (90.0, 1))
 ADD_COST = 1
 AMEND_COST = 1
 

@@ -29,7 +29,6 @@ TRADER = frozenset(
         "query-ledger",
     }
 )
-WITHDRAW = "withdraw-funds"
 
 
 class ApiKey(msgspec.Struct, kw_only=True):

@@ -9,7 +9,6 @@ import pytest
 from allstop.actors.instruments import Instrument
 from allstop.actors.protocols.kraken.instruments import (
     decode_asset_pairs,
-    decode_pair_statuses,
     known_names,
     pair_names,
 )
@@ -51,13 +50,6 @@ def test_a_dark_pool_is_not_traded():
     assert not any(
         pair.endswith(".d") for pair in decode_asset_pairs(result("rec_AssetPairs_full_2021-04-17.json"))
     )
-
-
-def test_pairs_carry_what_they_let_be_done():
-    pairs = result("doc_AssetPairs.json")
-    pairs["XXBTZUSD"]["status"] = "cancel_only"
-
-    assert decode_pair_statuses(pairs) == {"ETH/BTC": "online", "BTC/USD": "cancel_only"}
 
 
 def test_every_name_of_a_pair_leads_to_ours():
