@@ -22,6 +22,7 @@ from allstop.actors.runtime.actor import Actor
 from allstop.actors.runtime.errors import StartError
 from allstop.actors.runtime.mailbox import Mailbox
 from allstop.actors.runtime.process import frames as f
+from allstop.actors.runtime.process.answering import Answering
 from allstop.actors.runtime.process.codec import Codec
 from allstop.actors.runtime.process.errors import Unencodable, parcelled
 from allstop.actors.runtime.process.hosted import HostedCodec, HostedSystem, RemoteRef, log_to_stderr
@@ -96,7 +97,9 @@ class Host:
     def _deliver(self, frame: f.Deliver) -> None:
         assert self._ref is not None
         message = Delivered(frame.number, self._codec.decode(frame.body))
-        self._ref.tell(m.Call(message, Answering(self, frame.number)) if frame.called else message)
+        self._ref.tell(
+            m.Call(message, Answering(self.scheduler, self.reply, frame.number)) if frame.called else message
+        )
 
     # -- starting --------------------------------------------------------------------------------------------------
     async def _start(self, boot: f.Boot) -> None:
@@ -205,28 +208,6 @@ class Host:
         if self._system is not None:
             with contextlib.suppress(AllstopError):
                 await self._system.close()
-
-
-class Answering:
-    """Where the answer of a handler goes: it looks like a future to `Call`. From any thread."""
-
-    def __init__(self, host: Host, number: int) -> None:
-        self._host = host
-        self._number = number
-        self._done = False
-
-    def done(self) -> bool:
-        return self._done
-
-    def set_result(self, value: Any) -> None:
-        self._resolve(value, None)
-
-    def set_exception(self, error: BaseException) -> None:
-        self._resolve(None, error)
-
-    def _resolve(self, value: Any, error: BaseException | None) -> None:
-        self._done = True
-        self._host.scheduler.hop(self._host.reply, self._number, value, error)
 
 
 def hosting(cls: type[Actor], host: Host) -> type[Actor]:

@@ -8,6 +8,7 @@ from allstop.actors.runtime import linking
 from allstop.actors.runtime import messages as m
 from allstop.actors.runtime.dead_letters import DeadLetter
 from allstop.actors.runtime.process import frames as f
+from allstop.actors.runtime.process.answering import Answering
 from allstop.actors.runtime.process.codec import Codec
 from allstop.actors.runtime.process.errors import Unencodable, parcelled
 
@@ -30,7 +31,8 @@ class Errands:
             case f.Send(path, body):
                 self._tell(path, self._codec.decode(body))
             case f.Ask(number, path, body):
-                self._call(path, m.Call(self._codec.decode(body), _Answering(self._cell, self, number)))
+                answering = Answering(self._cell.scheduler, self.answered, number)
+                self._call(path, m.Call(self._codec.decode(body), answering))
             case f.Observe(number, path, final):
                 monitor = m.MonitorRef(system.address(path), self._cell, final=final)
                 self._observed[number] = monitor
@@ -80,26 +82,3 @@ class Errands:
             if monitor is down.monitor:
                 del self._observed[number]
                 self._say(f.Ended(number, down.incarnation, f.exit_parcelled(down.exit, self._codec)))
-
-
-class _Answering:
-    """Where the answer to a child's question goes: it looks like a future to `Call`. From any thread."""
-
-    def __init__(self, cell: "ProcessCell", errands: Errands, number: int) -> None:
-        self._cell = cell
-        self._errands = errands
-        self._number = number
-        self._done = False
-
-    def done(self) -> bool:
-        return self._done
-
-    def set_result(self, value: Any) -> None:
-        self._resolve(value, None)
-
-    def set_exception(self, error: BaseException) -> None:
-        self._resolve(None, error)
-
-    def _resolve(self, value: Any, error: BaseException | None) -> None:
-        self._done = True
-        self._cell.scheduler.hop(self._errands.answered, self._number, value, error)
