@@ -13,12 +13,13 @@ from collections.abc import Hashable, Iterable
 
 from allstop.actors.events import ChildStarted, RestartScheduled, StartFailed
 from allstop.actors.exits import SHUTDOWN, Exit, ReachedMaxRestartIntensity, crashed
+from allstop.actors.runtime.errors import AlreadyStarted
 from allstop.actors.spec import ChildBudget, OnChildExceeded, OnExceeded, Restart, Strategy
 from allstop.supervisors import decisions as d
 from allstop.supervisors.backoff import delay_s
 from allstop.supervisors.children import Child, ChildState
 from allstop.supervisors.degrade import BreakerState
-from allstop.supervisors.errors import AlreadyStarted, FailedToStartChild, StartFailure
+from allstop.supervisors.errors import FailedToStartChild, StartFailure
 from allstop.supervisors.lasting import Latched
 from allstop.supervisors.plan import BY_REQUEST, Purpose, in_words
 from allstop.supervisors.straight import Straight

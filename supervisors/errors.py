@@ -6,14 +6,6 @@ from allstop.actors.errors import AllstopError, ReplyError
 from allstop.actors.exits import Exit
 
 
-class AlreadyStarted(ReplyError):
-    """A child of this id runs: `ref` is its address."""
-
-    def __init__(self, ref: object) -> None:
-        super().__init__(f"already started: {ref}")
-        self.ref = ref
-
-
 class AlreadyPresent(ReplyError):
     """A child of this id is known and not running: use restart_child, or delete_child first."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Hashable, Iterable
 
 from allstop.actors.errors import CircuitOpen
+from allstop.actors.runtime.errors import AlreadyStarted
 from allstop.actors.spec import ChildSpec, OnExceeded, SupervisorFlags
 from allstop.supervisors import decisions as d
 from allstop.supervisors.budget import check_budget
@@ -17,7 +18,6 @@ from allstop.supervisors.childspecs import (
 from allstop.supervisors.degrade import BreakerState
 from allstop.supervisors.errors import (
     AlreadyPresent,
-    AlreadyStarted,
     InvalidChildSpec,
     InvalidFlags,
     MaxChildren,
@@ -71,7 +71,11 @@ class Requests(Plan):
         present = self.children.get(spec.id)
         if present is not None:
             running = present.state is ChildState.RUNNING
-            self._say(d.Refuse(AlreadyStarted(present.ref) if running else AlreadyPresent(spec.id)))
+            self._say(
+                d.Refuse(
+                    AlreadyStarted(self._name(spec.id), present.ref) if running else AlreadyPresent(spec.id)
+                )
+            )
         elif self.max_children is not None and len(self.children) >= self.max_children:
             self._say(d.Refuse(MaxChildren(self.max_children)))
         else:

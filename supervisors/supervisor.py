@@ -35,7 +35,6 @@ from allstop.supervisors import decisions as d
 from allstop.supervisors.children import ChildCount, ChildInfo
 from allstop.supervisors.core import SupervisorCore
 from allstop.supervisors.degrade import Breaker
-from allstop.supervisors.errors import AlreadyStarted as HeldByOutsider
 from allstop.supervisors.lasting import lasting_of
 from allstop.supervisors.votes import Votes
 from allstop.supervisors.waiting import AT_ONCE_MAX, Minding, Starting, Stopping, Turn, Wait
@@ -343,7 +342,7 @@ class Supervisor(Actor):
             if cell.state is ENDED:
                 started(cell, began=False)
         except AlreadyStarted as error:  # by an outsider
-            return d.NotStarted(spec.id, HeldByOutsider(error.ref))
+            return d.NotStarted(spec.id, error)
         except StartError as error:
             return d.NotStarted(spec.id, error.cause or error)
         return self._taken(spec, cell)

@@ -87,8 +87,8 @@ class StartTimeout(StartError):
         super().__init__(path, TimeoutError(f"on_start took longer than {start_timeout_s} s"))
 
 
-class AlreadyStarted(StartError):
-    """An actor runs at this address already: `ref`."""
+class AlreadyStarted(StartError, ReplyError):
+    """An actor runs at this address already, or under this child's id: `ref`."""
 
     def __init__(self, path: str, ref: object) -> None:
         super().__init__(path, RuntimeError("an actor runs at this address already"))

@@ -7,6 +7,7 @@ import pytest
 from tests.otp.actors import Directed, Directions, counts, kill, settle
 
 from allstop.actors.runtime import ActorDead, ActorSystem, StartError
+from allstop.actors.runtime.errors import AlreadyStarted
 from allstop.actors.spec import (
     BRUTAL_KILL,
     INFINITY,
@@ -22,7 +23,6 @@ from allstop.supervisors.childspecs import check_childspecs
 from allstop.supervisors.dynamic import DynamicSupervisor
 from allstop.supervisors.errors import (
     AlreadyPresent,
-    AlreadyStarted,
     InvalidChildSpec,
     InvalidFlags,
     NotForDynamic,

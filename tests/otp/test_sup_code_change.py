@@ -8,9 +8,10 @@ from tests.otp.actors import Directed, Directions, counts, end, kill, settle
 
 from allstop.actors.events import ChildTerminated, CrashReport, Event, GaveUp, StartFailed
 from allstop.actors.runtime import ActorSystem, Ref
+from allstop.actors.runtime.errors import AlreadyStarted
 from allstop.actors.spec import ChildSpec, Restart, Start, Strategy, SupervisorFlags
 from allstop.supervisors.dynamic import DynamicSupervisor
-from allstop.supervisors.errors import AlreadyStarted, InvalidChildSpec, InvalidFlags, NotFound, StartFailure
+from allstop.supervisors.errors import InvalidChildSpec, InvalidFlags, NotFound, StartFailure
 from allstop.supervisors.supervisor import (
     Supervisor,
     get_childspec,
@@ -169,7 +170,7 @@ class Outsider(Directed):
 
     def __init__(self, directions: Directions, outsider: Ref) -> None:
         super().__init__(directions)
-        raise AlreadyStarted(outsider)
+        raise AlreadyStarted("/stranger", outsider)
 
 
 @pytest.mark.req("50")

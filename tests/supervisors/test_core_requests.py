@@ -9,11 +9,11 @@ import pytest
 from tests.supervisors.rig import BOOM, IGNORE, Puppet, Rig, flags, permanent, spec
 
 from allstop.actors.exits import KILLED, NORMAL, SHUTDOWN
+from allstop.actors.runtime.errors import AlreadyStarted
 from allstop.actors.spec import AutoShutdown, ChildSpec, ChildType, Restart, Start, Strategy, SupervisorFlags
 from allstop.supervisors import decisions as d
 from allstop.supervisors.errors import (
     AlreadyPresent,
-    AlreadyStarted,
     InvalidChildSpec,
     InvalidFlags,
     MaxChildren,

@@ -8,6 +8,7 @@ from tests.supervisors.puppets import Stage, crash, incarnation, kill, settle
 from allstop.actors.events import ShutdownOverrun
 from allstop.actors.exits import SHUTDOWN
 from allstop.actors.runtime import StartError
+from allstop.actors.runtime.errors import AlreadyStarted
 from allstop.actors.spec import (
     BRUTAL_KILL,
     INFINITY,
@@ -19,7 +20,7 @@ from allstop.actors.spec import (
     SupervisorFlags,
 )
 from allstop.supervisors.dynamic import DynamicSupervisor
-from allstop.supervisors.errors import AlreadyStarted, InvalidFlags, MaxChildren, NotForDynamic, NotFound
+from allstop.supervisors.errors import InvalidFlags, MaxChildren, NotForDynamic, NotFound
 from allstop.supervisors.supervisor import (
     breaker_state,
     count_children,

@@ -20,6 +20,7 @@ from allstop.actors.exits import (
     shutdown,
 )
 from allstop.actors.runtime import Actor, ActorDead, ActorSystem, Down, StartError
+from allstop.actors.runtime.errors import AlreadyStarted
 from allstop.actors.spec import (
     BRUTAL_KILL,
     INFINITY,
@@ -35,7 +36,6 @@ from allstop.actors.spec import (
 from allstop.supervisors.children import ChildState
 from allstop.supervisors.errors import (
     AlreadyPresent,
-    AlreadyStarted,
     FailedToStartChild,
     InvalidChildSpec,
     InvalidFlags,
