@@ -42,10 +42,11 @@ from allstop.actors.order_gate import GateBoard
 from allstop.actors.ports import World
 from allstop.actors.runtime import ActorSystem, Ref
 from allstop.actors.spec import ChildSpec, ChildType, OnExceeded, Restart, Start, Strategy, SupervisorFlags
-from allstop.supervisors.checking import check_tree
+from allstop.supervisors.checking import check_tree, leaves
 from allstop.supervisors.config import Budget, ChildNode, KrakenAccount, KrakenPublic, SupervisorNode, Tree
 from allstop.supervisors.control import Control
-from allstop.supervisors.coordinated_shutdown import CoordinatedShutdown, Phase
+from allstop.supervisors.coordinated_shutdown import CoordinatedShutdown, Phase, ShutdownAborted, TaskOutcome
+from allstop.supervisors.gates import longest_wait_s
 from allstop.supervisors.halt import HaltRoot
 from allstop.supervisors.held_loop import HeldLoop
 from allstop.supervisors.keys import read_pair, secret_problem_in
@@ -141,6 +142,8 @@ class Runtime:
     # -- life ------------------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
+        if self._system is not None or self.shutdown.reason is not None:
+            raise BadInput(Problem("a Runtime runs once: make another one of the same tree", self.tree.where))
         problems = check_tree(self.tree, secret_problem=lambda name: secret_problem_in(name, self._environ))
         if problems:
             raise BadInput(*problems)
@@ -162,6 +165,10 @@ class Runtime:
         finally:  # what is left when a phase ended the shutdown early, and the locks
             await self._stack.aclose()
         for failure in report.failures:
+            if failure.phase == "stop_tree" and failure.outcome is TaskOutcome.TIMED_OUT:
+                raise ShutdownAborted(
+                    failure.phase, report
+                )  # its own error is our cancellation: nobody's here
             if failure.phase == "stop_tree" and failure.error is not None:
                 raise failure.error
 
@@ -246,9 +253,17 @@ class Runtime:
             self._alerting(),
             self._accounts(parts),
             _supervisor("data", SupervisorFlags(), tuple(self._public(node, world) for node in tree.data.children)),
-            _supervisor("strategies", tree.strategies.budget.flags(Strategy.ONE_FOR_ONE), tuple(map(_node, tree.strategies.children))),
+            self._strategies(),
             ChildSpec("observation", Start(Observer), restart=Restart.TEMPORARY),
         ]  # fmt: skip
+
+    def _strategies(self) -> ChildSpec:
+        tree, children = self.tree, self.tree.strategies.children
+        # Whoever starts waits for the turns of its children at gates, where all of the tree may stand in line.
+        wait_s = longest_wait_s(tree.gates, [node.gate for node in leaves(children)])
+        specs = tuple(_node(node, wait_s) for node in children)
+        spec = _supervisor("strategies", tree.strategies.budget.flags(Strategy.ONE_FOR_ONE), specs)
+        return replace(spec, start_timeout_s=spec.start_timeout_s + wait_s)
 
     def _infrastructure(self, world: World, parts: list[AccountParts]) -> ChildSpec:
         journal = self.address("/infrastructure/journal")
@@ -365,7 +380,7 @@ def _unprobed(budget: Budget) -> Budget:
     )
 
 
-def _node(node: ChildNode | SupervisorNode) -> ChildSpec:
+def _node(node: ChildNode | SupervisorNode, gates_wait_s: float) -> ChildSpec:
     match node:
         case ChildNode():
             return ChildSpec(
@@ -374,6 +389,6 @@ def _node(node: ChildNode | SupervisorNode) -> ChildSpec:
                 isolation=node.isolation, budget=node.budget, gate=node.gate,
             )  # fmt: skip
         case SupervisorNode():
-            return _supervisor(
-                node.id, _unprobed(node.budget).flags(node.strategy), tuple(map(_node, node.children))
-            )
+            children = tuple(_node(below, gates_wait_s) for below in node.children)
+            spec = _supervisor(node.id, _unprobed(node.budget).flags(node.strategy), children)
+            return replace(spec, start_timeout_s=spec.start_timeout_s + gates_wait_s)

@@ -16,8 +16,9 @@ from allstop.supervisors.budget import check_budget, check_connect_limit, starts
 from allstop.supervisors.childspecs import as_child_spec
 from allstop.supervisors.config import Budget, ChildNode, KrakenAccount, KrakenPublic, SupervisorNode, Tree
 from allstop.supervisors.errors import InvalidChildSpec
-from allstop.supervisors.gates import wrong_gate
+from allstop.supervisors.gates import longest_wait_s, wrong_gate
 
+START_WAIT_MAX_S = 60.0  # of a tree, for turns at gates: until it stands everything is READ_ONLY
 ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 PAIR = re.compile(r"^[A-Z0-9]{2,12}/[A-Z0-9]{2,12}$")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -59,7 +60,16 @@ def _gates(tree: Tree) -> Iterator[Problem]:
     yield from (Problem(wrong, tree.where) for gate in tree.gates if (wrong := wrong_gate(gate)))
     names = [gate.name for gate in tree.gates]
     yield from _duplicates((f"gate {name}", tree.where) for name in names)
-    for node in _leaves(tree.strategies.children):
+    if not any(map(wrong_gate, tree.gates)):
+        wait_s = longest_wait_s(tree.gates, [node.gate for node in leaves(tree.strategies.children)])
+        if wait_s > START_WAIT_MAX_S:
+            yield Problem(
+                f"when the tree starts its children wait {wait_s:g} s for their turns at gates, and {START_WAIT_MAX_S:g} s "
+                "is the most: nobody can trade or halt before it stands; raise `burst`, lower `spacing_s`, or start "
+                "some of them later (start_child)",
+                tree.where,
+            )
+    for node in leaves(tree.strategies.children):
         if node.gate is not None and node.gate not in names:
             known = ", ".join(map(repr, names)) or "none"
             yield Problem(
@@ -68,10 +78,11 @@ def _gates(tree: Tree) -> Iterator[Problem]:
             )
 
 
-def _leaves(nodes: Iterable[ChildNode | SupervisorNode]) -> Iterator[ChildNode]:
+def leaves(nodes: Iterable[ChildNode | SupervisorNode]) -> Iterator[ChildNode]:
+    """The actors among these and below them."""
     for node in nodes:
         if isinstance(node, SupervisorNode):
-            yield from _leaves(node.children)
+            yield from leaves(node.children)
         elif isinstance(node, ChildNode):  # what is neither has been named already
             yield node
 

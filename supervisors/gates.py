@@ -13,6 +13,7 @@ leaves the line those behind it move up, and whoever they belong to is to be tol
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -174,6 +175,12 @@ class Gates:
 
     def views(self, now_s: float) -> tuple[GateView, ...]:
         return tuple(gate.view(now_s) for gate in self._gates.values())
+
+
+def longest_wait_s(gates: Iterable[RestartGate], named: Iterable[str | None]) -> float:
+    """The longest that a start of all children which name these gates, once each, can wait for their turns."""
+    many = Counter(named)
+    return sum(max(0, many[gate.name] - gate.burst) * gate.spacing_s for gate in gates)
 
 
 def wrong_gate(gate: RestartGate) -> str:
