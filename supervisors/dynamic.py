@@ -1,7 +1,8 @@
 """The supervisor of children that come and go at run time, as order trackers do: no order, no siblings, a bound."""
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from allstop.actors.spec import ChildSpec, SupervisorFlags
 from allstop.supervisors import decisions as d
@@ -17,8 +18,8 @@ class DynamicSupervisor(Supervisor):
     """Starts with no children and has at most `max_children`, those that wait for a restart included.
 
     Each child is restarted alone. When it is gone it is forgotten, so its id can be used again; a spec without an id
-    (None) is given one. At the end all children are asked to stop at the same time. `restart_child` and
-    `delete_child` raise NotForDynamic.
+    (None, or a mapping that has none) is given one. At the end all children are asked to stop at the same time.
+    `restart_child` and `delete_child` raise NotForDynamic.
     """
 
     def __init__(self, flags: SupervisorFlags, *, max_children: int, votes: Votes | None = None) -> None:
@@ -31,10 +32,14 @@ class DynamicSupervisor(Supervisor):
         self._begin(SupervisorCore(self.path, flags, max_children=max_children, lasting=lasting), votes)
 
     def on_receive(self, message: Any) -> Any:
-        if (
-            message.__class__ is d.AddChild
-            and isinstance(message.spec, ChildSpec)
-            and message.spec.id is None
-        ):
-            message = d.AddChild(replace(message.spec, id=self.ids.new()))
+        if message.__class__ is d.AddChild:
+            message = self._with_an_id(message)
         return super().on_receive(message)
+
+    def _with_an_id(self, asked: d.AddChild) -> d.AddChild:
+        spec: Any = asked.spec
+        if isinstance(spec, ChildSpec):
+            return asked if spec.id is not None else d.AddChild(replace(spec, id=self.ids.new()))
+        if isinstance(spec, Mapping) and cast("Mapping[str, Any]", spec).get("id") is None:
+            return d.AddChild(cast(ChildSpec, {**spec, "id": self.ids.new()}))  # checked where all specs are
+        return asked

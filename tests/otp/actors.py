@@ -50,7 +50,7 @@ class Directed(Actor):
         outcome = directed.pop(0) if directed else self._directions.always.get(self._name)
         if isinstance(outcome, BaseException):
             raise outcome
-        if isinstance(outcome, Ignore):
+        if isinstance(outcome, Ignore | str):  # a word is nonsense: on_start gives it back all the same
             return outcome
         if isinstance(outcome, float):
             return self._start_in(outcome)
