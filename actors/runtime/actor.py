@@ -187,7 +187,7 @@ class Actor(pykka.Actor):
         """`format_status`, or, if that fails, a word instead of the state."""
         try:
             return self.format_status()
-        except Exception as error:  # noqa: BLE001 - a report must not fail
+        except BaseException as error:  # noqa: BLE001 - a report must not fail, nor end more than its actor
             return f"hidden: format_status raised {type(error).__name__}"
 
     # -- what an actor can do --------------------------------------------------------------------------------------

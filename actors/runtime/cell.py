@@ -19,7 +19,7 @@ from collections.abc import Callable
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
 
-from allstop.actors.exits import KILLED, Exit, ExitKind, crashed
+from allstop.actors.exits import KILLED, Exit, ExitKind, ReachedMaxRestartIntensity, crashed
 from allstop.actors.runtime import messages as m
 from allstop.actors.runtime.aftermath import abandon_tasks, close_unbegun, current_task, let_go, lose
 from allstop.actors.runtime.belongings import Belongings, Reply
@@ -397,6 +397,9 @@ class Cell:
         if not self.enter(STOPPING):
             return None
         self.asked = exit_
+        error = exit_.error
+        if error is not None and not isinstance(error, ReachedMaxRestartIntensity):  # that is told as GaveUp
+            self.report(error, None)  # nobody raised it, and it is an error all the same
         result = self.actor.on_stop(exit_)
         if result is not None and result.__class__ is CoroutineType:
             return result
