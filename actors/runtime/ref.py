@@ -183,6 +183,8 @@ class Ref(pykka.ActorRef[Any]):
                     result = scheduler.context.run(cell.actor.on_receive, message)
                 except BaseException as error:
                     cell.calling = None
+                    if call.deferred and not call.future.cancel():
+                        call.future.exception()  # the same error was its answer: it is raised here
                     if isinstance(error, ReplyError):
                         cell.rest()
                         raise

@@ -1,3 +1,4 @@
+# pyright: reportUnknownLambdaType=false
 """gen_event_SUITE, by the names of its cases: those that tests/runtime/test_event_manager.py has not."""
 
 import asyncio

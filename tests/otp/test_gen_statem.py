@@ -1,11 +1,14 @@
+# pyright: reportUnknownLambdaType=false
 """gen_statem_SUITE, by the names of its cases, each in both callback modes (those that tests/runtime has not)."""
 
 import asyncio
+import gc
 from typing import Any, ClassVar
 
 import pytest
 from tests.runtime.puppet import Puppet, Witness
 
+from allstop.actors.errors import ReplyError
 from allstop.actors.exits import NORMAL, SHUTDOWN, Exit, ExitKind, shutdown
 from allstop.actors.runtime import (
     ActorDead,
@@ -275,6 +278,38 @@ async def test_abnormal2(kind: Any) -> None:
         for dead in (ref, starter):
             assert dead.last_exit is not None
             assert isinstance(dead.last_exit.error, BadReturnValue)
+
+
+class Deferring(Puppet):
+    """Promises an answer for later, and then raises."""
+
+    def on_receive(self, message: Any) -> Any:
+        reply = self.defer()
+        if message == "answered":
+            reply.fail(ValueError("answered"))
+        raise (ReplyError if message == "refused" else ValueError)(message)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [(ByState, "bad"), (ByEvent, "bad"), *((Deferring, way) for way in ("bad", "answered", "refused"))],
+)
+async def test_an_error_that_its_caller_got_is_not_reported_as_one_that_nobody_got(
+    kind: Any, message: str
+) -> None:
+    """A call in whose handler an answer was put off fails once: no future with the same error is left behind."""
+    complaints: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
+    await _fails_a_call(kind, message)
+    gc.collect()
+    assert complaints == []
+
+
+async def _fails_a_call(kind: Any, message: str) -> None:
+    async with ActorSystem(on_event=lambda _event: None) as system:
+        ref = await system.spawn(kind)
+        with pytest.raises((BadReturnValue, ValueError, ReplyError)):
+            await ref.call(message)
 
 
 @MODES
