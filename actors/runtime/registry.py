@@ -90,7 +90,12 @@ class Registry:
         return len(told)
 
     def via(self, key: Hashable) -> "Via":
-        """Something to send to by key: it looks the address up at each message."""
+        """Something to send to by key: it looks the address up at each message.
+
+        Raises ValueError where keys are duplicate: which of those that a key names would get it?
+        """
+        if self._kind is Keys.DUPLICATE:
+            raise ValueError(f"{key!r}: a duplicate key may name many: use dispatch")
         return Via(self, key)
 
 

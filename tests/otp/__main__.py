@@ -2,12 +2,12 @@
 
 import sys
 
-from tests.otp.page import PAGE, cases, groups, page
+from tests.otp.page import PAGE, bugs, cases, groups, neighbours, page
 
 
 def main() -> int:
     all_groups, all_cases = groups(), cases()
-    PAGE.write_text(page(all_groups, all_cases), encoding="utf-8")
+    PAGE.write_text(page(all_groups, all_cases, neighbours(), bugs()), encoding="utf-8")
     open_ = [str(s.number) for group in all_groups for s in group.statements if not s.settled]
     missing = [case.name for some in all_cases.values() for case in some if case.test is None]
     print(f"wrote {PAGE.name}")

@@ -18,7 +18,8 @@ INTRODUCTION = """\
 What a supervisor of OTP does is known to the letter: its source, its test suite and its manual say so. Here are
 {statements} statements on supervisors, servers, state machines, event managers and what we add to them, each with the
 tests that show it for allstop. {same} hold as they stand, {differs} hold with a difference that is named,
-{not_ours} do not apply, and why. Then come the {cases} cases of OTP's own `supervisor_SUITE`, by name.
+{not_ours} do not apply, and why. Then come the {cases} cases of OTP's own `supervisor_SUITE`, by name, the bugs that other ports
+of OTP shipped, and the cases of the neighbouring suites that make sense here, with those that do not, and why.
 
 This page is made from the tests (`python -m tests.otp`), and a test fails when it is not up to date, or when a
 statement has neither a test nor a reason. A test carries its statement as `@pytest.mark.req("98")`.
@@ -44,6 +45,15 @@ class Group:
     letter: str
     title: str
     statements: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """A suite beside supervisor_SUITE: its cases with their tests, and those left out with the reason."""
+
+    name: str
+    cases: dict[str, tuple[str, ...]]
+    left_out: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +146,7 @@ def cases(root: Path = ROOT) -> dict[str, tuple[Case, ...]]:
     """The cases of supervisor_SUITE under their headings, each with the test that has its name."""
     data: dict[str, dict[str, str]] = tomllib.loads((HERE / "cases.toml").read_text(encoding="utf-8"))
     tests: dict[str, str] = {}
-    for path in sorted((root / "tests" / "otp").glob("test_*.py")):
+    for path in sorted((root / "tests" / "otp").glob("test_sup_*.py")):
         for test, _owner in _tests(ast.parse(path.read_text(encoding="utf-8")).body, ()):
             tests[test.name] = f"{path.relative_to(root).as_posix()}::{test.name}"
     return {
@@ -145,7 +155,55 @@ def cases(root: Path = ROOT) -> dict[str, tuple[Case, ...]]:
     }
 
 
-def page(all_groups: tuple[Group, ...], all_cases: dict[str, tuple[Case, ...]]) -> str:
+def neighbours() -> tuple[Suite, ...]:
+    """The suites of gen_server, gen_statem, gen_event, sys, Elixir, suture and Akka."""
+    data: dict[str, dict[str, dict[str, Any]]] = tomllib.loads(
+        (HERE / "neighbours.toml").read_text(encoding="utf-8")
+    )
+    return tuple(
+        Suite(
+            name,
+            {
+                case: (tests,) if isinstance(tests, str) else tuple(tests)
+                for case, tests in entry["tests"].items()
+            },
+            entry["left_out"],
+        )
+        for name, entry in data.items()
+    )
+
+
+def found_in(path: str, root: Path = ROOT) -> frozenset[str]:
+    """The tests of one file, as pytest names them."""
+    tree = ast.parse((root / path).read_text(encoding="utf-8"))
+    return frozenset(
+        "::".join([path, *(node.name for node in owner), test.name]) for test, owner in _tests(tree.body, ())
+    )
+
+
+def bugs(root: Path = ROOT) -> tuple[tuple[str, str, str], ...]:
+    """The bugs that other ports shipped: number, report, and the test that would fail on it."""
+    path = root / BUGS
+    source = path.read_text(encoding="utf-8")
+    lines = source.splitlines()
+    found: list[tuple[str, str, str]] = []
+    for test, _owner in _tests(ast.parse(source).body, ()):
+        number = test.name.removeprefix("test_").partition("_")[0]
+        if number.isdigit():
+            report = lines[test.body[0].lineno - 2].strip().removeprefix("# ")
+            found.append((number, report, f"{BUGS}::{test.name}"))
+    return tuple(found)
+
+
+BUGS = "tests/supervisors/test_bugs_of_others.py"
+
+
+def page(
+    all_groups: tuple[Group, ...],
+    all_cases: dict[str, tuple[Case, ...]],
+    suites: tuple[Suite, ...] = (),
+    reported: tuple[tuple[str, str, str], ...] = (),
+) -> str:
     """The whole of docs/otp.md."""
     statements = [statement for group in all_groups for statement in group.statements]
     not_ours = sum(statement.not_ours is not None for statement in statements)
@@ -176,7 +234,21 @@ def page(all_groups: tuple[Group, ...], all_cases: dict[str, tuple[Case, ...]]) 
             for case in some
         ]
         lines.append("")
+    if reported:
+        lines += ["## Bugs that other ports shipped", "", "| # | reported as | shown by |", "|---|---|---|"]
+        lines += [f"| {int(number)} | {report} | {_link(test)} |" for number, report, test in reported]
+        lines.append("")
+    for suite in suites:
+        lines += _suite(suite)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _suite(suite: Suite) -> list[str]:
+    lines = [f"## {suite.name}", "", "| case | shown by |", "|---|---|"]
+    lines += [f"| {case} | {', '.join(map(_link, tests))} |" for case, tests in suite.cases.items()]
+    lines += ["", "Left out:", ""]
+    lines += [f"- {case}: {why}." for case, why in suite.left_out.items()]
+    return [*lines, ""]
 
 
 def _row(statement: Statement) -> str:
