@@ -134,7 +134,7 @@ class Future(pykka.Future[T]):
 
 
 class Asking(Generic[T]):
-    """What a thread that blocks in `ask` waits on: an answer for nobody else, so a tenth of what a Future costs.
+    """What a thread that blocks in `ask` waits on: an answer for nobody else, so less than a Future.
 
     It is answered as asyncio's futures are, and at most once has effect. A thread keeps its lock for its next ask, if
     the answer came: nothing then releases it a second time.
@@ -160,9 +160,12 @@ class Asking(Generic[T]):
         return False
 
     def set_result(self, value: T) -> None:
-        if self._first():
-            self._value = value
-            self._lock.release()
+        try:
+            self._unset.pop()  # atomic
+        except IndexError:
+            return
+        self._value = value
+        self._lock.release()
 
     def set_exception(self, error: BaseException) -> None:
         if self._first():
