@@ -25,6 +25,8 @@ def reset_after_s(backoff: Backoff) -> float:
 
 def shortest_span_s(backoff: Backoff, restarts: int) -> float:
     """The least time between the first failure and the one after `restarts` restarts that failed at once."""
+    if backoff.min_backoff_s == 0:  # the default, asked at each `start_child`
+        return 0.0
     growing = min(restarts, _DOUBLINGS_MAX)  # from there on every delay is the longest
     longest_s = delay_s(backoff, restarts, 0.0)
     return sum(delay_s(backoff, n, 0.0) for n in range(1, growing + 1)) + (restarts - growing) * longest_s

@@ -24,6 +24,7 @@ class ChildState(StrEnum):
 RUNNING: Final = ChildState.RUNNING
 DOWN: Final = ChildState.DOWN
 STARTING: Final = ChildState.STARTING
+STOPPING: Final = ChildState.STOPPING
 TEMPORARY: Final = Restart.TEMPORARY
 
 
@@ -48,7 +49,7 @@ class Child:
     @property
     def alive(self) -> bool:
         """Whether an incarnation may be there that has to be stopped."""
-        return self.state in (ChildState.RUNNING, ChildState.STARTING, ChildState.STOPPING)
+        return self.state in (RUNNING, STARTING, STOPPING)
 
     def started(self, ref: object, incarnation: int, now_s: float) -> None:
         self.state = RUNNING

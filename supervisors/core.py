@@ -47,6 +47,8 @@ class SupervisorCore(Straight):
         self._out, self._now_s, self._draw, self._at_ns = [], now_s, draw, at_ns
         if isinstance(given, d.Started):
             self._started(given)
+        elif isinstance(given, d.Stopped):  # and those of a group are stopped before
+            self._stopped(given.exits)
         elif isinstance(given, d.Ended):
             self._ended(given)
         else:
@@ -63,8 +65,6 @@ class SupervisorCore(Straight):
                 self._ignored(self._answered(child_id))
             case d.NotStarted(child_id, error):
                 self._not_started(self._answered(child_id), error)
-            case d.Stopped(exits):
-                self._stopped(exits)
             case d.TurnCame():
                 self._turn_came()
             case d.RestartDue(child_id, ticket):
@@ -174,12 +174,12 @@ class SupervisorCore(Straight):
         died: list[tuple[Child, Exit]] = []
         for child_id, exit_ in exits:
             child = self.children[child_id]
-            if not stopped_well(child.spec, exit_):
-                self._report_end(child, exit_, str(exit_), stopping=True)
             child.last_reason = str(exit_)
+            if exit_ is not SHUTDOWN and not stopped_well(child.spec, exit_):
+                self._report_end(child, exit_, child.last_reason, stopping=True)
             child.down()
             self._forget_unless_kept(child)
-            if exit_.fatal:
+            if exit_ is not SHUTDOWN and exit_.fatal:
                 died.append((child, exit_))
         if not died:
             return

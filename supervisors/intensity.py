@@ -22,6 +22,18 @@ class Intensity:
         self._forget(now_s)
         self._attempts.append(now_s)
 
+    def take(self, now_s: float) -> int:
+        """Counts an attempt at `now_s` if the window still allows one. Gives what it allowed before: with 0 nothing is
+        counted."""
+        attempts = self._attempts
+        while attempts and now_s - attempts[0] > self.max_seconds:
+            attempts.popleft()
+        left = self.max_restarts - len(attempts)
+        if left <= 0:
+            return 0
+        attempts.append(now_s)
+        return left
+
     @property
     def exceeded(self) -> bool:
         """Whether the attempt that was added last was one too many."""

@@ -24,7 +24,16 @@ from allstop.actors.spec import ChildSpec, OnExceeded, Restart, Strategy, Superv
 from allstop.supervisors import decisions as d
 from allstop.supervisors.backoff import reset_after_s
 from allstop.supervisors.budget import check_budget
-from allstop.supervisors.children import Child, ChildCount, ChildInfo, ChildState, count, info
+from allstop.supervisors.children import (
+    STARTING,
+    STOPPING,
+    Child,
+    ChildCount,
+    ChildInfo,
+    ChildState,
+    count,
+    info,
+)
 from allstop.supervisors.childspecs import as_child_spec, check_childspecs, check_flags
 from allstop.supervisors.degrade import Breaker, BreakerState
 from allstop.supervisors.errors import ChildEnded, GateClosed, NotFound
@@ -164,16 +173,16 @@ class Plan:
         """Hands out the plan up to the next command that has to be answered."""
         while self._plan and self._asked is None:
             command = self._plan.popleft()
-            if isinstance(command, d.StartChild) and command.spec.gate is not None and self._held(command):
-                continue
-            self._out.append(command)
             if isinstance(command, d.StartChild):
-                self.children[command.spec.id].state = ChildState.STARTING
+                if command.spec.gate is not None and self._held(command):
+                    continue
+                self.children[command.spec.id].state = STARTING
                 self._asked = command
             elif isinstance(command, d.StopChildren):
                 for stop in command.stops:
-                    self.children[stop.child_id].state = ChildState.STOPPING
+                    self.children[stop.child_id].state = STOPPING
                 self._asked = command
+            self._out.append(command)
 
     def _answered(self, child_id: Hashable) -> Child:
         if not isinstance(self._asked, d.StartChild) or self._asked.spec.id != child_id:

@@ -39,14 +39,13 @@ class Straight(Requests):
             or self._plan
         ):
             return None
-        error, spec, window = exit_.error, child.spec, self.window
+        error, spec = exit_.error, child.spec
         clean = exit_.clean
         if (clean and spec.restart is not PERMANENT) or (error is not None and exit_.fatal):
             return None
-        left = window.left(now_s)
+        left = self.window.take(now_s)
         if left == 0:
             return None
-        window.add(now_s)
         name = str(child_id)
         if error is None:
             error = ChildEnded(child_id, exit_)

@@ -21,6 +21,7 @@ class Addresses:
         self._incarnations = Incarnations()
         self.home = ""  # a process that hosts one actor has all of its own below that one's path
         self._refusals: dict[str, Callable[[], Exception | None]] = {}
+        self.note = self._incarnations.note  # this number is taken at this path, for ever
 
     def at(self, path: str) -> Ref:
         """The address at this path, whether or not an actor runs there."""
@@ -39,10 +40,6 @@ class Addresses:
         path = f"{self.home}/anonymous/{number}"
         self._refs[path] = ref
         return path
-
-    def note(self, path: str, incarnation: int) -> None:
-        """This number is taken at this path, for ever."""
-        self._incarnations.note(path, incarnation)
 
     # -- refusals --------------------------------------------------------------------------------------------------
     def refuse_below(self, path: str, refusal: Callable[[], Exception | None] | None) -> None:

@@ -159,12 +159,23 @@ class Cell:
         if not self.scheduler.armed:
             self.scheduler.arm()
 
+    def ride(self) -> None:
+        """The first of the messages that wait rides in the run queue, as it does for an idle actor."""
+        try:
+            message = self.queue.popleft()
+        except IndexError:  # a thread that sends dropped it as the oldest, and its own comes next
+            message = m.MORE
+        self.idle = False
+        self.scheduler.put((self, message))
+        if not self.scheduler.armed:
+            self.scheduler.arm()
+
     def rest(self) -> None:
         """The end of an activation outside the run loop."""
         if self.detour is not None:
             return
         if self.queue:
-            self.wake()
+            self.ride()
             return
         self.idle = True
         if self.queue and self.idle:
