@@ -20,7 +20,7 @@ from allstop.supervisors.backoff import delay_s
 from allstop.supervisors.children import Child, ChildState
 from allstop.supervisors.degrade import BreakerState
 from allstop.supervisors.errors import FailedToStartChild, StartFailure
-from allstop.supervisors.lasting import Latched
+from allstop.supervisors.giving_up import GivingUp
 from allstop.supervisors.plan import BY_REQUEST, Purpose, in_words
 from allstop.supervisors.straight import Straight
 from allstop.supervisors.strategy import group, is_worth_a_report, shuts_down, stopped_well, wants_restart
@@ -29,7 +29,7 @@ from allstop.supervisors.strategy import group, is_worth_a_report, shuts_down, s
 ANSWERS = frozenset((d.Started, d.Ignored, d.NotStarted, d.TurnCame, d.Stopped, d.Stop))
 
 
-class SupervisorCore(Straight):
+class SupervisorCore(Straight, GivingUp):
     """One supervisor's state. `max_children` makes it dynamic: no order, no siblings, specs forgotten at the end."""
 
     # ---- the one way in ----
@@ -386,107 +386,3 @@ class SupervisorCore(Straight):
         half_open = self.breaker.state is BreakerState.HALF_OPEN
         coming_back = [m for m in members if not m.alive and m.spec.restart is not Restart.TEMPORARY]
         self._plan_starts(coming_back, Purpose.HALF_OPEN if half_open else Purpose.RESTART)
-
-    # ---- giving up ----
-
-    def _exceed(self, child: Child, error: BaseException, *, fatal: bool) -> None:
-        if child.spec.budget is not None and child.gave_up and not fatal:
-            attempts = child.spec.budget.max_restarts
-        elif fatal or self.window.exceeded:
-            attempts = min(len(self.window), self.flags.max_restarts)
-        else:
-            attempts = child.failures.in_a_row - 1
-        gave_up = ReachedMaxRestartIntensity(self.path, str(child.spec.id), attempts, self._causes)
-        gave_up.__cause__ = error
-        match self.flags.on_exceeded:
-            case OnExceeded.ESCALATE:
-                self._report_giving_up(gave_up, fatal, "escalate")
-                self._say(d.LowerLevel(str(gave_up), latched=True))
-                self._plan_stops(self.children.values())
-                self._plan.append(d.GiveUp(crashed(gave_up)))
-            case OnExceeded.PAUSE:
-                self._report_giving_up(gave_up, fatal, "latch" if fatal else "pause")
-                self._open(str(gave_up), latch=fatal)
-            case OnExceeded.LATCH:
-                self._report_giving_up(gave_up, fatal, "latch")
-                self._forget_unless_kept(child)
-                self._say(d.Latch(child.spec.id, gave_up))
-
-    def _open(self, reason: str, *, latch: bool) -> None:
-        """The breaker opens: the level goes down first, then the children are stopped."""
-        self._cancel_cooldown()
-        self.breaker = self.breaker.latched(self._now_s) if latch else self.breaker.opened(self._now_s)
-        self.window.clear()
-        self._causes = ()
-        latched = self.breaker.state is BreakerState.LATCHED
-        if latched:
-            self._keep_latched(reason)
-        self._say(d.LowerLevel(reason, latched))
-        self._report_breaker(reason)
-        if not latched:
-            self._schedule_cooldown(self.breaker.retry_after_s(self._now_s))
-        self._plan_stops(self.children.values())
-
-    def _keep_latched(self, reason: str) -> None:
-        """Only a person ends it, so it must not end with this supervisor either."""
-        self._by_person = False  # what a person allowed is used up
-        self.lasting.latched[self.path] = Latched(self.breaker, reason)
-
-    def _half_open(self, reason: str = "") -> None:
-        self._cancel_cooldown()
-        self._report_breaker(reason)
-        coming_back = [c for c in self.children.values() if c.spec.restart is not Restart.TEMPORARY]
-        self._plan_starts(coming_back, Purpose.HALF_OPEN)
-        if self.flags.pause.probes == 0:
-            self._schedule_cooldown(self.flags.pause.cooldown_s)
-
-    def _close(self) -> None:
-        self._cancel_cooldown()
-        self.window.clear()
-        self._report_breaker()
-        self._say(d.RaiseLevel(by_person=self._by_person))
-        self._by_person = False
-
-    def _cooldown_due(self, ticket: int) -> None:
-        if ticket != self._cooldown:
-            return
-        self._cooldown = None
-        match self.breaker.state:
-            case BreakerState.OPEN:
-                self.breaker = self.breaker.half_opened(self._now_s)
-                self._half_open()
-            case BreakerState.HALF_OPEN:  # nobody probes: staying up for so long is the proof
-                self.breaker = self.breaker.closed(self._now_s)
-                self._close()
-            case _:
-                pass
-
-    def _call_reported(self, category: str | None, probe: bool) -> None:
-        self._say(d.Reply(None))
-        match self.breaker.state, category:
-            case (BreakerState.HALF_OPEN, None) if not probe:
-                pass  # what closes this breaker is asked on purpose
-            case (BreakerState.HALF_OPEN, None):
-                self.breaker = self.breaker.probed(self._now_s)
-                if self.breaker.state is BreakerState.CLOSED:
-                    self._close()
-            case (BreakerState.HALF_OPEN, failure):
-                self._open(f"a probe failed: {failure}", latch=False)
-            case (BreakerState.CLOSED, _) if self.flags.on_exceeded is OnExceeded.PAUSE:
-                self.breaker = self.breaker.reported(category, self._now_s)
-                worn = self.breaker.worn
-                if worn is not None:
-                    self._open(worn, latch=False)
-            case _:
-                pass  # an open breaker has no calls to judge, and without PAUSE there is no breaker
-
-    def _reset_breaker(self, reason: str) -> None:
-        self._say(d.Reply(None))
-        self._by_person = True
-        self.lasting.latched.pop(self.path, None)
-        if self.breaker.stopped:
-            self.breaker = self.breaker.reset(self._now_s)
-            self._half_open(reason)
-        elif self.breaker.state is BreakerState.CLOSED:
-            self._say(d.RaiseLevel(by_person=True))
-            self._by_person = False
