@@ -22,8 +22,8 @@ class Incarnations:
         return self._latest.get(path, self._floor)
 
     def note(self, path: str, number: int) -> None:
-        self._latest.pop(path, None)  # to the end of the order: the longest unused is forgotten first
-        self._latest[path] = number
+        earlier = self._latest.pop(path, 0)  # to the end of the order: the longest unused is forgotten first
+        self._latest[path] = number if number > earlier else earlier
         if len(self._latest) > self._kept_max:
             oldest = next(iter(self._latest))
             self._floor = max(self._floor, self._latest.pop(oldest))

@@ -1,7 +1,6 @@
 """Refs: the addresses of actors. A Ref is a pykka.ActorRef, and it outlives the incarnations that run at it."""
 
 import asyncio
-import weakref
 from collections import deque
 from collections.abc import Hashable
 from threading import get_ident
@@ -26,6 +25,7 @@ from allstop.actors.runtime.handling import caller_error
 from allstop.actors.runtime.messages import SPECIAL, Call, MonitorRef
 
 if TYPE_CHECKING:
+    from allstop.actors.runtime.addresses import Place
     from allstop.actors.runtime.cell import Cell
     from allstop.actors.runtime.registry import Registry
     from allstop.actors.runtime.scheduler import Scheduler
@@ -44,9 +44,8 @@ class Ref(pykka.ActorRef[Any]):
     _last_exit: Exit | None = None
     _parent: "Ref | None" = None
     _retired = False  # nothing will run here any more
-    _children: "weakref.WeakSet[Ref] | None" = (
-        None  # the addresses of all that was ever started below this one
-    )
+    _place: "Place | None" = None  # of one with a path
+    _children: "dict[str, Place] | None" = None  # the addresses of all that was ever started below this one
     _kept = False  # True once any of the following was: what is to be retired has little to look at else
     stashed: deque[Any] | None = None
     _stash_max = 0

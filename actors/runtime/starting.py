@@ -5,7 +5,6 @@ tells of its end; only an `on_start` that is a coroutine has to be waited for.
 """
 
 import asyncio
-import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from allstop.actors.exits import SHUTDOWN
@@ -53,6 +52,20 @@ def stand_in(
         raise StartError(path or actor_class.__name__, error) from error
 
 
+def adopt(ref: Ref, parent: Ref) -> None:
+    """From here on `ref` is retired when `parent` is."""
+    path = ref.path  # by asking, it has one
+    place = ref._place
+    assert place is not None
+    if place.parent is not None and place.parent._children is not None:
+        place.parent._children.pop(path, None)
+    place.parent = parent
+    if parent._children is None:
+        parent._children = {}
+        parent._kept = True
+    parent._children[path] = place
+
+
 def launch(
     system: "ActorSystem",
     ref: Ref,
@@ -70,33 +83,31 @@ def launch(
     if isinstance(parent, PinnedRef):
         parent = parent.as_parent()  # a killed actor's child would hang on the incarnation that replaced it
     incarnation = ref._incarnation = ref._incarnation + 1
-    earlier = ref._parent
     ref.actor_class = actor_class
     cell = new(actor_class.cell_class)
     cell.__init__(system, system._scheduler or system.scheduler, ref, incarnation, actor_class)
     ref._cell = cell
     if while_down is not None:
         ref.keep_while_down(while_down.capacity)
-    if ref._path.__class__ is str:
+    place = ref._place
+    if place is not None:
+        place.number = incarnation
         ref._retired = False
         ref._parent = None
         ref._told = None
-        system.addresses.note(ref._path, incarnation)  # pyright: ignore[reportArgumentType]  # a str, as tested
         if ref._awaited:
             cell.own().monitored_by.update(ref._awaited)
             ref._awaited = None
     system.live[cell] = None
     if parent is not None:
         ref._parent = parent
-        if earlier is not parent:
-            if parent._children is None:
-                parent._children = weakref.WeakSet()
-                parent._kept = True
-            parent._children.add(ref)
+        if place is None or place.parent is not parent:
+            adopt(ref, parent)
         above = parent._cell
         if above is not system.vacancy:
             has = above.belongings
-            (has if has is not None else above.own()).children[cell] = system.clock.now_s()
+            clock = system._clock or system.clock
+            (has if has is not None else above.own()).children[cell] = clock.now_s()
     try:
         make = actor_class.__new__
         actor = new(actor_class) if make is new else make(actor_class)

@@ -172,6 +172,7 @@ def retire(system: "ActorSystem", ref: "Ref") -> None:
             monitor.watcher.post(Down(monitor, ref, ref.incarnation, NOPROC))
     ref._watchers = ref._awaited = None
     if ref._children:
-        for child in tuple(ref._children):
-            if child.parent is ref:
+        for place in list(ref._children.values()):
+            child = place()
+            if child is not None and child._parent is ref:
                 retire(system, child)

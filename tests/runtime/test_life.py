@@ -739,6 +739,28 @@ async def test_the_numbers_of_incarnations_go_on_though_nobody_held_the_address(
     assert numbers == [1, 2, 3]
 
 
+async def test_a_number_is_not_given_twice_when_a_thread_has_just_dropped_the_address(
+    system: ActorSystem,
+) -> None:
+    late: list[Any] = []
+    tell, system.addresses._forget = system.addresses._forget, late.append  # type: ignore[method-assign]
+    ref = await system.spawn(Puppet, path="/dropped")
+    await system.stop(ref)
+    del ref
+    gc.collect()
+    assert len(late) == 1  # the address is gone, and the thread that dropped it did not come to say so yet
+    second = await system.spawn(Puppet, path="/dropped")
+    tell(late.pop())
+    assert (second.incarnation, system.address("/dropped")) == (2, second)
+    await system.stop(second)
+    del second
+    gc.collect()
+    tell(late.pop())
+    system.addresses._forget = tell  # type: ignore[method-assign]
+    third = await system.spawn(Puppet, path="/dropped")
+    assert third.incarnation == 3
+
+
 def test_a_number_is_never_given_twice_though_not_every_path_is_remembered() -> None:
     numbers = Incarnations(kept_max=2)
     numbers.note("/a", 7)
@@ -848,7 +870,15 @@ async def test_retiring_an_address_looks_at_its_own_children_only(
     watcher = await system.spawn(Puppet, witness, lambda puppet: puppet.watch(child) and None)
     others = [system.address(f"/other/{number}") for number in range(10)]
     looked_at: list[Any] = []
-    system.addresses._refs.values = lambda: looked_at.append(others) or iter(())  # type: ignore[method-assign]
+
+    class Watched(dict[str, Any]):
+        def __iter__(self) -> Any:
+            looked_at.append(others)
+            return super().__iter__()
+
+        values = items = keys = __iter__
+
+    system.addresses._places = Watched(system.addresses._places)
     await system.stop(parent)
     await asyncio.sleep(0.01)
     assert [message.ref for message in witness.handled] == [child]
