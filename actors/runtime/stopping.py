@@ -115,7 +115,12 @@ async def ended(system: "ActorSystem", ref: "Ref") -> Exit:
     if cell.ended:
         return ref.last_exit or NOPROC
     end: asyncio.Future[Exit] = system.scheduler.loop.create_future()
-    cell.own().end_waiters.append(lambda how: None if end.done() else end.set_result(how))
+
+    def over(how: Exit) -> None:
+        if not end.done():
+            end.set_result(how)
+
+    cell.own().end_waiters.append(over)
     return await end
 
 

@@ -9,6 +9,7 @@ from tests.otp.actors import SHUTDOWN_WITH, Directed, Directions, counts, end, k
 
 from allstop.actors.exits import KILLED, NORMAL, SHUTDOWN, Exit, ExitKind, ReachedMaxRestartIntensity
 from allstop.actors.runtime import ActorSystem, Ignore, Ref, StartError
+from allstop.actors.runtime.errors import AlreadyStarted
 from allstop.actors.spec import (
     BRUTAL_KILL,
     INFINITY,
@@ -23,7 +24,6 @@ from allstop.actors.spec import (
 )
 from allstop.supervisors.dynamic import DynamicSupervisor
 from allstop.supervisors.errors import (
-    AlreadyStarted,
     InvalidChildSpec,
     InvalidFlags,
     MaxChildren,
