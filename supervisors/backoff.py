@@ -32,7 +32,7 @@ def shortest_span_s(backoff: Backoff, restarts: int) -> float:
     return sum(delay_s(backoff, n, 0.0) for n in range(1, growing + 1)) + (restarts - growing) * longest_s
 
 
-class Failures(msgspec.Struct, frozen=True):
+class Failures(msgspec.Struct, frozen=True, gc=False):
     """How many times in a row a child failed, counted anew once it has stayed up for long enough."""
 
     in_a_row: int = 0
@@ -42,8 +42,10 @@ class Failures(msgspec.Struct, frozen=True):
         return Failures(self.in_a_row, now_s)
 
     def failed(self, backoff: Backoff, now_s: float) -> "Failures":
-        healthy = self.up_since_s is not None and now_s - self.up_since_s >= reset_after_s(backoff)
-        return Failures(1 if healthy else self.in_a_row + 1)
+        up_since_s = self.up_since_s
+        if up_since_s is not None and now_s - up_since_s >= reset_after_s(backoff):
+            return Failures(1)
+        return Failures(self.in_a_row + 1)
 
     def too_many(self, backoff: Backoff) -> bool:
         return backoff.max_consecutive is not None and self.in_a_row > backoff.max_consecutive

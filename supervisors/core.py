@@ -159,7 +159,7 @@ class SupervisorCore(Straight, GivingUp):
                 held = isinstance(error, AlreadyStarted)  # by an outsider: that is told as it is
                 self._say(d.Refuse(error if held else StartFailure(child.spec.id, error)))
                 if fatal:
-                    self._remember(error)
+                    self._causes.append(error)
                     self._exceed(child, error, fatal=True)
             case Purpose.RESTART | Purpose.HALF_OPEN:
                 self._failed(child, error, fatal=fatal, retry=True, behind=behind)
@@ -202,13 +202,13 @@ class SupervisorCore(Straight, GivingUp):
         """The supervisor ends anyway, or never came to start. The rest is stopped as planned, and whoever is to know
         of a fatal end learns of it all the same: by a vote, or by how this supervisor ends."""
         error = self._cause(child, exit_)
-        self._remember(error)
+        self._causes.append(error)
         failed = next((command for command in self._plan if isinstance(command, d.FailStart)), None)
         if failed is not None:
             self._plan.remove(failed)
             self._plan.append(d.FailStart(FailedToStartChild(child.spec.id, error)))
             return
-        gave_up = ReachedMaxRestartIntensity(self.path, str(child.spec.id), 0, self._causes)
+        gave_up = ReachedMaxRestartIntensity(self.path, str(child.spec.id), 0, tuple(self._causes))
         gave_up.__cause__ = error
         match self.flags.on_exceeded:
             case OnExceeded.ESCALATE:
@@ -266,7 +266,7 @@ class SupervisorCore(Straight, GivingUp):
     ) -> None:
         """A child that should run does not. `retry`: an attempt failed, so the next one waits behind the mailbox, and
         with it the starts that were planned `behind` it."""
-        self._remember(error)
+        self._causes.append(error)
         child.failed(self._now_s)
         if self.breaker.state is BreakerState.HALF_OPEN and not fatal:
             self._open(f"{child.spec.id} failed while half-open: {error}", latch=False)

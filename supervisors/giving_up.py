@@ -24,7 +24,7 @@ class GivingUp(Requests):
             attempts = min(len(self.window), self.flags.max_restarts)
         else:
             attempts = child.failures.in_a_row - 1
-        gave_up = ReachedMaxRestartIntensity(self.path, str(child.spec.id), attempts, self._causes)
+        gave_up = ReachedMaxRestartIntensity(self.path, str(child.spec.id), attempts, tuple(self._causes))
         gave_up.__cause__ = error
         match self.flags.on_exceeded:
             case OnExceeded.ESCALATE:
@@ -45,7 +45,7 @@ class GivingUp(Requests):
         self._cancel_cooldown()
         self.breaker = self.breaker.latched(self._now_s) if latch else self.breaker.opened(self._now_s)
         self.window.clear()
-        self._causes = ()
+        self._causes.clear()
         latched = self.breaker.state is BreakerState.LATCHED
         if latched:
             self._keep_latched(reason)

@@ -85,7 +85,7 @@ class Plan:
         self.children: dict[Hashable, Child] = {spec.id: Child(spec) for spec in map(as_child_spec, specs)}
         self.window = Intensity(flags.max_restarts, flags.max_seconds)
         self.breaker = Breaker(flags.pause, flags.max_seconds)
-        self._causes: tuple[BaseException, ...] = ()
+        self._causes: deque[BaseException] = deque(maxlen=CAUSES_MAX)
         self._worded: BaseException | None = None  # whose words are `_said`
         self._said: tuple[str, ...] = ()
         self._note_strategy()
@@ -358,9 +358,6 @@ class Plan:
     @staticmethod
     def _cause(child: Child, exit_: Exit) -> BaseException:
         return exit_.error if exit_.error is not None else ChildEnded(child.spec.id, exit_)
-
-    def _remember(self, error: BaseException) -> None:
-        self._causes = (*self._causes, error)[-CAUSES_MAX:]
 
     # ---- timers ----
 

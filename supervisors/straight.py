@@ -53,7 +53,7 @@ class Straight(Requests):
         else:
             ended = failed = in_words(error)
             reason = f"{exit_.kind!s}: {failed[0]}"
-        self._remember(error)
+        self._causes.append(error)
         failures = child.failures = child.failures.failed(spec.backoff, now_s)
         attempt = failures.in_a_row
         child.last_reason = reason
