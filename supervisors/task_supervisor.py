@@ -213,7 +213,8 @@ async def async_stream(
 
     A task that takes longer than `timeout_s` is ended, and its error is CallTimeout. Items are taken as there is room
     for them. Whoever leaves the loop early should `aclose()` the stream (or use contextlib.aclosing): what still runs
-    is then ended.
+    is then ended. Raises MaxChildren when the supervisor has no room for one more, and ActorDead when it ends: what
+    still runs is ended then, too. `max_concurrency` up to what the supervisor has free always fits.
     """
     if max_concurrency < 1:
         raise ValueError(f"max_concurrency is {max_concurrency}, and one at a time is the least")

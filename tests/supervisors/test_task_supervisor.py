@@ -263,3 +263,44 @@ async def test_a_stream_needs_room_for_one_at_a_time() -> None:
     async with Stage().system() as system:
         with pytest.raises(ValueError, match="max_concurrency is 0"):
             await anext(async_stream(await jobs(system), max, [1], max_concurrency=0))
+
+
+def _same(item: int) -> int:
+    return item
+
+
+async def _long(_item: int) -> None:
+    await asyncio.sleep(60.0)
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+async def test_a_stream_as_wide_as_its_supervisor_never_runs_out_of_room(ordered: bool) -> None:
+    async with ActorSystem() as system:
+        jobs = await system.spawn(TaskSupervisor, path="/jobs", max_children=3)
+        stream = async_stream(jobs, _same, range(100), max_concurrency=3, ordered=ordered)
+        assert [outcome.value async for outcome in stream] == list(range(100))
+
+
+async def test_a_stream_that_is_wider_than_its_supervisor_says_so_and_leaves_nothing_behind() -> None:
+    async with ActorSystem() as system:
+        jobs = await system.spawn(TaskSupervisor, path="/jobs", max_children=3)
+        with pytest.raises(MaxChildren):
+            async for _ in async_stream(jobs, _long, range(9), max_concurrency=4):
+                pass
+        assert (await count_children(jobs)).active == 0
+
+
+async def test_a_stream_ends_with_its_supervisor() -> None:
+    async with ActorSystem() as system:
+        jobs = await system.spawn(TaskSupervisor, path="/jobs", max_children=3)
+
+        async def drain() -> None:
+            async for _ in async_stream(jobs, _long, range(9), max_concurrency=2):
+                pass
+
+        draining = asyncio.ensure_future(drain())
+        await settle(1.0)
+        system.kill(jobs)
+        with pytest.raises(ActorDead):
+            await asyncio.wait_for(draining, 1.0)
+        assert system.actors() == []
