@@ -194,7 +194,9 @@ class ScheduleCooldown(msgspec.Struct, frozen=True):
     ticket: int
 
 
-class Report(msgspec.Struct, frozen=True):
+class Report(
+    msgspec.Struct, frozen=True, gc=False
+):  # events of the core are words and numbers: never a cycle
     """Say this."""
 
     event: Event
