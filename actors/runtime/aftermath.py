@@ -27,7 +27,7 @@ def lose(cell: "Cell", message: Any, *, back_to_stash: bool = False, cause: Exit
     match message:
         case m.Call():
             dropped = isinstance(why, str)
-            full = MailboxFull(cell.path, cell.mailbox.capacity)
+            full = MailboxFull(cell.path, cell.capacity)
             message.fail(full if dropped else ActorDead(cell.path, cell.incarnation, why))
             return
         case m.Parked():

@@ -100,6 +100,11 @@ class Cell:
         return self.actor_class.mailbox
 
     @property
+    def capacity(self) -> int:
+        """How many messages may wait, as the user said."""
+        return self.mailbox.capacity
+
+    @property
     def parent(self) -> "Ref | None":
         return self.ref.parent
 

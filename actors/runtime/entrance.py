@@ -25,7 +25,7 @@ def accept(cell: "Cell", ref: "Ref", message: Any, *, may_park: bool = True) -> 
         return None
     parked: Parked | None = None
     if len(queue) >= box.capacity:
-        _at_the_bound(cell, len(queue))
+        _at_the_bound(cell, cell.mailbox_len)
         match box.overflow:
             case Overflow.REFUSE | Overflow.CONFLATE:
                 return _refuse(cell, message)
@@ -63,7 +63,7 @@ def _at_the_bound(cell: "Cell", length: int) -> None:
 
 def _refuse(cell: "Cell", message: Any) -> None:
     count(cell, "refused")
-    error = MailboxFull(cell.path, cell.mailbox.capacity)
+    error = MailboxFull(cell.path, cell.capacity)
     if message.__class__ is not Call:
         raise error
     message.fail(error)
@@ -90,7 +90,7 @@ def _drop_oldest(cell: "Cell") -> None:
 def _parked(cell: "Cell", message: Any, *, may_park: bool) -> Parked:
     if may_park and on_a_loop():
         count(cell, "refused")
-        raise MailboxFull(cell.path, cell.mailbox.capacity, "; on the loop use `await ref.put(message)`")
+        raise MailboxFull(cell.path, cell.capacity, "; on the loop use `await ref.put(message)`")
     count(cell, "parked")
     return Parked(message, Future())
 
@@ -102,9 +102,7 @@ def _wait(cell: "Cell", parked: Parked) -> None:
     except TimeoutError:
         if parked.claim():
             count(cell, "refused")
-            raise MailboxFull(
-                cell.path, cell.mailbox.capacity, f" after {cell.mailbox.put_timeout_s} s"
-            ) from None
+            raise MailboxFull(cell.path, cell.capacity, f" after {cell.mailbox.put_timeout_s} s") from None
 
 
 def _conflated(cell: "Cell", message: Any) -> bool:

@@ -152,7 +152,7 @@ class Ref(pykka.ActorRef[Any]):
         except TimeoutError:
             if parked.claim():
                 count(cell, "refused")
-                raise MailboxFull(self.path, cell.mailbox.capacity, f" after {timeout_s} s") from None
+                raise MailboxFull(self.path, cell.capacity, f" after {timeout_s} s") from None
             return  # it was taken at this very moment, or became a dead letter
         except BaseException:  # cancelled: whatever became of the message, the caller is to end
             parked.claim()
@@ -233,12 +233,15 @@ class Ref(pykka.ActorRef[Any]):
     def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
         """pykka's ask: blocks a thread until the answer is there, or gives a Future with `block=False`.
 
-        Raises BlockingOnLoop on a thread that runs a loop, before anything is sent: `await ref.call(message)` there.
+        Raises BlockingOnLoop on a thread that runs a loop, before anything is sent: `await ref.call(message)` there;
+        CallingSelf on the actor's own thread.
         """
         if block and on_a_loop():
             raise BlockingOnLoop(
                 f"a blocking ask of {self.path} would stop the event loop: use `await ref.call(message)`"
             )
+        if block and self._cell.threaded:
+            self._not_myself("asks")
         if block:
             asking: Asking[Any] = Asking(self._lost_answer)
             self.tell(Call(message, asking))
@@ -257,15 +260,23 @@ class Ref(pykka.ActorRef[Any]):
     def stop(self, *, block: bool = True, timeout: float | None = None) -> Any:
         """pykka's stop: True once the actor ended, after its on_stop; False if none ran. A permanent child comes back.
 
-        Served before waiting messages. Raises BlockingOnLoop on the loop: `await system.stop(ref)` there.
+        Served before waiting messages. Raises BlockingOnLoop on the loop: `await system.stop(ref)` there; CallingSelf on
+        the actor's own thread: `self.exit()` there.
         """
         if block and on_a_loop():
             raise BlockingOnLoop(
                 f"a blocking stop of {self.path} would stop the event loop: use `await system.stop(ref)`"
             )
+        if block and self._cell.threaded:
+            self._not_myself("stops")
         future: Future[bool] = Future()
         self._system.scheduler.hop(self._begin_stop, future)
         return future.get(timeout=timeout) if block else future
+
+    def _not_myself(self, does: str) -> None:
+        thread = self._cell.thread
+        if thread is not None and thread.ident == get_ident():
+            raise CallingSelf(f"{self.path} {does} itself, and would wait for itself for ever")
 
     def _begin_stop(self, future: Future[bool]) -> None:
         cell = self._cell

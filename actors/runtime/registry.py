@@ -4,13 +4,11 @@ restarts and goes when nothing will run at the address any more; there is no mom
 
 from collections.abc import Hashable
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from allstop.actors.exits import Exit, ExitKind
 from allstop.actors.runtime.errors import ActorDead, NameTaken
-
-if TYPE_CHECKING:
-    from allstop.actors.runtime.ref import Ref
+from allstop.actors.runtime.ref import PinnedRef, Ref
 
 
 class Keys(StrEnum):
@@ -27,7 +25,10 @@ class Registry:
 
     def register(self, key: Hashable, ref: "Ref", value: Any = None) -> None:
         """Names an address, or gives its key a new value. Raises NameTaken, with the owner, if a unique key is
-        another's, and ActorDead for an address at which nothing will run any more."""
+        another's, and ActorDead for an address at which nothing will run any more. A ref to one incarnation names
+        its address, while that one runs."""
+        if isinstance(ref, PinnedRef):
+            ref = ref.as_parent()
         if ref.retired:
             raise ActorDead(ref.path, ref.incarnation, ref.last_exit or Exit(ExitKind.NOPROC))
         owners = self._entries.get(key)

@@ -13,6 +13,7 @@ from allstop.actors.runtime import (
     Actor,
     ActorSystem,
     BlockingOnLoop,
+    CallingSelf,
     CallTimeout,
     Mailbox,
     MailboxFull,
@@ -308,3 +309,30 @@ async def test_threads_that_ask_at_once_get_each_their_own_answer(system: ActorS
 
     for name, answers in enumerate(await asyncio.gather(*(asyncio.to_thread(ask_many, n) for n in range(4)))):
         assert answers == [(name, number) for number in range(200)]
+
+
+def asks_itself(actor: Any) -> None:
+    actor.ref.ask("x")
+
+
+def asks_its_incarnation(actor: Any) -> None:
+    actor.ref.pinned().ask("x")
+
+
+def stops_itself(actor: Any) -> None:
+    actor.ref.stop()
+
+
+@pytest.mark.parametrize("does", [asks_itself, asks_its_incarnation, stops_itself])
+async def test_a_thread_that_asks_or_stops_itself_is_refused_instead_of_waiting_for_ever(
+    system: ActorSystem, does: Callable[[Any], Any]
+) -> None:
+    class Selfish(ThreadActor):
+        def on_receive(self, message: Any) -> Any:
+            try:
+                does(self)
+            except CallingSelf as error:
+                return str(error)
+
+    ref = await system.spawn(Selfish, path="/selfish")
+    assert (await ref.call("now", timeout_s=5.0)).endswith("itself, and would wait for itself for ever")

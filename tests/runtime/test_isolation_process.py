@@ -617,3 +617,23 @@ async def test_the_address_of_an_actor_inside_another_process_does_not_leave_it(
     far = await spawn(system)
     with pytest.raises(Unencodable, match=r"/far/.* runs inside the process of /far"):
         await ask(far, "helper", path)
+
+
+# -- metrics ----------------------------------------------------------------------------------------------------------
+async def test_mailbox_metrics_of_a_process_are_those_of_both_places(system: ActorSystem) -> None:
+    """Its mailbox is 3 messages, here and there together, besides the one that is handled."""
+    ref = await spawn(system, pp.Small)
+    ref.tell(Do("block", 0.5))
+    refused = 0
+    for number in range(8):
+        try:
+            ref.tell(number)
+        except MailboxFull:
+            refused += 1
+    metrics = system.mailbox_metrics(ref)
+    assert metrics is not None
+    assert metrics.capacity == pp.Small.mailbox.capacity
+    assert metrics.length == metrics.high_water == pp.Small.mailbox.capacity
+    assert metrics.refused == refused == 8 - pp.Small.mailbox.capacity
+    await until(lambda: ref.cell.sent == 0)
+    assert await ask(ref, "seen") == list(range(pp.Small.mailbox.capacity))

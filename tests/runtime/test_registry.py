@@ -10,6 +10,7 @@ from allstop.actors.runtime import (
     Actor,
     ActorDead,
     ActorSystem,
+    Fenced,
     Keys,
     Mailbox,
     MailboxFull,
@@ -153,3 +154,19 @@ async def test_via_a_key_that_names_nobody_fails_loudly(registry: Registry) -> N
     assert dead.value.exit.kind is ExitKind.NOPROC
     with pytest.raises(ActorDead):
         await registry.via("quotes").call("lost?")
+
+
+async def test_a_ref_to_one_incarnation_names_its_address_while_that_one_runs(system: ActorSystem) -> None:
+    registry = Registry()
+    ref = await system.spawn(Puppet)
+    pinned = ref.pinned()
+    registry.register("name", pinned)
+    assert registry.whereis("name") is ref
+    actor = ref.cell.actor
+    await system.stop(ref)
+    assert registry.whereis("name") is None
+    with pytest.raises(ActorDead):
+        registry.register("name", pinned)
+    with pytest.raises(Fenced):
+        registry.register("name", actor.ref)
+    assert len(registry) == 0

@@ -651,3 +651,22 @@ async def test_a_machine_can_end_abnormally(system: ActorSystem, witness: Witnes
     await asyncio.sleep(0.1)
     assert ref.last_exit is not None
     assert ref.last_exit.kind is ExitKind.CRASHED
+
+
+@pytest.mark.parametrize("data", [["x"], {1: 2}, None, {"_core": 1}])
+async def test_a_state_that_is_refused_leaves_the_machine_as_it_was(system: ActorSystem, data: Any) -> None:
+    class Counting(StateMachine):
+        initial_state: ClassVar[str] = "on"
+
+        def __init__(self) -> None:
+            self.count = 0
+
+        def in_on(self, event: Any) -> Keep:
+            self.count += 1
+            return Keep(ReplyTo(self.caller, self.count))
+
+    ref = await system.spawn(Counting)
+    assert await ref.call("one") == 1
+    with pytest.raises(inspection.StateUnchanged, match="TypeError"):
+        await inspection.replace_state(ref, lambda state: (state[0], data))
+    assert await ref.call("two") == 2

@@ -5,7 +5,7 @@ token, so a stop or a neighbour need not wait for all of them. Every call is def
 waits gets an answer, the error of a handler, or ActorDead, wherever the machine keeps its event meanwhile.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum
 from types import CoroutineType
 from typing import Any, ClassVar, Final
@@ -162,7 +162,10 @@ class StateMachine(Actor):
         """Sets state and attributes to what `function((state, attributes))` gives. No transition: nothing is entered."""
         state, data = function(self.system_get_state())
         self._check_state(state)
-        if wrong := [name for name in data if name in RUNTIME_FIELDS | OWN_FIELDS]:
+        if not isinstance(data, Mapping):
+            raise TypeError(f"the attributes are a dict, not {type(data).__name__}")
+        hidden = RUNTIME_FIELDS | OWN_FIELDS
+        if wrong := [name for name in data if not isinstance(name, str) or name in hidden]:
             raise TypeError(f"not the name of an attribute of its own: {wrong[0]!r}")
         for name in self.system_get_state()[1]:
             del vars(self)[name]

@@ -69,7 +69,7 @@ def metrics_of(ref: "Ref") -> MailboxMetrics | None:
     length = cell.mailbox_len
     return MailboxMetrics(
         length=length,
-        capacity=cell.mailbox.capacity,
+        capacity=cell.capacity,
         overflow=cell.mailbox.overflow,
         high_water=max(length, tally.high_water),
         refused=tally.refused,

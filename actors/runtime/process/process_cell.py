@@ -22,9 +22,8 @@ from allstop.actors.runtime.aftermath import lose
 from allstop.actors.runtime.belongings import Belongings
 from allstop.actors.runtime.cell import Cell
 from allstop.actors.runtime.entrance import accept
-from allstop.actors.runtime.errors import ActorDead, HandlerTimeout, MailboxFull
+from allstop.actors.runtime.errors import ActorDead, HandlerTimeout
 from allstop.actors.runtime.handling import begin
-from allstop.actors.runtime.mailbox import Overflow
 from allstop.actors.runtime.process import frames as f
 from allstop.actors.runtime.process.birth import ChildProcess, python_path, search_path
 from allstop.actors.runtime.process.codec import Codec
@@ -93,6 +92,11 @@ class ProcessCell(Cell):
         return len(self.queue) + max(0, len(self._sent) - 1)
 
     @property
+    def capacity(self) -> int:
+        """Of both places together: here, and on the way or in the other process."""
+        return self.hosted_class.mailbox.capacity
+
+    @property
     def sent(self) -> int:
         """Messages on their way, or being handled."""
         return len(self._sent)
@@ -113,12 +117,6 @@ class ProcessCell(Cell):
                 return None
         else:
             message = self._packed(message)
-        if len(self.queue) >= self.mailbox.capacity and self.mailbox.overflow is Overflow.REFUSE:
-            full = MailboxFull(self.path, self.hosted_class.mailbox.capacity)
-            if message.__class__ is not m.Call:
-                raise full
-            message.fail(full)
-            return None
         return accept(self, ref, message, may_park=may_park)
 
     def _packed(self, message: Any) -> Any:
