@@ -41,6 +41,7 @@ ROOT = HERE.parent.parent
 SIDE_TIMEOUT_S = 120.0  # the slowest side takes a few seconds; beyond this it hangs
 OURS = "allstop"
 RAW, PYKKA, BEAM = "raw", "pykka", "BEAM"
+CAPTURING = "BEAM capturing"
 Figures = dict[str, float]
 
 

@@ -7,7 +7,7 @@ A ratio is ours to theirs, above 1 where we are better, whichever way the unit g
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tests.benchmarks.harness import BEAM, PYKKA, RAW
+from tests.benchmarks.harness import BEAM, CAPTURING, PYKKA, RAW
 
 BEST = "best Python peer"  # of those that were measured, whichever it is in that run
 
@@ -70,6 +70,7 @@ TARGETS: tuple[Target, ...] = (
     Target("T4c", "stopping 10 times as many actors, times as long", "spawn", "stop-10x", "", None, 12),
     Target("T5", "restart, p50, to an OTP supervisor", "restart", "p50", BEAM, 1.0, 1 / 0.5),
     Target("T5", "restart, p99, to an OTP supervisor", "restart", "p99", BEAM, None, 1.0),
+    Target("T5", "restart, p50, to one that keeps its reports", "restart", "p50", CAPTURING, 1.0, 2.0),
     Target("T5", "one_for_all of 10, restarts of one", "restart", "group-of-one", "", None, 10),
     Target("T5b", "restart, p50, to pykka by hand", "restart", "p50", PYKKA, 5, 10),
     Target("T5b", "restart, p50, to triotp", "restart", "p50", "triotp", 5, 10),

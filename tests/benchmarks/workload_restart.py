@@ -8,7 +8,7 @@ more than a few: `p50` is of a thousand under one supervisor, `fresh` of a hundr
 import asyncio
 
 from tests.benchmarks import peers
-from tests.benchmarks.harness import BEAM, PYKKA, Beam, Measure, Python, Workload
+from tests.benchmarks.harness import BEAM, CAPTURING, PYKKA, Beam, Measure, Python, Workload
 from tests.benchmarks.measuring import amount, expect, latencies, now_ns, percentile, run, settle
 
 from allstop.actors.events import CrashReport, Event
@@ -114,7 +114,11 @@ WORKLOADS = [
         ),
         ours=Python("tests.benchmarks.workload_restart:restart"),
         peers={
-            BEAM: Beam("restart", caveat="its logger is off: no crash report is written"),
+            BEAM: Beam("restart", caveat="its logger is off: no crash report is made"),
+            CAPTURING: Beam(
+                "restart-captured",
+                caveat="its crash, supervisor and progress reports are kept in memory, as ours are",
+            ),
             PYKKA: Python(
                 "tests.benchmarks.threads:restart", caveat="no supervisor: restarted by hand in on_failure"
             ),

@@ -3,7 +3,7 @@
 %% done comes from the environment, as for the Python sides.
 -module(bench).
 -behaviour(gen_server).
--export([main/0, start_child/1]).
+-export([main/0, start_child/1, log/2]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
 -define(ACTORS, 1000).
@@ -45,6 +45,7 @@ run("fan_out") -> fan_out();
 run("ring") -> ring();
 run("spawn") -> spawn_();
 run("restart") -> restart();
+run("restart-captured") -> capture(), restart_captured();
 run("pipeline") -> pipeline().
 
 %% ---------- the servers
@@ -177,6 +178,23 @@ restart() ->
     [{"p50", percentile(One, 0.5) / 1000}, {"p99", percentile(One, 0.99) / 1000},
      {"fresh", percentile(Fresh, 0.5) / 1000}, {"group", percentile(Group, 0.5) / 1000},
      {"group-of-one", percentile(Group, 0.5) / percentile(Fresh, 0.5)}].
+
+%% The same with every report kept in memory, as our side keeps its events.
+restart_captured() ->
+    Figures = restart(),
+    Expected = 10 + amount(1000) + (?SUPERVISORS + 1) * amount(100),
+    Expected = length(ets:match(reports, {'_', crash})),
+    Figures.
+
+capture() ->
+    reports = ets:new(reports, [named_table, public]),
+    logger:remove_handler(default),
+    ok = logger:add_handler(capture, ?MODULE, #{}),
+    logger:set_primary_config(level, info).
+
+log(#{msg := {report, #{label := {gen_server, terminate}}}} = Event, _Config) ->
+    ets:insert(reports, [{erlang:unique_integer(), crash}, {erlang:unique_integer(), Event}]);
+log(Event, _Config) -> ets:insert(reports, {erlang:unique_integer(), Event}).
 
 crashes(Strategy, Children, Count) ->
     {ok, Supervisor} = supervisor:start_link(?MODULE, {supervisor, Strategy, Children, Count, self()}),
