@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pykka
+from pykka.messages import ProxyCall
 
 from allstop.actors.clock import Clock, Dice, Ids
 from allstop.actors.exits import NORMAL, Exit
@@ -303,6 +304,17 @@ class Actor(pykka.Actor):
     def stop(self) -> None:
         """pykka's name for `exit()`."""
         self.exit(NORMAL)
+
+    def _handle_receive(self, message: Any) -> Any:
+        if (
+            message.__class__ is ProxyCall
+            and message.attr_path == ("stop",)
+            and type(self).stop is Actor.stop
+            and (call := self._cell.calling) is not None
+        ):  # `proxy.stop()`: whoever waits for it waits until on_stop has run
+            call.deferred = True
+            self._cell.own().end_waiters.append(lambda _exit: call.answer(None))
+        return super()._handle_receive(message)
 
     @property
     def actor_ref(self) -> Any:

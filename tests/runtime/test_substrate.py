@@ -504,6 +504,8 @@ async def test_every_way_to_stop_waits_for_on_stop(system: ActorSystem) -> None:
         lambda ref: ref.stop(block=False),
         lambda ref: asyncio.to_thread(ref.stop),
         lambda ref: asyncio.to_thread(ref.proxy().actor_ref.stop),
+        lambda ref: ref.proxy().stop(),
+        lambda ref: asyncio.to_thread(lambda: ref.proxy().stop().get(timeout=5)),
         lambda ref: system.stop(ref),
     ):
         witness = Witness()
