@@ -103,19 +103,19 @@ class Actor(pykka.Actor):
 
     @property
     def system(self) -> "ActorSystem":
-        return self._cell.system
+        return self._cell.ref._system
 
     @property
     def clock(self) -> Clock:
-        return self._cell.system.clock
+        return self._cell.ref._system.clock
 
     @property
     def dice(self) -> Dice:
-        return self._cell.system.dice
+        return self._cell.ref._system.dice
 
     @property
     def ids(self) -> Ids:
-        return self._cell.system.ids
+        return self._cell.ref._system.ids
 
     @property
     def log(self) -> Any:

@@ -78,7 +78,7 @@ class Cell:
 
     def __init__(
         self,
-        system: "ActorSystem",
+        _system: "ActorSystem",
         scheduler: "Scheduler",
         ref: "Ref",
         incarnation: int,
@@ -89,11 +89,14 @@ class Cell:
         self.detour = None
         self.calling = None
         self.scheduler = scheduler
-        self.system = system
         self.ref = ref
         self.actor_class = actor_class
         self.incarnation = incarnation
         self.state = STARTING
+
+    @property
+    def system(self) -> "ActorSystem":
+        return self.ref._system
 
     @property
     def mailbox(self) -> Mailbox:
@@ -485,7 +488,8 @@ class Cell:
         tasked = self.detour is not None and self.task is not None
         self.exit = exit_
         self.detour = self.discard
-        ref, system = self.ref, self.system
+        ref = self.ref
+        system = ref._system
         del system.live[self]
         ref._last_exit = exit_
         if ref._cell is self:

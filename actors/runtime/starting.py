@@ -80,7 +80,7 @@ def launch(
     Its life has begun when `cell.started` is None and it has not ended; otherwise `begun` is to be awaited. Raises
     StartError when the constructor raised.
     """
-    if isinstance(parent, PinnedRef):
+    if parent is not None and isinstance(parent, PinnedRef):
         parent = parent.as_parent()  # a killed actor's child would hang on the incarnation that replaced it
     incarnation = ref._incarnation = ref._incarnation + 1
     ref.actor_class = actor_class
@@ -126,7 +126,8 @@ def launch(
         and cell.queue.__class__ is tuple
         and cell.detour is None
         and not actor_class.has_on_start
-        and not ref._kept
+        and (place is None or not ref._kept)
+        and while_down is None
     ):
         cell.state = RUNNING  # what `start_up` comes to, where there is nothing to run and nothing waits
         cell.idle = True
