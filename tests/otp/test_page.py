@@ -1,6 +1,7 @@
 """docs/otp.md says what the tests say."""
 
 from tests.otp.page import (
+    PAGE,
     Case,
     Group,
     Statement,
@@ -76,3 +77,20 @@ def test_the_page_shows_bugs_and_neighbours() -> None:
     assert "| 1 | elle#1 | [01 it](../tests/test_x.py) |" in text
     assert "## sys_SUITE\n\n| case | shown by |\n|---|---|\n| log | [a log](../tests/test_x.py) |" in text
     assert "- hibernate: no hibernation." in text
+
+
+def test_every_statement_has_a_test_or_a_reason() -> None:
+    assert [s.number for group in groups() for s in group.statements if not s.settled] == []
+
+
+def test_what_is_said_not_to_apply_has_no_test_that_says_otherwise() -> None:
+    assert [s.number for group in groups() for s in group.statements if s.not_ours and s.tests] == []
+
+
+def test_every_case_of_the_suite_has_a_test_of_its_name() -> None:
+    assert [case.name for some in cases().values() for case in some if case.test is None] == []
+
+
+def test_the_page_is_up_to_date() -> None:
+    now = page(groups(), cases(), neighbours(), bugs())
+    assert PAGE.read_text(encoding="utf-8") == now, "run `python -m tests.otp`"
