@@ -1,7 +1,10 @@
+import importlib.machinery
 import importlib.util
 import os
 import stat
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -16,8 +19,10 @@ from allstop.actors.links.doctor import (
     judge_extra,
     judge_fsync,
     judge_open_files,
+    judge_runtime,
     judge_sqlite,
     judge_state_dir,
+    probe_compiled,
     probe_fsync,
 )
 
@@ -117,6 +122,16 @@ def test_a_missing_extra_says_what_is_lost_and_how_to_get_it():
     assert "tree" in finding.why
 
 
+def test_it_is_said_whether_a_compiled_module_is_in_use(monkeypatch: pytest.MonkeyPatch):
+    assert probe_compiled() == []
+    assert judge_runtime([]).what.startswith("pure Python; no compiled module is in use (CPython 3.")
+    swift = ModuleType("allstop.actors.runtime.swift")
+    swift.__file__ = f"/somewhere/swift{importlib.machinery.EXTENSION_SUFFIXES[0]}"
+    monkeypatch.setitem(sys.modules, swift.__name__, swift)
+    assert probe_compiled() == [swift.__name__]
+    assert judge_runtime([swift.__name__]).what.startswith("compiled: allstop.actors.runtime.swift (")
+
+
 def test_flushes_are_measured_and_the_probe_leaves_nothing(tmp_path: Path):
     times_ms = probe_fsync(tmp_path, SystemClock())
     assert len(times_ms) == doctor.FSYNC_SAMPLES
@@ -133,6 +148,7 @@ def test_a_machine_is_examined_whole_and_what_is_not_ok_comes_with_advice(tmp_pa
         "clock",
         "open_files",
         "certificates",
+        "runtime",
         "uvloop",
         "click",
         "rich",
