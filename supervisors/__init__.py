@@ -11,6 +11,7 @@ from allstop.actors.spec import (
     ChildBudget,
     ChildSpec,
     ChildType,
+    Isolation,
     OnChildExceeded,
     OnExceeded,
     Pause,
@@ -24,8 +25,21 @@ from allstop.actors.spec import (
 )
 from allstop.supervisors.budget import check_budget, check_connect_limit
 from allstop.supervisors.childspecs import check_childspecs
-from allstop.supervisors.coordinated_shutdown import CoordinatedShutdown, Phase
+from allstop.supervisors.coordinated_shutdown import CoordinatedShutdown, Phase, PhaseOver, ShutdownAborted
 from allstop.supervisors.dynamic import DynamicSupervisor
+from allstop.supervisors.errors import (
+    AlreadyPresent,
+    FailedToStartChild,
+    GateClosed,
+    InvalidChildSpec,
+    InvalidFlags,
+    MaxChildren,
+    NotForDynamic,
+    NotFound,
+    Restarting,
+    Running,
+    StartFailure,
+)
 from allstop.supervisors.gates import GateState, GateView
 from allstop.supervisors.lasting import declare_gates, gates
 from allstop.supervisors.partition import Partitions, PartitionSupervisor, partition_of, partitions_of
@@ -63,6 +77,7 @@ from allstop.supervisors.votes import Votes
 __all__ = [
     "BRUTAL_KILL",
     "INFINITY",
+    "AlreadyPresent",
     "AutoShutdown",
     "Backoff",
     "ChildBudget",
@@ -70,8 +85,16 @@ __all__ = [
     "ChildType",
     "CoordinatedShutdown",
     "DynamicSupervisor",
+    "FailedToStartChild",
+    "GateClosed",
     "GateState",
     "GateView",
+    "InvalidChildSpec",
+    "InvalidFlags",
+    "Isolation",
+    "MaxChildren",
+    "NotForDynamic",
+    "NotFound",
     "OnChildExceeded",
     "OnExceeded",
     "Outcome",
@@ -79,10 +102,15 @@ __all__ = [
     "Partitions",
     "Pause",
     "Phase",
+    "PhaseOver",
     "Restart",
     "RestartGate",
+    "Restarting",
+    "Running",
     "Shutdown",
+    "ShutdownAborted",
     "Start",
+    "StartFailure",
     "Stash",
     "Strategy",
     "Supervisor",

@@ -3,6 +3,8 @@
 import dataclasses
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any
 
 from allstop.actors.runtime import Actor
 from allstop.actors.spec import (
@@ -40,8 +42,14 @@ def as_child_spec(value: ChildSpec | Mapping[str, object]) -> ChildSpec:
         value = ChildSpec(**value)  # pyright: ignore[reportArgumentType]  # checked field by field below
     if not isinstance(value, ChildSpec):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
         raise InvalidChildSpec("invalid_child_spec", value)
-    if isinstance(value.isolation, str) and not isinstance(value.isolation, Isolation):
-        value = dataclasses.replace(value, isolation=_isolation(value.isolation))
+    budget = value.budget
+    if (
+        value.restart.__class__ is str
+        or value.type.__class__ is str
+        or value.isolation.__class__ is str
+        or (budget.__class__ is ChildBudget and budget.on_exceeded.__class__ is str)  # pyright: ignore[reportOptionalMemberAccess]
+    ):
+        value = _worded(value)
     _check_spec(value)
     return value
 
@@ -74,23 +82,26 @@ def _check_spec(spec: ChildSpec) -> None:
         raise InvalidChildSpec("missing_id")
     if not isinstance(spec.id, Hashable):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidChildSpec("invalid_id", spec.id)
-    _require(_is_start(spec.start), "invalid_mfa", spec.start)
-    _require(isinstance(spec.restart, Restart), "invalid_restart_type", spec.restart)
-    _require(isinstance(spec.type, ChildType), "invalid_child_type", spec.type)
-    _require(spec.shutdown is None or _is_shutdown(spec.shutdown), "invalid_shutdown", spec.shutdown)
-    _require(isinstance(spec.significant, bool), "invalid_significant", spec.significant)
-    _require(_is_backoff(spec.backoff), "invalid_backoff", spec.backoff)
-    _require(_is_stash(spec.while_down), "invalid_while_down", spec.while_down)
+    _require(spec, _is_start(spec.start), "invalid_mfa", spec.start)
+    _require(spec, isinstance(spec.restart, Restart), "invalid_restart_type", spec.restart)
+    _require(spec, isinstance(spec.type, ChildType), "invalid_child_type", spec.type)
+    _require(spec, spec.shutdown is None or _is_shutdown(spec.shutdown), "invalid_shutdown", spec.shutdown)
+    _require(spec, isinstance(spec.significant, bool), "invalid_significant", spec.significant)
+    _require(spec, _is_backoff(spec.backoff), "invalid_backoff", spec.backoff)
+    _require(spec, _is_stash(spec.while_down), "invalid_while_down", spec.while_down)
     _require(
+        spec,
         _is_seconds(spec.start_timeout_s, least=0, inclusive=False),
         "invalid_start_timeout",
         spec.start_timeout_s,
     )
-    _require(isinstance(spec.isolation, Isolation), "invalid_isolation", spec.isolation)
+    _require(spec, isinstance(spec.isolation, Isolation), "invalid_isolation", spec.isolation)
     if spec.isolation is not Isolation.LOOP and spec.type is ChildType.SUPERVISOR:
         raise InvalidChildSpec("bad_combination", ("isolation", spec.id, spec.type.value))
-    _require(_is_budget(spec.budget), "invalid_budget", spec.budget)
-    _require(spec.gate is None or (isinstance(spec.gate, str) and spec.gate != ""), "invalid_gate", spec.gate)
+    _require(spec, _is_budget(spec.budget), "invalid_budget", spec.budget)
+    _require(
+        spec, spec.gate is None or (isinstance(spec.gate, str) and spec.gate != ""), "invalid_gate", spec.gate
+    )
     if spec.budget is not None and spec.restart is Restart.TEMPORARY:
         raise InvalidChildSpec("bad_combination", ("budget", spec.id, spec.restart.value))
     if spec.restart is Restart.PERMANENT and _shuts_itself_down(spec.start):
@@ -100,16 +111,27 @@ def _check_spec(spec: ChildSpec) -> None:
         raise InvalidChildSpec("bad_combination", ("significant", spec.id, spec.restart.value))
 
 
-def _isolation(word: str) -> Isolation:
-    try:
-        return Isolation(word)
-    except ValueError:
-        raise InvalidChildSpec("invalid_isolation", word) from None
+def _worded(spec: ChildSpec) -> ChildSpec:
+    """The same spec, with members of the enums where it has their words."""
+    budget = spec.budget
+    if isinstance(budget, ChildBudget):
+        budget = dataclasses.replace(budget, on_exceeded=_member(OnChildExceeded, budget.on_exceeded))
+    return dataclasses.replace(
+        spec,
+        restart=_member(Restart, spec.restart),
+        type=_member(ChildType, spec.type),
+        isolation=_member(Isolation, spec.isolation),
+        budget=budget,
+    )
 
 
-def _require(holds: bool, code: str, value: object) -> None:
+def _member(kind: type[StrEnum], word: object) -> Any:
+    return next((member for member in kind if member == word), word)
+
+
+def _require(spec: ChildSpec, holds: bool, code: str, value: object) -> None:
     if not holds:
-        raise InvalidChildSpec(code, value)
+        raise InvalidChildSpec(code, value, spec.id)
 
 
 def _is_start(value: object) -> bool:
@@ -149,7 +171,7 @@ def _is_budget(value: object) -> bool:
         isinstance(value, ChildBudget)
         and _is_count(value.max_restarts, least=0)
         and _is_seconds(value.max_seconds, least=0, inclusive=False)
-        and value.on_exceeded in tuple(OnChildExceeded)
+        and isinstance(value.on_exceeded, OnChildExceeded)
         and _is_seconds(value.cooldown_s, least=0, inclusive=False)
     )
 

@@ -1,6 +1,7 @@
 """What supervisors answer when they will not do it: one class per error term of OTP, named as there."""
 
 from collections.abc import Hashable
+from typing import Final
 
 from allstop.actors.errors import AllstopError, ReplyError
 from allstop.actors.exits import Exit
@@ -66,20 +67,57 @@ class NotForDynamic(ReplyError):
         self.operation = operation
 
 
-class InvalidChildSpec(ReplyError):
-    """A child spec is wrong; nothing was started. `code` is OTP's word for it, `value` what was given."""
+_EXPECTED: Final = {
+    "badarg": "a list of child specs",
+    "invalid_auto_shutdown": "one of AutoShutdown",
+    "invalid_backoff": "a Backoff: seconds from 0 on, and max_backoff_s at least min_backoff_s",
+    "invalid_budget": "a ChildBudget: max_restarts from 0 on, seconds above 0, on_exceeded one of OnChildExceeded",
+    "invalid_child_spec": "a ChildSpec, or a mapping with its fields",
+    "invalid_child_type": "worker or supervisor",
+    "invalid_gate": "the name of a RestartGate",
+    "invalid_intensity": "max_restarts is a whole number from 0 on",
+    "invalid_isolation": "loop, thread or process",
+    "invalid_mfa": "Start(ActorClass, args, kwargs), args a tuple",
+    "invalid_on_exceeded": "one of OnExceeded",
+    "invalid_period": "max_seconds is above 0",
+    "invalid_restart_type": "permanent, transient or temporary",
+    "invalid_shutdown": "seconds from 0 on, INFINITY or BRUTAL_KILL",
+    "invalid_significant": "True or False",
+    "invalid_start_timeout": "seconds above 0",
+    "invalid_max_children": "a whole number from 0 on",
+    "invalid_strategy": "one of Strategy; a dynamic supervisor takes ONE_FOR_ONE only",
+    "invalid_type": "SupervisorFlags",
+    "invalid_while_down": "Stash(n) with n from 1 on",
+    "missing_id": "only a dynamic supervisor gives children one",
+    "unknown_gate": "declare_gates comes first",
+    "unknown_key": "no field of ChildSpec",
+}
 
-    def __init__(self, code: str, value: object = None) -> None:
-        super().__init__(code if value is None else f"{code}: {value!r}")
+
+def _what_is_wrong(code: str, value: object, child_id: Hashable) -> str:
+    text = code if value is None else f"{code}: {value!r}"
+    if child_id is not None:
+        text = f"{text}, child {child_id!r}"
+    expected = _EXPECTED.get(code)
+    return f"{text} ({expected})" if expected else text
+
+
+class InvalidChildSpec(ReplyError):
+    """A child spec is wrong; nothing was started. `code` is OTP's word for it, `value` what was given, `child_id`
+    whose it is, if that is known."""
+
+    def __init__(self, code: str, value: object = None, child_id: Hashable = None) -> None:
+        super().__init__(_what_is_wrong(code, value, child_id))
         self.code = code
         self.value = value
+        self.child_id = child_id
 
 
 class InvalidFlags(ReplyError):
     """The flags of a supervisor are wrong; nothing was started. `code` is OTP's word for it."""
 
     def __init__(self, code: str, value: object = None) -> None:
-        super().__init__(code if value is None else f"{code}: {value!r}")
+        super().__init__(_what_is_wrong(code, value, None))
         self.code = code
         self.value = value
 

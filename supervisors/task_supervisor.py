@@ -129,7 +129,7 @@ async def async_(
     *args: Any,
     owner: Actor,
     shutdown: float | Shutdown = SHUTDOWN_S,
-    isolation: Isolation = Isolation.LOOP,
+    isolation: Isolation | str = Isolation.LOOP,
     **kwargs: Any,
 ) -> Task:
     """Starts `function(*args)`, plain or async, as a task linked to `owner`: an actor that calls this for itself.
@@ -149,7 +149,7 @@ async def async_nolink(
     *args: Any,
     owner: Actor | None = None,
     shutdown: float | Shutdown = SHUTDOWN_S,
-    isolation: Isolation = Isolation.LOOP,
+    isolation: Isolation | str = Isolation.LOOP,
     **kwargs: Any,
 ) -> Task:
     """Starts `function(*args)` as a task whose failure is only told: to those who await it, and to `owner`, an actor,
@@ -164,9 +164,9 @@ async def start_task(
     supervisor: Ref,
     function: Callable[..., Any],
     *args: Any,
-    restart: Restart = Restart.TEMPORARY,
+    restart: Restart | str = Restart.TEMPORARY,
     shutdown: float | Shutdown = SHUTDOWN_S,
-    isolation: Isolation = Isolation.LOOP,
+    isolation: Isolation | str = Isolation.LOOP,
     **kwargs: Any,
 ) -> Ref:
     """Starts a task whose value nobody wants, and gives its address. With `restart="transient"` it is tried again
@@ -178,13 +178,20 @@ async def start_task(
 def _start_of(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], *, at_once: bool = False
 ) -> Start:
+    if not callable(function):  # pyright: ignore[reportUnnecessaryComparison]  # callers may be untyped
+        raise TypeError(f"a task calls a function, and {function!r} is none: give its arguments after it")
     return Start(TaskActor, (function, args, kwargs, at_once))
 
 
 async def _start(
-    supervisor: Ref, start: Start, restart: Restart, shutdown: float | Shutdown, isolation: Isolation
+    supervisor: Ref,
+    start: Start,
+    restart: Restart | str,
+    shutdown: float | Shutdown,
+    isolation: Isolation | str,
 ) -> Ref:
-    spec = ChildSpec(None, start, restart=restart, shutdown=shutdown, isolation=isolation)
+    words: Any = {"restart": restart, "isolation": isolation}  # the supervisor takes the words of both
+    spec = ChildSpec(None, start, shutdown=shutdown, **words)
     ref = await start_child(supervisor, spec)
     if ref is None:  # a TaskActor never ignores its start
         raise ActorDead(supervisor.path)

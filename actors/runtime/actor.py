@@ -36,6 +36,23 @@ if TYPE_CHECKING:
     from allstop.actors.runtime.system import ActorSystem
 
 
+def _check_class(cls: "type[Actor]") -> None:
+    """What a class says of itself is checked when it is made: later it would show as a mailbox without a bound."""
+    mailbox: object = cls.mailbox
+    if not isinstance(mailbox, Mailbox):
+        raise TypeError(
+            f"{cls.__qualname__}.mailbox is a Mailbox, as in Mailbox(capacity=100), not {mailbox!r}"
+        )
+    limit_s: object = cls.max_handler_s
+    if limit_s is not None and (
+        isinstance(limit_s, bool) or not isinstance(limit_s, int | float) or limit_s <= 0
+    ):
+        raise TypeError(f"{cls.__qualname__}.max_handler_s is seconds above 0, or None, not {limit_s!r}")
+    capacity: object = cls.stash_capacity
+    if isinstance(capacity, bool) or not isinstance(capacity, int) or capacity < 0:
+        raise TypeError(f"{cls.__qualname__}.stash_capacity is a whole number from 0 on, not {capacity!r}")
+
+
 class Actor(pykka.Actor):
     """Something that runs, holds state or fails on its own. It handles one message at a time.
 
@@ -67,6 +84,7 @@ class Actor(pykka.Actor):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        _check_class(cls)
         if cls.context_per_message and cls.cell_class is not ContextCell:
             if cls.cell_class is not Cell:
                 raise TypeError(f"{cls.__name__}: context_per_message is for plain actors on the loop")

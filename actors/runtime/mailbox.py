@@ -68,7 +68,16 @@ class Mailbox:
     put_timeout_s: float = 5.0
 
     def __post_init__(self) -> None:
-        if self.capacity < 1:
-            raise ValueError(f"a mailbox holds at least one message, not {self.capacity}")
+        if not isinstance(self.capacity, int) or self.capacity < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ValueError(
+                f"a mailbox holds a whole number of messages, at least one, not {self.capacity!r}"
+            )
+        if not isinstance(self.overflow, Overflow):  # pyright: ignore[reportUnnecessaryIsInstance]
+            words = ", ".join(Overflow)
+            if self.overflow not in tuple(Overflow):
+                raise ValueError(f"the overflow of a mailbox is one of {words}, not {self.overflow!r}")
+            object.__setattr__(self, "overflow", Overflow(self.overflow))
+        if self.put_timeout_s <= 0:
+            raise ValueError(f"put_timeout_s of a mailbox is above 0, not {self.put_timeout_s}")
         if (self.overflow is Overflow.CONFLATE) != (self.key is not None):
             raise ValueError("CONFLATE needs a key, and only CONFLATE takes one")

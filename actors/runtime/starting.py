@@ -66,6 +66,12 @@ def adopt(ref: Ref, parent: Ref) -> None:
     parent._children[path] = place
 
 
+def _no_class(given: object) -> TypeError:
+    return TypeError(
+        f"spawn takes a class of actors and its arguments, as in spawn(Counter, 7), not {given!r}"
+    )
+
+
 def launch(
     system: "ActorSystem",
     ref: Ref,
@@ -84,8 +90,11 @@ def launch(
         parent = parent.as_parent()  # a killed actor's child would hang on the incarnation that replaced it
     incarnation = ref._incarnation = ref._incarnation + 1
     ref.actor_class = actor_class
-    cell = new(actor_class.cell_class)
-    cell.__init__(system, system._scheduler or system.scheduler, ref, incarnation, actor_class)
+    try:
+        cell = new(actor_class.cell_class)
+        cell.__init__(system, system._scheduler or system.scheduler, ref, incarnation, actor_class)
+    except AttributeError as error:
+        raise _no_class(actor_class) from error
     ref._cell = cell
     if while_down is not None:
         ref.keep_while_down(while_down.capacity)
@@ -118,6 +127,11 @@ def launch(
         else:
             actor.__init__()
     except BaseException as error:
+        if not isinstance(actor_class, type):  # pyright: ignore[reportUnnecessaryIsInstance]
+            wrong = _no_class(actor_class)
+            ref.actor_class = cell.actor_class = type(actor_class)
+            cell.abort(wrong)
+            raise StartError(ref.path, wrong) from error
         cell.abort(error)
         raise StartError(ref.path, error) from error
     if (

@@ -1,6 +1,7 @@
 """Elixir's Task.SupervisorTest, by the names of its cases: those that test_task_supervisor.py of the supervisors has not."""
 
 import asyncio
+import os
 from contextlib import aclosing
 from typing import Any
 
@@ -188,3 +189,14 @@ async def test_a_partition_supervisor_stops_all_its_copies_before_it_has_stopped
         refs = (await partitions_of(supervisor)).refs
         assert await system.stop(supervisor) == SHUTDOWN
         assert [ref.last_exit for ref in refs] == [SHUTDOWN] * 3
+
+
+async def test_a_task_is_started_with_the_words_of_its_restart_and_isolation_and_with_a_function() -> None:
+    async with ActorSystem() as system:
+        supervisor = await jobs(system)
+        task = await async_nolink(supervisor, os.getpid, isolation="thread")
+        assert await task.result() == os.getpid()
+        await start_task(supervisor, forever, restart="transient")
+        nonsense: Any = 5
+        with pytest.raises(TypeError, match="a task calls a function, and 5 is none"):
+            await async_nolink(supervisor, nonsense)

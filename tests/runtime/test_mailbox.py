@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.runtime.puppet import AsyncPuppet, Puppet, ThreadPuppet, Witness, sleeps
 
-from allstop.actors.runtime import ActorDead, ActorSystem, Mailbox, MailboxFull, Overflow
+from allstop.actors.runtime import ActorDead, ActorSystem, Mailbox, MailboxFull, Overflow, StartError
 from allstop.actors.runtime import cell as cell_module
 
 pytestmark = pytest.mark.virtual
@@ -290,3 +290,46 @@ async def test_metrics_of_a_new_incarnation_begin_at_nothing(system: ActorSystem
     assert system.mailbox_metrics(ref) is None
     again = await busy(system, witness, Overflow.DROP_NEWEST)
     assert counts(system, again) == {}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"overflow": "drop"}, "one of refuse, drop_oldest, drop_newest, conflate, block, not 'drop'"),
+        ({"capacity": 2.5}, "a whole number of messages, at least one, not 2.5"),
+        ({"put_timeout_s": 0}, "put_timeout_s of a mailbox is above 0, not 0"),
+    ],
+)
+def test_a_mailbox_that_makes_no_sense_is_refused_when_it_is_made(wrong: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Mailbox(**wrong)
+
+
+def test_an_overflow_may_be_its_word() -> None:
+    word: Any = "drop_oldest"
+    assert Mailbox(overflow=word).overflow is Overflow.DROP_OLDEST
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("mailbox", 100, r"Bad.mailbox is a Mailbox, as in Mailbox\(capacity=100\), not 100"),
+        ("max_handler_s", 0, "Bad.max_handler_s is seconds above 0, or None, not 0"),
+        ("max_handler_s", "1", "Bad.max_handler_s is seconds above 0, or None, not '1'"),
+        ("stash_capacity", -1, "Bad.stash_capacity is a whole number from 0 on, not -1"),
+    ],
+)
+def test_a_class_that_says_nonsense_of_itself_is_refused_when_it_is_made(
+    name: str, value: object, said: str
+) -> None:
+    with pytest.raises(TypeError, match=said):
+        type("Bad", (Puppet,), {name: value})
+
+
+async def test_what_is_no_class_of_actors_is_not_spawned(system: ActorSystem, witness: Witness) -> None:
+    for wrong in (dict, Puppet(witness)):
+        nonsense: Any = wrong
+        with pytest.raises((TypeError, StartError), match="spawn takes a class of actors and its arguments"):
+            await system.spawn(nonsense, path="/nonsense")
+        assert not system.address("/nonsense").is_alive()
+    assert (await system.spawn(Puppet, witness, path="/nonsense")).is_alive()

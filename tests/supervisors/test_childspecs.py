@@ -13,8 +13,11 @@ from allstop.actors.spec import (
     INFINITY,
     AutoShutdown,
     Backoff,
+    ChildBudget,
     ChildSpec,
     ChildType,
+    Isolation,
+    OnChildExceeded,
     OnExceeded,
     Pause,
     Restart,
@@ -154,3 +157,46 @@ def test_the_default_flags() -> None:
     flags = check_flags(SupervisorFlags())
     assert (flags.strategy, flags.max_restarts, flags.max_seconds) == (Strategy.ONE_FOR_ONE, 3, 5.0)
     assert (flags.on_exceeded, flags.auto_shutdown) == (OnExceeded.ESCALATE, AutoShutdown.NEVER)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (
+            spec("a", restart="often"),
+            "invalid_restart_type: 'often', child 'a' (permanent, transient or temporary)",
+        ),
+        (spec("a", isolation="proces"), "invalid_isolation: 'proces', child 'a' (loop, thread or process)"),
+        (
+            spec("a", shutdown=-1),
+            "invalid_shutdown: -1, child 'a' (seconds from 0 on, INFINITY or BRUTAL_KILL)",
+        ),
+        ({"id": "a", "start": START, "shutdwon": 3}, "unknown_key: 'shutdwon' (no field of ChildSpec)"),
+    ],
+)
+def test_a_mistake_is_named_with_its_child_and_with_what_is_expected(value: Any, said: str) -> None:
+    with pytest.raises(InvalidChildSpec) as caught:
+        as_child_spec(value)
+    assert str(caught.value) == said
+
+
+def test_words_stand_for_the_members_of_enums() -> None:
+    loose: Any = {"restart": "transient", "type": "worker", "isolation": "thread"}
+    budget = ChildBudget(1, 5.0, WORD)
+    given = as_child_spec(
+        ChildSpec("a", START, budget=replace(budget, on_exceeded=_word("stop_child")), **loose)
+    )
+    assert (given.restart, given.type, given.isolation) == (
+        Restart.TRANSIENT,
+        ChildType.WORKER,
+        Isolation.THREAD,
+    )
+    assert given.restart.__class__ is Restart
+    assert given.isolation.__class__ is Isolation
+    assert given.budget is not None
+    assert given.budget.on_exceeded is OnChildExceeded.STOP_CHILD
+    assert code_of(ChildSpec("a", START, budget=budget)) == "invalid_budget"
+
+
+def _word(word: str) -> Any:
+    return word
