@@ -109,8 +109,10 @@ class ActorSystem:
         (an Unstopped event each; `leaked`)."""
         if self._scheduler is None or self._scheduler.closed:
             return
-        while (root := next((cell for cell in reversed(self.live) if self._is_root(cell)), None)) is not None:
-            await self.stop(root.ref, timeout_s=CLOSE_STOP_S)
+        while roots := [cell for cell in self.live if self._is_root(cell)]:  # again: a stop may start some
+            for root in reversed(roots):
+                if not root.ended:
+                    await self.stop(root.ref, timeout_s=CLOSE_STOP_S)
         for cell in tuple(self.live):
             cell.kill()
         await self.abandoned.settle()

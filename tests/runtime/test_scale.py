@@ -28,7 +28,7 @@ GROWTH_MAX = (
     25.0  # of ten times as many: what is quadratic takes a hundred times as long; the rest is a busy machine
 )
 HELD_MAX_S = (
-    0.3  # six times the promise, which `make bench` measures: this machine may be busy with other things
+    1.0  # of processor time; `make bench` measures the promise, which is a twentieth of it: machines differ
 )
 
 
@@ -42,6 +42,7 @@ class Idle(Actor):
 @pytest.fixture
 async def system() -> AsyncIterator[ActorSystem]:
     async with ActorSystem(on_event=lambda _event: None) as system:
+        system.freeze()  # as a runtime does: what thousands of other tests left is not ours to collect
         yield system
 
 
@@ -72,6 +73,25 @@ async def _children(
         assert ref is not None
         refs.append(ref)
     return top, refs
+
+
+async def test_a_system_closes_with_one_look_at_each_actor_however_roots_and_children_are_mixed() -> None:
+    class Looking(ActorSystem):
+        looks = 0
+
+        def _is_root(self, cell: Any) -> bool:
+            self.looks += 1
+            return super()._is_root(cell)
+
+    async with Looking(on_event=lambda _event: None) as system:
+        top = await system.spawn(DynamicSupervisor, SupervisorFlags(), max_children=300, path="/mixed")
+        refs: list[Ref] = []
+        for number in range(300):
+            refs.append(await system.spawn(Idle))
+            await start_child(top, ChildSpec(number, Start(Idle)))
+        system.looks = 0
+    assert not any(ref.is_alive() for ref in (top, *refs))
+    assert system.looks <= 2 * 601
 
 
 class Ticker:
