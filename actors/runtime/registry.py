@@ -77,7 +77,7 @@ class Registry:
     def dispatch(self, key: Hashable, message: Any) -> int:
         """Tells everyone a key names, each by its own mailbox's rules. Gives how many there were.
 
-        Raises MailboxFull after all have been told, if one of them refused.
+        Raises MailboxFull after all have been told, if one of them refused: the first, with a note on each further one.
         """
         refusal: Exception | None = None
         told = self.lookup(key)
@@ -85,7 +85,10 @@ class Registry:
             try:
                 ref.tell(message)
             except Exception as error:  # noqa: BLE001 - the others are told first
-                refusal = error
+                if refusal is None:
+                    refusal = error
+                else:
+                    refusal.add_note(f"and {ref.path}: {type(error).__name__}: {error}")
         if refusal is not None:
             raise refusal
         return len(told)

@@ -133,6 +133,19 @@ async def test_a_full_mailbox_keeps_a_dispatch_from_nobody_else(system: ActorSys
     assert await other.call("got") == [3]
 
 
+async def test_a_dispatch_names_everyone_who_refused(system: ActorSystem) -> None:
+    topics = Registry(Keys.DUPLICATE)
+    full = [await system.spawn(Collector, path=f"/full/{number}") for number in range(2)]
+    for ref in full:
+        topics.register("quotes", ref)
+        ref.tell(1)
+        ref.tell(2)
+    with pytest.raises(MailboxFull, match="/full/0") as refused:
+        topics.dispatch("quotes", 3)
+    (note,) = refused.value.__notes__
+    assert note.startswith("and /full/1: MailboxFull:")
+
+
 async def test_via_finds_whoever_has_the_key_at_each_message(system: ActorSystem, registry: Registry) -> None:
     first, second = await system.spawn(Collector), await system.spawn(Collector)
     quotes = registry.via("quotes")
