@@ -3,11 +3,25 @@
 from collections import OrderedDict
 from typing import Final
 
+import msgspec
+
 from allstop.actors.order_gate import GateBoard
 from allstop.actors.reports import OrderReport
 
 # Answered from memory: an account that is also traded by hand has dozens. All are in the journal.
 EXTERNALS_MAX: Final = 10_000
+
+
+class ClaimExternal(msgspec.Struct, frozen=True, kw_only=True):
+    """To `orders`: this external order is ours from here on. Answered with True once durable, or Refused."""
+
+    order_id: str
+    by: str
+    reason: str
+
+
+class GetExternals(msgspec.Struct, frozen=True, kw_only=True):
+    """To `orders`: answered with {order id: OrderReport} of the external orders that nobody claimed."""
 
 
 class ExternalOrders:

@@ -14,10 +14,7 @@ until somebody claims it.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
-
-import msgspec
 
 from allstop.actors.commands import (
     AmendIntent,
@@ -31,11 +28,11 @@ from allstop.actors.commands import (
 )
 from allstop.actors.errors import RefusalCode, Refused
 from allstop.actors.exits import Exit
-from allstop.actors.external_orders import ExternalOrders
+from allstop.actors.external_orders import ClaimExternal, ExternalOrders, GetExternals
 from allstop.actors.handover import ANSWER_S, Handover
 from allstop.actors.instruments import Instrument
 from allstop.actors.intents import OrderIntent
-from allstop.actors.journal import Committed, JournalDown, append, read, subscribe
+from allstop.actors.journal import Committed, JournalDown, append, subscribe
 from allstop.actors.known_orders import KnownOrder, KnownOrders
 from allstop.actors.levels import ROOT, CastVote, IntentKind, Level, LevelBoard, Origin, Scope, Vote
 from allstop.actors.order_admission import Admission
@@ -43,16 +40,13 @@ from allstop.actors.order_commits import Arrived, OrderCommits
 from allstop.actors.order_talk import (
     AmendOrder,
     CancelOrder,
-    End,
     Nursery,
     OrderChanged,
     OrderOver,
-    Refresh,
-    Seed,
     Told,
     TrackerLinks,
 )
-from allstop.actors.order_tracker import OrderTracker
+from allstop.actors.order_trackers import OrderTrackers, RefreshTracker, read_life
 from allstop.actors.protocols import order_life
 from allstop.actors.protocols.order_life import Life, State
 from allstop.actors.protocols.records import (
@@ -66,29 +60,13 @@ from allstop.actors.protocols.records import (
     StopSeen,
     Withheld,
     from_body,
-    from_row,
 )
 from allstop.actors.reports import OrderReport
-from allstop.actors.runtime import Actor, Down, Mailbox, MailboxFull, Overflow, Ref
-from allstop.actors.spec import ChildSpec, Restart, Start
+from allstop.actors.runtime import Actor, Down, Mailbox, Overflow, Ref
 
 # Open and unanswered orders of one account. Kraken's largest tier has 225 per pair; a strategy that reaches this has
 # gone wrong (T114).
 LIVE_MAX: Final = 500
-# What a full tracker may have missed is asked for when it has had time to catch up.
-REFRESH_AFTER_S: Final = 1.0
-
-
-class ClaimExternal(msgspec.Struct, frozen=True, kw_only=True):
-    """To `orders`: this external order is ours from here on. Answered with True once durable, or Refused."""
-
-    order_id: str
-    by: str
-    reason: str
-
-
-class GetExternals(msgspec.Struct, frozen=True, kw_only=True):
-    """To `orders`: answered with {order id: OrderReport} of the external orders that nobody claimed."""
 
 
 class Orders(Actor):
@@ -113,24 +91,22 @@ class Orders(Actor):
         super().__init__()
         self._scope = scope
         self._links = links
-        self._nursery = nursery
         self._admission = Admission(
             scope, instruments, levels, links.gate, fresh=fresh, within_ramp=within_ramp
         )
         self._live_max = live_max
         self._known = KnownOrders()
-        self._live: set[str] = set()
-        self._intent_of: dict[str, str] = {}  # tracker's path -> intent
         self._externals = ExternalOrders(links.gate)
         self._seen_seq = 0
         self._handover = Handover(guardian)
         self._replayed: list[Record | Opaque] | None = []
         self._commits = OrderCommits(links.journal, self._committed, self._not_committed)
+        self._trackers = OrderTrackers(self, self._known, self._commits, links, nursery)
 
     # Starting: fold, then trackers, then the door.
 
     async def on_start(self) -> None:
-        await self._nursery.clear()
+        await self._trackers.clear()
         self._links.gate.thaw_all()
         self.monitor(self._links.journal)
         await subscribe(self._links.journal, self.path, self._learn)
@@ -141,7 +117,7 @@ class Orders(Actor):
         for record in records:
             self._recall(record)
         for intent_id in [i for i, known in self._known.items() if known.needs_tracker]:
-            await self._start_tracker(intent_id)
+            await self._trackers.start(intent_id)
         self.start_task(self._commits.work(), "commits")
         self.start_task(self._handover.work(), "exits")
 
@@ -190,9 +166,9 @@ class Orders(Actor):
                     self._report(report, "snapshot" if message.snapshot else message.source)
                 return None
             case OrderChanged(life=life):
-                return self._changed(life)
+                return self._known.changed(life)
             case OrderOver(intent_id=intent_id):
-                return self._let_go(intent_id)
+                return self._trackers.let_go(intent_id)
             case CancelIntent(intent_id=intent_id):
                 return self._command(intent_id, CancelOrder(reply=self.defer()))
             case AmendIntent():
@@ -208,9 +184,9 @@ class Orders(Actor):
             case Down(ref=ref, exit=exit_) if ref.path == self._links.journal.path:
                 return self._journal_ended(exit_)
             case Down():
-                return self._tracker_ended(message)
-            case _RefreshTracker(intent_id=intent_id):
-                return self._refresh(intent_id)
+                return self._trackers.ended(message)
+            case RefreshTracker(intent_id=intent_id):
+                return self._trackers.refresh(intent_id)
             case _:
                 raise TypeError(f"orders does not know {message!r}")
 
@@ -239,7 +215,7 @@ class Orders(Actor):
             raise refused
         if intent.kind is IntentKind.REDUCE:
             return self._hand_over(intent, origin, digest)
-        if len(self._live) >= self._live_max and intent.kind is IntentKind.ENTRY:
+        if len(self._trackers.live) >= self._live_max and intent.kind is IntentKind.ENTRY:
             raise Refused(RefusalCode.RATE_LIMIT, f"{self._live_max} orders are open", place=self.path)
         record = IntentCommitted(
             intent=intent, origin=origin, scope=(*self._scope, intent.pair), at_ns=self.clock.wall_ns()
@@ -248,7 +224,7 @@ class Orders(Actor):
         self._known[intent.id] = KnownOrder(
             digest, ORDERS, life, held=[self.defer()], durable=False, starting=True
         )
-        self._live.add(intent.id)
+        self._trackers.live.add(intent.id)
         self._commits.place(Arrived(record, life))
         return None
 
@@ -287,7 +263,7 @@ class Orders(Actor):
         """It may be committed all the same. Orders starts again, and withholds what it then finds."""
         refused = Refused(RefusalCode.NOT_COMMITTED, str(error), place=self.path)
         for arrived in batch:
-            self._live.discard(arrived.life.intent.id)
+            self._trackers.live.discard(arrived.life.intent.id)
             for reply in self._known.pop(arrived.life.intent.id).held:
                 reply.fail(refused)
 
@@ -299,33 +275,7 @@ class Orders(Actor):
                 reply.set(order_life.view(arrived.life))
             known.held.clear()
         for arrived in batch:
-            await self._start_tracker(arrived.life.intent.id)
-
-    async def _start_tracker(self, intent_id: str) -> None:
-        known = self._known[intent_id]
-        known.starting = True
-        life = known.life if known.life is not None else await self._read_life(intent_id)
-        told, known.told = tuple(known.told), []
-        start = Start(OrderTracker, (intent_id, self._links, Seed(life, told)))
-        self._live.add(intent_id)
-        known.life = life
-        known.tracker = await self._nursery.start(
-            ChildSpec(id=intent_id, start=start, restart=Restart.TRANSIENT)
-        )
-        known.starting = False
-        self._intent_of[known.tracker.path] = intent_id
-        self.watch(known.tracker)
-        for word in known.told:  # came while it started
-            self._tell(intent_id, known.tracker, word)
-        known.told.clear()
-        if known.over:
-            self._let_go(intent_id)
-
-    async def _read_life(self, intent_id: str) -> Life:
-        rows = await read(self._links.journal, key=intent_id)
-        life = order_life.life_of(from_row(row) for row in rows)
-        assert life is not None, f"{intent_id} is known from the journal"
-        return life
+            await self._trackers.start(arrived.life.intent.id)
 
     # Reports.
 
@@ -353,34 +303,12 @@ class Orders(Actor):
         settled = source == "stream" or (life is not None and life.state.terminal)
         if settled and life is not None and not order_life.is_news(life, report):
             return
-        told = Told(report=report, source=source)
         if known.abandoned and life is not None:
             step = order_life.plan(life, Reported(intent_id=intent_id, report=report, source=source))
             known.life = step.life
             self._commits.record(*step.records)
-        elif known.tracker is not None:
-            self._tell(intent_id, known.tracker, told)
         else:
-            known.told.append(told)
-            self._want_tracker(intent_id)
-
-    def _want_tracker(self, intent_id: str) -> None:
-        known = self._known[intent_id]
-        if not known.starting and not known.ending:
-            known.starting = True
-            self._commits.later(lambda: self._start_tracker(intent_id))
-
-    def _tell(self, intent_id: str, tracker: Ref, told: Told) -> None:
-        try:
-            tracker.tell(told)
-        except MailboxFull:
-            self.log.error("orders.tracker_full", intent=intent_id)
-            self.send_after(REFRESH_AFTER_S, _RefreshTracker(intent_id))
-
-    def _refresh(self, intent_id: str) -> None:
-        known = self._known[intent_id]
-        if known.tracker is not None:
-            known.tracker.tell(Refresh())
+            self._trackers.tell(intent_id, Told(report=report, source=source))
 
     def _report_external(self, report: OrderReport) -> None:
         if (known := self._externals.told(report)) is not None:
@@ -399,37 +327,6 @@ class Orders(Actor):
             reply.set(True)
 
         self._commits.later(commit)
-
-    # What trackers tell.
-
-    def _changed(self, life: Life) -> None:
-        self._known.changed(life)
-
-    def _let_go(self, intent_id: str) -> None:
-        """From here on its tracker is told nothing, so it may end: what it was told before stands before `End`."""
-        known = self._known[intent_id]
-        known.over = known.starting
-        if known.tracker is not None:
-            known.tracker.tell(End())
-            known.tracker, known.ending = None, True
-
-    def _tracker_ended(self, down: Down) -> None:
-        intent_id = self._intent_of.pop(down.ref.path)
-        known = self._known[intent_id]
-        known.tracker, known.ending, known.over = None, False, False
-        self._live.discard(intent_id)
-        if down.exit.abnormal:
-            known.abandoned = True
-            pair = known.life.intent.pair if known.life is not None else ""
-            self.log.critical("orders.tracker_gave_up", intent=intent_id, why=str(down.exit))
-            self._links.gate.freeze(
-                pair, f"{self.path}/{intent_id}", f"the tracker of {intent_id} gave up: {down.exit}"
-            )
-            return
-        if known.told or (known.life is not None and not known.life.state.terminal):
-            self._want_tracker(intent_id)  # something came between its last word and its end
-        else:
-            self._known.retire(intent_id)
 
     # Commands and questions.
 
@@ -467,7 +364,7 @@ class Orders(Actor):
         reply = self.defer()
 
         async def answer() -> None:
-            reply.set(order_life.view(await self._read_life(intent_id)))
+            reply.set(order_life.view(await read_life(self._links.journal, intent_id)))
 
         self._commits.later(answer)
         return None
@@ -478,8 +375,3 @@ class Orders(Actor):
     def _shout(self, reason: str) -> None:
         self.log.critical("orders.contradiction", reason=reason)
         self._links.root.tell(CastVote(vote=Vote(f"{self.path}#contradiction", ROOT, Level.HALTED, reason)))
-
-
-@dataclass(frozen=True)
-class _RefreshTracker:
-    intent_id: str

@@ -10,9 +10,9 @@ from tests.orders.puppets import BASE, PAIR, SCOPE, House, entry, reduction
 from allstop.actors import known_orders
 from allstop.actors.commands import AmendIntent, GetOrders, Place, Reports
 from allstop.actors.errors import RefusalCode, Refused
+from allstop.actors.external_orders import ClaimExternal, GetExternals
 from allstop.actors.intents import OrderType, Side
 from allstop.actors.levels import IntentKind, Level, Vote
-from allstop.actors.orders import ClaimExternal, GetExternals
 from allstop.actors.protocols.records import (
     CommandIntended,
     ExternalSeen,

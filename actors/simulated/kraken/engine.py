@@ -6,7 +6,7 @@ cross rests until the tape moves through it; a stop waits for the last trade. Ea
 """
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -30,8 +30,6 @@ from allstop.actors.simulated.kraken.counters import (
 from allstop.actors.simulated.kraken.engine_rates import EngineRates
 from allstop.actors.simulated.kraken.market import Market
 from allstop.actors.simulated.kraken.orders import (
-    LIMIT,
-    MARKET,
     AmendRequest,
     Execution,
     Happened,
@@ -40,18 +38,12 @@ from allstop.actors.simulated.kraken.orders import (
     made,
     opposite,
 )
+from allstop.actors.simulated.kraken.positions import Positions
 from allstop.actors.simulated.kraken.refusal import Refusal
 from allstop.actors.simulated.kraken.wire import Codes
 
 BATCH_CANCEL_MAX = 50
 MATCHING = frozenset({"online", "limit_only", "reduce_only"})  # in the other modes nothing trades
-
-
-OnPosition = Callable[[str, str, Decimal, Decimal, int], None]  # account, symbol, position, cover, wall_ns
-
-
-def _nobody_listens(_account: str, _symbol: str, _position: Decimal, _cover: Decimal, _wall_ns: int) -> None:
-    return
 
 
 class Engine:
@@ -70,7 +62,6 @@ class Engine:
         self.markets = markets
         self.accounts = accounts
         self.rates = EngineRates(limits, counting=counting)
-        self.limits_cover = limits_cover
         self.status = "online"
         self.pair_statuses: dict[str, str] = {}  # of pairs that are not online
         self.orders: dict[str, Order] = {}
@@ -78,8 +69,7 @@ class Engine:
         self.happened: list[Happened] = []
         self.accepted_ids: dict[tuple[str, str], list[str]] = {}
         self.switch_at: dict[str, At] = {}  # CancelAllOrdersAfter, by account
-        self.positions: dict[tuple[str, str], Decimal] = {}
-        self.on_position: OnPosition = _nobody_listens
+        self.positions = Positions(accounts, limits_cover=limits_cover)
         self.refuse_closes = 0  # how many conditional closes the venue shall refuse (a fault)
         self._codes = codes
 
@@ -137,7 +127,7 @@ class Engine:
         order.amends.append(change)
         order.note("amended", at.wall_ns, **_terms(order))
         self._tell("amended", order, at)
-        self._measure(order, at)
+        self.positions.measure(order, at)
         self._work(order, at)
         return order, amend_id
 
@@ -223,19 +213,6 @@ class Engine:
         """What may be done in a pair now: the system's status, or the pair's own where the system is online."""
         return self.pair_statuses.get(symbol, "online") if self.status == "online" else self.status
 
-    def cover(self, account: str, symbol: str) -> Decimal:
-        """What protects the position: open stops and flattening orders on its reducing side."""
-        position = self.positions.get((account, symbol), Decimal(0))
-        side = "sell" if position > 0 else "buy"
-        return sum(
-            (
-                order.remaining
-                for order in self.accounts[account].open.values()
-                if order.pair.symbol == symbol and order.side == side and self._covers(order)
-            ),
-            Decimal(0),
-        )
-
     def drain(self) -> list[Happened]:
         """What happened since the last call."""
         happened, self.happened = self.happened, []
@@ -290,7 +267,7 @@ class Engine:
     def _announce(self, order: Order, at: At, *, created: bool) -> None:
         for kind in ("pending_new", "new"):
             self._tell(kind, order, at, created=created)
-        self._measure(order, at)
+        self.positions.measure(order, at)
 
     def _work(self, order: Order, at: At) -> None:
         """Triggers and matches one open order as far as the market lets it."""
@@ -356,14 +333,13 @@ class Engine:
         order.status = "partially_filled"
         order.note("trade", at.wall_ns, exec_id=execution.exec_id, qty=str(qty), price=str(price))
         self.executions.append(execution)
-        key = (order.account, pair.symbol)
-        self.positions[key] = self.positions.get(key, Decimal(0)) + sign * qty
+        self.positions.move(order.account, pair.symbol, sign * qty)
         self._tell("trade", order, at, execution=execution)
         if order.filled == order.qty:
             self._end(order, "filled", None, at, measured=False)
         if order.close is not None:
             self._close(order, qty, at)
-        self._measure(order, at)
+        self.positions.measure(order, at)
 
     def _close(self, parent: Order, qty: Decimal, at: At) -> None:
         """The conditional close of one fill: an independent order of the opposite side and the filled quantity."""
@@ -393,7 +369,7 @@ class Engine:
         self.accounts[order.account].open.pop(order.order_id, None)
         self._tell(status, order, at)
         if measured:
-            self._measure(order, at)
+            self.positions.measure(order, at)
 
     def _tell(
         self, kind: str, order: Order, at: At, *, execution: Execution | None = None, created: bool = False
@@ -402,16 +378,6 @@ class Engine:
         self.happened.append(
             Happened(kind=kind, order=seen, wall_ns=at.wall_ns, execution=execution, created=created)
         )
-
-    def _measure(self, order: Order, at: At) -> None:
-        account, symbol = order.account, order.pair.symbol
-        position = self.positions.get((account, symbol), Decimal(0))
-        self.on_position(account, symbol, position, self.cover(account, symbol), at.wall_ns)
-
-    def _covers(self, order: Order) -> bool:
-        if order.order_type in ("stop-loss", "stop-loss-limit") or order.order_type == MARKET:
-            return True
-        return self.limits_cover and order.order_type == LIMIT
 
 
 def _terms(order: Order) -> dict[str, str]:

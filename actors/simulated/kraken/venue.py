@@ -89,7 +89,7 @@ class KrakenVenue:
             counting=settings.counting,
             limits_cover=settings.limits_cover,
         )
-        self.engine.on_position = self._position
+        self.engine.positions.on_change = self._position
         for symbol, market in self.engine.markets.items():
             market.play(self.tapes[symbol][0], wall_ns)
         self.connections: dict[int, Connection] = {}
