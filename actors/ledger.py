@@ -15,6 +15,7 @@ import msgspec
 
 from allstop.actors.errors import Fatal, RefusalCode, Refused
 from allstop.actors.journal import Append, Read
+from allstop.actors.key_turns import KeyTurns, Waiter
 from allstop.actors.ledger_messages import (
     AccountKey,
     ChargeOrder,
@@ -37,11 +38,10 @@ from allstop.actors.limits import nonces as nonce_rules
 from allstop.actors.limits.kraken import LIMITS, Tier, order_meter, rest_cost, rest_meter
 from allstop.actors.limits.lanes import Lane
 from allstop.actors.limits.meter import Meter
-from allstop.actors.limits.nonces import Nonces
 from allstop.actors.limits.order_ages import OrderAges
 from allstop.actors.limits.promised import Promised, fresh, restored
 from allstop.actors.ports import JournalEntry
-from allstop.actors.runtime import Actor, ActorDead, Mailbox, Overflow, Ref, Reply, Timer
+from allstop.actors.runtime import Actor, ActorDead, Mailbox, Overflow, Ref
 
 __all__ = [
     "LOCKOUT_S",
@@ -67,38 +67,11 @@ REST_BLOCK = (
     0.0  # every call is written: they are rare, and a guess too high after a crash keeps the guardian waiting
 )
 ORDER_BLOCK = 15.0  # one second's entries at the highest sustained rate, per pair
-WAITING_MAX = 200  # callers waiting for a turn: several times the actors of an account, more is a loop
-BAD_NONCES_MAX = 3  # more in a minute mean a second writer on the key
-BAD_NONCES_WINDOW_S = 60.0
 UNWRITTEN = "nothing can be promised on disk: only protection and cancels go on"
 
 
 class _Wake(msgspec.Struct, frozen=True):
     key: str
-
-
-class _Waiter(msgspec.Struct, kw_only=True):
-    take: TakeTurn
-    reply: Reply
-    cost: float
-    order: tuple[int, int]  # lane, then arrival
-    until_s: float
-
-
-class _Key(msgspec.Struct, kw_only=True):
-    """One API key's share of the ledger. Not a value: it changes as the ledger works."""
-
-    name: str
-    nonces: Nonces
-    rest: Promised
-    held: TakeTurn | None = None
-    held_until_s: float = 0.0
-    waiting: list[_Waiter] = msgspec.field(default_factory=list["_Waiter"])
-    wake: Timer | None = None
-    cool_until_s: float = 0.0
-    stopped: str = ""
-    bad_nonces_s: tuple[float, ...] = ()
-    voted: bool = False
 
 
 class AccountLedger(Actor):
@@ -114,7 +87,7 @@ class AccountLedger(Actor):
         self._votes = votes
         self._scope = scope
         self._write_timeout_s = write_timeout_s
-        self._keys: dict[str, _Key] = {}
+        self._keys: dict[str, KeyTurns] = {}
         self._pairs: dict[str, Promised] = {}
         self._ages = OrderAges()
         self._nonce_rows: dict[str, int] = {}
@@ -161,7 +134,7 @@ class AccountLedger(Actor):
 
     # Nonces and turns
 
-    async def _next_nonce(self, key: _Key) -> int:
+    async def _next_nonce(self, key: KeyTurns) -> int:
         if key.stopped:
             raise KeyStopped(key.stopped, place=key.name)
         wall_ns = self.clock.wall_ns()
@@ -178,11 +151,11 @@ class AccountLedger(Actor):
             raise KeyStopped(key.stopped, place=key.name)
         if self._withholds(take.lane):
             raise Refused(RefusalCode.NOT_COMMITTED, UNWRITTEN, place=take.path)
-        if len(key.waiting) >= WAITING_MAX:
+        if key.full:
             raise RateRefused("too many callers wait for a turn", place=take.path, retry_after_s=take.hold_s)
         self._arrivals += 1
-        key.waiting.append(
-            _Waiter(
+        key.queue(
+            Waiter(
                 take=take,
                 reply=self.defer(),
                 cost=rest_cost(take.path),
@@ -190,7 +163,6 @@ class AccountLedger(Actor):
                 until_s=self.clock.now_s() + take.wait_max_s,
             )
         )
-        key.waiting.sort(key=lambda waiter: waiter.order)
         await self._serve(key)
 
     async def _end_turn(self, end: EndTurn) -> None:
@@ -212,7 +184,7 @@ class AccountLedger(Actor):
             await self._stop_key(key, end.stop)
         await self._serve(key)
 
-    async def _stop_key(self, key: _Key, reason: str) -> None:
+    async def _stop_key(self, key: KeyTurns, reason: str) -> None:
         """In memory first, so that nobody gets a turn while the disk is asked."""
         if key.stopped:
             return
@@ -221,7 +193,7 @@ class AccountLedger(Actor):
         await self._serve(key)
         await self._write(STOP_KIND, key.name, {"reason": reason, "at_ns": self.clock.wall_ns()})
 
-    async def _serve(self, key: _Key) -> None:
+    async def _serve(self, key: KeyTurns) -> None:
         """Gives the turn to the first who can have it, refuses whose time is over, and wakes for the rest."""
         now_s = self.clock.now_s()
         if key.held is not None and now_s >= key.held_until_s:
@@ -230,7 +202,7 @@ class AccountLedger(Actor):
         for waiter in [w for w in key.waiting if self._is_hopeless(key, w, now_s)]:
             key.waiting.remove(waiter)
             waiter.reply.fail(self._refusal(key, waiter, now_s))
-        if key.held is None and (waiter := self._first_ready(key, now_s)) is not None:
+        if key.held is None and (waiter := key.first_ready(now_s)) is not None:
             key.waiting.remove(waiter)
             key.held, key.held_until_s = waiter.take, now_s + waiter.take.hold_s
             charged = key.rest.with_meter(key.rest.meter.taken(waiter.cost, now_s))
@@ -238,57 +210,28 @@ class AccountLedger(Actor):
             waiter.reply.set(Turn(id=waiter.take.id, nonce=await self._next_nonce(key)))
         self._wake_for(key)
 
-    def _first_ready(self, key: _Key, now_s: float) -> _Waiter | None:
-        """The first waiter with room. One that must wait for room lets only those pass that need none."""
-        if now_s < key.cool_until_s:
-            return None
-        blocked = False
-        for waiter in key.waiting:
-            if waiter.cost <= 0 or (
-                not blocked and key.rest.meter.wait_s(waiter.cost, now_s, waiter.take.lane) <= 0
-            ):
-                return waiter
-            blocked = True
-        return None
-
-    def _is_hopeless(self, key: _Key, waiter: _Waiter, now_s: float) -> bool:
-        return bool(key.stopped) or now_s >= waiter.until_s or self._withholds(waiter.take.lane)
+    def _is_hopeless(self, key: KeyTurns, waiter: Waiter, now_s: float) -> bool:
+        return bool(key.stopped) or now_s >= waiter.until_s or self._withholds(waiter.lane)
 
     def _withholds(self, lane: Lane) -> bool:
         return self._unwritten and lane > Lane.CANCEL
 
-    def _refusal(self, key: _Key, waiter: _Waiter, now_s: float) -> Refused:
-        if key.stopped:
-            return KeyStopped(key.stopped, place=key.name)
-        if self._withholds(waiter.take.lane):
+    def _refusal(self, key: KeyTurns, waiter: Waiter, now_s: float) -> Refused:
+        if not key.stopped and self._withholds(waiter.lane):
             return Refused(RefusalCode.NOT_COMMITTED, UNWRITTEN, place=waiter.take.path)
-        wait_s = max(
-            key.rest.meter.wait_s(waiter.cost, now_s, waiter.take.lane), key.cool_until_s - now_s, 0.1
-        )
-        return RateRefused("no turn in time", place=waiter.take.path, retry_after_s=wait_s)
+        return key.refusal(waiter, now_s)
 
-    def _wake_for(self, key: _Key) -> None:
+    def _wake_for(self, key: KeyTurns) -> None:
         """One timer for the next moment at which anything can change by itself."""
         if key.wake is not None:
             key.wake.cancel()
             key.wake = None
-        if not key.waiting:
-            return
         now_s = self.clock.now_s()
-        moments = [waiter.until_s for waiter in key.waiting]
-        if key.held is not None:
-            moments.append(key.held_until_s)
-        else:
-            first = key.waiting[0]
-            moments.append(
-                max(key.cool_until_s, now_s + key.rest.meter.wait_s(first.cost, now_s, first.take.lane))
-            )
-        key.wake = self.send_after(max(0.001, min(moments) - now_s), _Wake(key.name))
+        if (at_s := key.changes_at_s(now_s)) is not None:
+            key.wake = self.send_after(max(0.001, at_s - now_s), _Wake(key.name))
 
-    def _count_bad_nonce(self, key: _Key, now_s: float) -> None:
-        recent = tuple(at_s for at_s in key.bad_nonces_s if at_s > now_s - BAD_NONCES_WINDOW_S)
-        key.bad_nonces_s = (*recent, now_s)[-(BAD_NONCES_MAX + 1) :]
-        if len(key.bad_nonces_s) > BAD_NONCES_MAX and self._votes is not None and not key.voted:
+    def _count_bad_nonce(self, key: KeyTurns, now_s: float) -> None:
+        if key.note_bad_nonce(now_s) and self._votes is not None and not key.voted:
             key.voted = True  # withdrawn by a person: only they know who else holds the key
             reason = f"{len(key.bad_nonces_s)} refused nonces in a minute: somebody else uses this key"
             self._votes.tell(CastVote(vote=Vote(self.path, self._scope, Level.READ_ONLY, reason)))
@@ -333,9 +276,9 @@ class AccountLedger(Actor):
 
     # What is on disk
 
-    def _key(self, name: str) -> _Key:
+    def _key(self, name: str) -> KeyTurns:
         if name not in self._keys:
-            self._keys[name] = _Key(
+            self._keys[name] = KeyTurns(
                 name=name,
                 nonces=nonce_rules.restored(self._nonce_rows.get(name, 0)),
                 rest=self._restored(

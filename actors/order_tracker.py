@@ -10,7 +10,6 @@ its bytes left, so the venue is asked, and nothing is sent again.
 """
 
 from collections import deque
-from dataclasses import dataclass
 from typing import Final
 
 from allstop.actors.commands import Cancel
@@ -29,9 +28,9 @@ from allstop.actors.order_hand import (
     Queried,
     QueryJob,
     Searched,
-    SearchJob,
     SubmitJob,
 )
+from allstop.actors.order_lookup import OrderLookup
 from allstop.actors.order_talk import (
     AmendOrder,
     CancelOrder,
@@ -43,8 +42,9 @@ from allstop.actors.order_talk import (
     Told,
     TrackerLinks,
 )
+from allstop.actors.order_timers import Due, OrderTimers
 from allstop.actors.protocols import order_life
-from allstop.actors.protocols.lookup import Found, Inconclusive, Lookup, ProvenAbsent, Search
+from allstop.actors.protocols.lookup import Found, Inconclusive, ProvenAbsent, Search
 from allstop.actors.protocols.order_life import UNSURE, Act, Life, State
 from allstop.actors.protocols.records import (
     AttemptEnded,
@@ -57,13 +57,7 @@ from allstop.actors.protocols.records import (
     from_row,
 )
 from allstop.actors.reports import Accepted, NotSent, OrderReport, Unknown, WriteOutcome
-from allstop.actors.runtime import (
-    Actor,
-    Continue,
-    Mailbox,
-    Overflow,
-    Timer,
-)
+from allstop.actors.runtime import Actor, Continue, Mailbox, Overflow
 
 # A user queues a cancel, perhaps an amend or two, behind a lookup; more is a loop gone wrong.
 COMMANDS_MAX: Final = 16
@@ -72,13 +66,6 @@ QUERY_GAPS_MAX: Final = 8
 # After a restart the stream's snapshot and the reconciler's one list tell of every open order. One that neither has
 # told of is asked for by itself, but not sooner: a query per order would spend the key's calls on every restart.
 RESTART_QUERY_GAPS: Final = 10
-
-
-@dataclass(frozen=True)
-class _Due:
-    """A timer went off. `what`: send, search, query or clock."""
-
-    what: str
 
 
 class OrderTracker(Actor):
@@ -95,9 +82,6 @@ class OrderTracker(Actor):
         self._seed = seed or Seed()
         self._waiting: deque[CancelOrder | AmendOrder] = deque()
         self._commanding = False
-        self._timers: dict[str, Timer] = {}
-        self._lookup: Lookup | None = None
-        self._last_inconclusive = ""
         self._withdrawn = False
         self._doubt = False  # a word of the venue is due: a query is repeated until it comes
         self._must_end = False  # the venue took a cancel: only a word that it is over will do
@@ -107,6 +91,8 @@ class OrderTracker(Actor):
         self._life: Life
         self._hand = Hand(links, self.clock, self.ref)
         self._alarm = OrderAlarm(self, intent_id, links)
+        self._timers = OrderTimers(self)
+        self._lookup = OrderLookup(self, self._alarm, self._timers, links.timing)
 
     # Starting.
 
@@ -167,8 +153,8 @@ class OrderTracker(Actor):
             case CommandAnswered(job=job, outcome=outcome):
                 self._hand.taken_in()
                 await self._command_answered(job, outcome)
-            case _Due(what=what):
-                self._timers.pop(what, None)
+            case Due(what=what):
+                self._timers.went_off(message)
                 await self._due(what)
             case _:
                 raise TypeError(f"a tracker does not know {message!r}")
@@ -181,11 +167,11 @@ class OrderTracker(Actor):
             case "send":
                 await self._send()
             case "search" if self._life.state in (State.UNKNOWN, State.CHECKING):
-                self._hand.give(self._search_job())
+                self._hand.give(self._lookup.job(self._life))
             case "query" if self._doubt and self._life.order_id is not None and not self._life.state.terminal:
                 self._hand.give(QueryJob(self._life.order_id))
             case "clock":
-                self._vote()
+                self._lookup.vote(self._life)
             case _:
                 pass  # overtaken by what was learnt meanwhile
 
@@ -212,15 +198,14 @@ class OrderTracker(Actor):
     def _act(self, act: Act) -> None:
         match act:
             case Act.SEND:
-                self._after("send", order_life.pause_s(self._life.last_outcome))
+                self._timers.after("send", order_life.pause_s(self._life.last_outcome))
             case Act.LOOK_UP if self._life.state is State.FROZEN:
                 self._ask_soon(self._timing.search_gap_s)
             case Act.LOOK_UP:
-                check = self._life.state is State.CHECKING
-                self._lookup = Lookup.begin(self.clock.now_s(), self._timing, check=check)
-                self._search_soon(self._lookup)
+                self._lookup.begin(check=self._life.state is State.CHECKING)
             case Act.THAW:
-                self._thaw()
+                self._lookup.end()
+                self._alarm.thaw(self._life)
             case Act.SHOUT:
                 self._alarm.shout(
                     self._life.intent.pair, f"order {self._intent_id} was held for over, and the venue has it"
@@ -284,11 +269,9 @@ class OrderTracker(Actor):
     # Looking up.
 
     async def _searched(self, search: Search) -> None:
-        if self._lookup is None or self._life.state not in (State.UNKNOWN, State.CHECKING):
+        if self._life.state not in (State.UNKNOWN, State.CHECKING):
             return
-        self._lookup, verdict = self._lookup.searched(search)
-        check = self._lookup.check
-        match verdict:
+        match self._lookup.searched(search):
             case Found(report=report, others=others):
                 await self._told(report, "lookup")
                 if others:
@@ -298,41 +281,23 @@ class OrderTracker(Actor):
                         f"order {self._intent_id} is at the venue more than once: also {ids}",
                     )
             case ProvenAbsent(evidence=evidence):
-                await self._looked("checked" if check else "absent", evidence)
+                await self._looked("checked" if self._lookup.checks else "absent", evidence)
             case Inconclusive(reason=reason):
-                if reason != self._last_inconclusive:
-                    self._last_inconclusive = reason
+                if self._lookup.is_news(reason):
                     await self._looked("inconclusive", reason)
-                self._search_soon(self._lookup)
-                self._vote()
+                self._lookup.go_on(self._life)
+            case None:
+                pass
 
     async def _looked(self, verdict: str, evidence: str) -> None:
         await self._take(LookupDone(intent_id=self._intent_id, verdict=verdict, evidence=evidence))
-
-    def _search_job(self) -> SearchJob:
-        first_ns = self._life.first_attempt_ns or self._life.at_ns
-        return SearchJob(self._intent_id, first_ns - int(self._timing.skew_s * 1e9))
-
-    def _search_soon(self, lookup: Lookup) -> None:
-        now_s = self.clock.now_s()
-        self._after("search", max(0.0, lookup.next_search_s() - now_s))
-        if (vote_s := lookup.next_vote_s(now_s)) is not None:
-            self._after("clock", max(0.0, vote_s - now_s))
-
-    def _vote(self) -> None:
-        if self._lookup is None:
-            return
-        now_s = self.clock.now_s()
-        self._alarm.vote(self._life, self._lookup.vote(now_s), self._lookup.age_s(now_s))
-        if (vote_s := self._lookup.next_vote_s(now_s)) is not None:
-            self._after("clock", max(0.0, vote_s - now_s))
 
     # Asking about an order whose id is known.
 
     def _ask_soon(self, delay_s: float) -> None:
         self._doubt = True
         self._queries = 0
-        self._after("query", delay_s)
+        self._timers.after("query", delay_s)
 
     async def _queried(self, report: OrderReport | None) -> None:
         if report is not None:
@@ -341,7 +306,7 @@ class OrderTracker(Actor):
             return
         self._queries += 1
         gaps = min(2**self._queries, QUERY_GAPS_MAX)
-        self._after("query", self._timing.search_gap_s * gaps)
+        self._timers.after("query", self._timing.search_gap_s * gaps)
 
     # Commands: one at a time, by the venue's id, and only when it is known what there is to command.
 
@@ -412,20 +377,7 @@ class OrderTracker(Actor):
     async def on_stop(self, exit_: Exit) -> None:
         await self._hand.close()
 
-    # Thawing, telling, waiting.
-
-    def _thaw(self) -> None:
-        self._lookup = None
-        for what in ("search", "clock"):
-            if timer := self._timers.pop(what, None):
-                timer.cancel()
-        self._alarm.thaw(self._life)
+    # Telling.
 
     def _life_changed(self) -> None:
         self._links.orders.tell(OrderChanged(life=self._life))
-
-    def _after(self, what: str, delay_s: float) -> None:
-        """One timer of each kind: a later wish takes the place of an earlier one."""
-        if timer := self._timers.pop(what, None):
-            timer.cancel()
-        self._timers[what] = self.send_after(delay_s, _Due(what))

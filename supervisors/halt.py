@@ -18,13 +18,14 @@ from typing import Any, ClassVar
 import msgspec
 
 from allstop.actors.errors import BadInput
-from allstop.actors.events import HaltProven, LevelChanged
+from allstop.actors.events import HaltProven
 from allstop.actors.exits import Exit
-from allstop.actors.levels import ROOT, Level, LevelBoard, Scope, Vote
+from allstop.actors.levels import ROOT, Level, LevelBoard, Vote
 from allstop.actors.runtime import Down, Mailbox, Ref, Reply
 from allstop.actors.spec import Backoff, ChildSpec, OnExceeded, Restart, SupervisorFlags
 from allstop.supervisors import decisions as d
 from allstop.supervisors.aside import Aside
+from allstop.supervisors.ballot import Ballot
 from allstop.supervisors.children import ChildState
 from allstop.supervisors.errors import InvalidFlags
 from allstop.supervisors.halting import (
@@ -35,9 +36,6 @@ from allstop.supervisors.halting import (
     ReadyToResume,
     Resume,
     Status,
-    halts,
-    latched_venues,
-    too_many_latched,
     writable,
 )
 from allstop.supervisors.proving import Answered, Proving
@@ -102,7 +100,7 @@ class HaltRoot(Supervisor):
         self._board = board
         self._latch = latch
         self._ready_to_resume = ready_to_resume
-        self._latched: dict[tuple[str, Scope], Vote] = {}
+        self._ballot = Ballot(self, board)
         self._halt: Vote | None = None
         self._halted_at_ns = 0
         self._halted_at_s = 0.0
@@ -212,27 +210,15 @@ class HaltRoot(Supervisor):
 
     # -- votes -----------------------------------------------------------------------------------------------------
     def _cast(self, cast: CastVote) -> None:
-        vote, key = cast.vote, (cast.vote.by, cast.vote.scope)
-        if self._is_mine(vote.by):
+        if self._is_mine(cast.vote.by):
             return
-        latched = self._latched.get(key)
-        if latched is not None and (vote.level, cast.latched) < (latched.level, True):
-            return  # a latched vote is not softened by a later one of the same voter; a worse one counts
-        if cast.latched or latched is not None:
-            self._latched[key] = vote
-        changed = self._lower(vote)
-        reason = halts(cast, self._latched.values())
+        changed, reason = self._ballot.cast(cast)
         if reason is not None and (changed or self._halt is None):
-            self._halt_for(vote.by, reason)
+            self._halt_for(cast.vote.by, reason)
 
     def _withdraw(self, message: WithdrawVote) -> None:
-        key = (message.by, message.scope)
-        if self._is_mine(message.by) or (key in self._latched and not message.by_person):
-            return
-        self._latched.pop(key, None)
-        before = self._board.effective(message.scope)
-        if self._board.withdraw(*key):
-            self._say_level(message.scope, before, message.by, "withdrawn")
+        if not self._is_mine(message.by):
+            self._ballot.withdraw(message)
 
     def _is_mine(self, by: str) -> bool:
         """The votes of the halt itself, and of the start: nobody else gives or takes them."""
@@ -240,23 +226,6 @@ class HaltRoot(Supervisor):
             return False
         self.log.warning("halt.vote_in_the_roots_name", by=by)
         return True
-
-    def _lower(self, vote: Vote) -> bool:
-        before = self._board.effective(vote.scope)
-        changed = self._board.cast(vote)
-        if changed:
-            self._say_level(vote.scope, before, vote.by, vote.reason)
-        return changed
-
-    def _say_level(self, scope: Scope, before: Level, by: str, reason: str) -> None:
-        now = self._board.effective(scope)
-        if now is not before:
-            at_ns = self.clock.wall_ns()
-            self.system.emit(
-                LevelChanged(
-                    at_ns=at_ns, path=self.path, scope=scope, before=before, now=now, by=by, reason=reason
-                )
-            )
 
     # -- halting ---------------------------------------------------------------------------------------------------
     def _halt_for(self, by: str, reason: str) -> None:
@@ -278,7 +247,7 @@ class HaltRoot(Supervisor):
         try:
             self._write()
         finally:  # whatever the latch does, no order passes
-            self._lower(Vote(self.path, ROOT, Level.HALTED, f"{vote.by}: {vote.reason}"))
+            self._ballot.lower(Vote(self.path, ROOT, Level.HALTED, f"{vote.by}: {vote.reason}"))
 
     def _write(self) -> None:
         """Writes the latch unless it is there (a command line may have been first). In memory it holds either way."""
@@ -352,7 +321,7 @@ class HaltRoot(Supervisor):
 
     def _missing(self) -> list[str]:
         unproven = [f"{p.account}: {p.in_words}" for p in self._proving.accounts if p.proof is None]
-        venues = too_many_latched(self._latched.values())
+        venues = self._ballot.too_many_latched
         latched = [f"latched venues: {', '.join(venues)}"] if venues else []
         return [*unproven, *latched, *(f"{path} is down" for path in self._children_down())]
 
@@ -365,12 +334,7 @@ class HaltRoot(Supervisor):
         self._halt = None
         self._on_disk = True
         self._proving.end()
-        for vote in self._board.votes():
-            if vote.level is Level.HALTED:  # what called for the halt is answered by this person, too
-                before = self._board.effective(vote.scope)
-                self._board.withdraw(vote.by, vote.scope)
-                self._latched.pop((vote.by, vote.scope), None)
-                self._say_level(vote.scope, before, request.by, request.reason)
+        self._ballot.lift(request.by, request.reason)
         return []
 
     # -- status ----------------------------------------------------------------------------------------------------
@@ -391,7 +355,7 @@ class HaltRoot(Supervisor):
             at_ns=self._halted_at_ns if halt is not None else 0,
             on_disk=self._on_disk,
             votes=self._board.votes(),
-            latched_venues=latched_venues(self._latched.values()),
+            latched_venues=self._ballot.latched_venues,
             proofs=self._proving.accounts,
             children_down=self._children_down(),
         )

@@ -146,8 +146,9 @@ async def test_an_unknown_that_stays_so_while_the_venue_answers_votes_read_only_
         await house.until("a", "UNKNOWN")
         # A gap so long that the second search never comes: the clocks alone decide.
         tracker = house.tracker("a").cell.actor
-        tracker._lookup = msgspec.structs.replace(
-            tracker._lookup, timing=msgspec.structs.replace(house.timing, search_gap_s=1000.0)
+        lookup = tracker._lookup
+        lookup.current = msgspec.structs.replace(
+            lookup.current, timing=msgspec.structs.replace(house.timing, search_gap_s=1000.0)
         )
         await asyncio.sleep(40)
         assert [(vote.level, vote.scope) for vote in house.votes()] == [(Level.READ_ONLY, ("kraken",))]
