@@ -1,7 +1,6 @@
 """Whether child specs and flags make sense, before anything is started. OTP's codes; unknown keys are refused."""
 
 import dataclasses
-import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
@@ -27,6 +26,7 @@ from allstop.actors.spec import (
 from allstop.supervisors.degrade import REPORTS_MAX
 from allstop.supervisors.errors import InvalidChildSpec, InvalidFlags
 
+SECONDS_MAX = 1e15  # thirty million years; an integer may be more than a clock can add
 _SPEC_KEYS = frozenset(field.name for field in dataclasses.fields(ChildSpec))
 
 
@@ -80,8 +80,10 @@ def check_significant(spec: ChildSpec, auto_shutdown: AutoShutdown) -> None:
 def _check_spec(spec: ChildSpec) -> None:
     if spec.id is None:
         raise InvalidChildSpec("missing_id")
-    if not isinstance(spec.id, Hashable):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidChildSpec("invalid_id", spec.id)
+    try:
+        hash(spec.id)
+    except TypeError:
+        raise InvalidChildSpec("invalid_id", spec.id) from None
     _require(spec, _is_start(spec.start), "invalid_mfa", spec.start)
     _require(spec, isinstance(spec.restart, Restart), "invalid_restart_type", spec.restart)
     _require(spec, isinstance(spec.type, ChildType), "invalid_child_type", spec.type)
@@ -153,7 +155,9 @@ def _shuts_itself_down(start: Start) -> bool:
 
 
 def _is_seconds(value: object, *, least: float, inclusive: bool = True) -> bool:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    if not abs(value) <= SECONDS_MAX:  # nor a NaN
         return False
     return value >= least if inclusive else value > least
 

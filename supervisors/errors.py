@@ -84,7 +84,7 @@ _EXPECTED: Final = {
     "invalid_shutdown": "seconds from 0 on, INFINITY or BRUTAL_KILL",
     "invalid_significant": "True or False",
     "invalid_start_timeout": "seconds above 0",
-    "invalid_max_children": "a whole number from 0 on",
+    "invalid_max_children": "a whole number from 1 on",
     "invalid_strategy": "one of Strategy; a dynamic supervisor takes ONE_FOR_ONE only",
     "invalid_type": "SupervisorFlags",
     "invalid_while_down": "Stash(n) with n from 1 on",

@@ -1,5 +1,6 @@
 """The budget of restarts: at most `max_restarts` attempts within any `max_seconds`, on a clock that never steps."""
 
+import sys
 from collections import deque
 
 
@@ -54,7 +55,8 @@ class Intensity:
         self.max_restarts = max_restarts
         self.max_seconds = max_seconds
         # One more than the budget ends the supervisor, so more need not be known.
-        self._attempts: deque[float] = deque(getattr(self, "_attempts", ()), maxlen=max_restarts + 1)
+        most = min(max_restarts, sys.maxsize - 1) + 1  # `sys.maxsize` is how one says "for ever"
+        self._attempts: deque[float] = deque(getattr(self, "_attempts", ()), maxlen=most)
 
     def _forget(self, now_s: float) -> None:
         attempts = self._attempts

@@ -137,9 +137,16 @@ class Plan:
         return self._known(child_id).spec
 
     def _known(self, child_id: Hashable) -> Child:
-        if child_id not in self.children:
+        child = self._found(child_id)
+        if child is None:
             raise NotFound(child_id)
-        return self.children[child_id]
+        return child
+
+    def _found(self, child_id: Hashable) -> Child | None:
+        try:
+            return self.children.get(child_id)
+        except TypeError:  # not hashable: whoever asks with a list must not end this supervisor
+            return None
 
     def _abandon_plan(self) -> None:
         self._plan.clear()

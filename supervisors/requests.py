@@ -35,6 +35,13 @@ def check_spendable(flags: SupervisorFlags, specs: Iterable[ChildSpec]) -> None:
         raise InvalidChildSpec("budget_never_spent", problem.what)
 
 
+def _differ(one: ChildSpec, other: ChildSpec) -> bool:
+    try:
+        return one != other
+    except Exception:  # noqa: BLE001 - arguments are the user's, and an array of numbers has no one answer to that
+        return True
+
+
 class Requests(Plan):
     """Start, stop, and the operations on single children."""
 
@@ -83,7 +90,7 @@ class Requests(Plan):
             self._plan_starts([self.children[spec.id]], Purpose.ADD)
 
     def _terminate(self, child_id: Hashable) -> None:
-        child = self.children.get(child_id)
+        child = self._found(child_id)
         if child is None:
             self._say(d.Refuse(NotFound(child_id)))
             return
@@ -107,7 +114,7 @@ class Requests(Plan):
 
     def _idle(self, child_id: Hashable, operation: str) -> Child | None:
         """The child, when it is known and neither runs nor waits; else the refusal has been said."""
-        child = self.children.get(child_id)
+        child = self._found(child_id)
         if self.dynamic:
             self._say(d.Refuse(NotForDynamic(operation)))
         elif child is None:
@@ -154,7 +161,7 @@ class Requests(Plan):
             if child is None:
                 self.children[spec.id] = Child(spec)
                 changes.append(f"added {spec.id}")
-            elif child.spec != spec:
+            elif _differ(child.spec, spec):
                 child.changed(spec)
                 changes.append(f"changed {spec.id}")
         self._say(d.Reply(tuple(changes)))

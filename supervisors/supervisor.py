@@ -5,7 +5,7 @@ errors.py names. A child may not ask its own supervisor to stop it and wait: the
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Mapping
 from contextlib import suppress
 from types import CoroutineType
 from typing import Any, ClassVar, cast
@@ -30,9 +30,10 @@ from allstop.actors.runtime.cell import Cell
 from allstop.actors.runtime.starting import launch, stand_in, started, vacant
 from allstop.actors.runtime.states import ENDED
 from allstop.actors.runtime.stopping import stopped_at_once
-from allstop.actors.spec import ChildSpec, ChildType, Isolation, OnExceeded, SupervisorFlags
+from allstop.actors.spec import ChildSpec, ChildType, Isolation, OnExceeded, Start, SupervisorFlags
 from allstop.supervisors import decisions as d
 from allstop.supervisors.children import ChildCount, ChildInfo
+from allstop.supervisors.childspecs import SECONDS_MAX
 from allstop.supervisors.core import SupervisorCore
 from allstop.supervisors.degrade import Breaker
 from allstop.supervisors.lasting import lasting_of
@@ -41,6 +42,7 @@ from allstop.supervisors.waiting import AT_ONCE_MAX, Minding, Starting, Stopping
 
 Report, StartChild, LOOP = d.Report, d.StartChild, Isolation.LOOP  # looked up at each restart
 
+START_TIMEOUT_S = ChildSpec(None, Start(Actor)).start_timeout_s
 TIMEOUT_S = 5.0  # of a question; the supervisor may be starting a child, which holds it up
 LEEWAY_S = 0.005  # of a supervisor that has much to do, before others have their turn
 STOP_TIMEOUT_S = 30.0  # of a request that waits for a child to stop
@@ -400,8 +402,15 @@ def start_child(supervisor: Ref, spec: ChildSpec, *, timeout_s: float | None = N
     Raises AlreadyStarted, AlreadyPresent, MaxChildren, InvalidChildSpec, CircuitOpen, or StartFailure, which keeps
     no spec. The default deadline is what the start may take, and the usual one besides.
     """
-    wait_s = getattr(spec, "start_timeout_s", 0.0) + TIMEOUT_S if timeout_s is None else timeout_s
+    wait_s = _start_takes_s(spec) + TIMEOUT_S if timeout_s is None else timeout_s
     return supervisor.call(d.AddChild(spec), timeout_s=wait_s)
+
+
+def _start_takes_s(spec: object) -> float:
+    """At most; of nonsense, which is refused at once, nothing."""
+    fields = spec if isinstance(spec, Mapping) else {"start_timeout_s": getattr(spec, "start_timeout_s", 0.0)}
+    limit_s: Any = cast("Mapping[str, Any]", fields).get("start_timeout_s", START_TIMEOUT_S)
+    return limit_s if isinstance(limit_s, int | float) and abs(limit_s) <= SECONDS_MAX else 0.0
 
 
 async def terminate_child(supervisor: Ref, child_id: Hashable, *, timeout_s: float = STOP_TIMEOUT_S) -> None:
