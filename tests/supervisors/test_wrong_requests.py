@@ -106,7 +106,9 @@ async def test_arguments_that_cannot_be_compared_are_a_change() -> None:
         specs = [child("a", Incomparable())]
         supervisor = await system.spawn(Supervisor, SupervisorFlags(), specs, path="/s")
         assert await reconfigure(supervisor, SupervisorFlags(), specs) == ()
-        assert await reconfigure(supervisor, SupervisorFlags(), [child("a", Incomparable())]) == ("changed a",)
+        assert await reconfigure(supervisor, SupervisorFlags(), [child("a", Incomparable())]) == (
+            "changed a",
+        )
         assert await lives(supervisor)
 
 
