@@ -8,8 +8,8 @@ from tests.supervisors.puppets import Crash, End, Stage, crash, incarnation, kil
 from tests.supervisors.rig import BOOM, Rig, flags, permanent, spec
 
 from allstop.actors.events import ChildStarted, ChildTerminated, GaveUp, StartFailed
-from allstop.actors.exits import NORMAL, Exit
-from allstop.actors.runtime import Actor, AlreadyStarted, CallTimeout, StartError
+from allstop.actors.exits import KILLED, NORMAL, SHUTDOWN, Exit
+from allstop.actors.runtime import Actor, ActorSystem, AlreadyStarted, CallTimeout, StartError
 from allstop.actors.spec import (
     BRUTAL_KILL,
     AutoShutdown,
@@ -23,7 +23,7 @@ from allstop.actors.spec import (
 from allstop.supervisors import decisions as d
 from allstop.supervisors.childspecs import as_child_spec
 from allstop.supervisors.dynamic import DynamicSupervisor
-from allstop.supervisors.errors import InvalidChildSpec, InvalidFlags
+from allstop.supervisors.errors import InvalidChildSpec, InvalidFlags, StartFailure
 from allstop.supervisors.supervisor import (
     Supervisor,
     delete_child,
@@ -39,6 +39,102 @@ FLAGS = SupervisorFlags(max_restarts=9, max_seconds=60.0)
 def test_what_otp_calls_modules_is_the_class_of_the_actor() -> None:
     rig = Rig(flags(), spec("a"))
     assert rig.core.which_child("a").actor_class is spec("a").start.actor_class
+
+
+@pytest.mark.virtual
+@pytest.mark.req("3")
+async def test_whatever_is_hashable_can_be_an_id() -> None:
+    ids = ("a", 7, 1.5, None.__class__, ("BTC", "USD"), frozenset({1}), Restart.PERMANENT, object())
+    stage = Stage()
+    async with stage.system() as system:
+        top = await system.spawn(
+            Supervisor, FLAGS, [ChildSpec(child_id, Start(Actor)) for child_id in ids[:4]], path="/top"
+        )
+        for child_id in ids[4:]:
+            await start_child(top, ChildSpec(child_id, Start(Actor)))
+        assert tuple(known.id for known in await which_children(top)) == ids
+        for child_id in ids:
+            await terminate_child(top, child_id)
+            await delete_child(top, child_id)
+        assert await which_children(top) == ()
+
+
+@pytest.mark.virtual
+@pytest.mark.req("33")
+@pytest.mark.parametrize("added", [False, True])
+async def test_a_child_is_not_started_before_the_one_before_it_is_up(added: bool) -> None:
+    stage = Stage()
+    stage.starts = {"a": [2.0], "b": [1.0], "c": ["hang"]}
+    specs = stage.puppets("a", "b", "c")
+    async with stage.system() as system:
+        if added:
+            top = await system.spawn(Supervisor, FLAGS, path="/top")
+            starts = [asyncio.ensure_future(start_child(top, one, timeout_s=60)) for one in specs]
+        else:
+            starts = [asyncio.ensure_future(system.spawn(Supervisor, FLAGS, specs, path="/top"))]
+        seen: list[tuple[list[str], bool]] = []
+        for moment_s in (1.9, 1.0, 0.2):
+            await settle(moment_s)
+            seen.append((list(stage.log), system.address("/top/b").is_alive()))
+        for start in starts:
+            start.cancel()
+        await asyncio.gather(*starts, return_exceptions=True)
+    assert seen == [([], False), (["start a"], True), (["start a", "start b", "hang c"], True)]
+
+
+class RaisesAtStart(Actor):
+    def __init__(self, error: BaseException, where: str) -> None:
+        self._error = error
+        self._where = where
+        if where == "constructor":
+            raise error
+
+    def on_start(self) -> Any:
+        if self._where == "on_start":
+            raise self._error
+        return self._later()
+
+    async def _later(self) -> None:
+        await asyncio.sleep(0.1)
+        raise self._error
+
+
+@pytest.mark.virtual
+@pytest.mark.req("39")
+@pytest.mark.parametrize("where", ["constructor", "on_start", "async on_start"])
+@pytest.mark.parametrize(
+    "error", [ValueError("no"), SystemExit(1), KeyboardInterrupt(), asyncio.CancelledError(), GeneratorExit()]
+)
+async def test_whatever_a_start_raises_it_has_failed_and_hurts_nobody_else(
+    where: str, error: BaseException
+) -> None:
+    if isinstance(error, GeneratorExit) and where == "async on_start":
+        pytest.skip("a coroutine that raises it was closed")
+    stage = Stage()
+    async with stage.system() as system:
+        top = await system.spawn(Supervisor, FLAGS, stage.puppets("a"), path="/top")
+        with pytest.raises(StartFailure) as failed:
+            await start_child(top, ChildSpec("b", Start(RaisesAtStart, (error, where))))
+        assert failed.value.reason is error
+        assert incarnation(system, "/top/a") == 1
+        assert [known.id for known in await which_children(top)] == ["a"]
+
+
+@pytest.mark.virtual
+@pytest.mark.req("55")
+@pytest.mark.parametrize(("takes_s", "allowed_s", "waits_s"), [(3.0, 5.0, 3.0), (9.0, 2.0, 2.0)])
+async def test_terminate_child_gives_the_child_its_own_time_and_answers_when_it_is_dead(
+    takes_s: float, allowed_s: float, waits_s: float
+) -> None:
+    stage = Stage()
+    stage.stop_s["a"] = takes_s
+    async with stage.system() as system:
+        top = await system.spawn(Supervisor, FLAGS, [stage.puppet("a", shutdown=allowed_s)], path="/top")
+        began = system.clock.now_s()
+        await terminate_child(top, "a")
+        assert system.clock.now_s() - began == pytest.approx(waits_s, abs=0.2)
+        assert not system.address("/top/a").is_alive()
+        assert system.address("/top/a").last_exit == (SHUTDOWN if takes_s < allowed_s else KILLED)
 
 
 @pytest.mark.req("15")
@@ -137,21 +233,36 @@ async def test_a_group_restart_stops_each_sibling_by_its_own_policy() -> None:
         assert [incarnation(system, f"/top/{child.id}") for child in children] == [2, 2, 2, 2]
 
 
+class Stepping:
+    """The loop's time, and a wall clock that is set."""
+
+    step_s = 0.0
+
+    def now_s(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def wall_ns(self) -> int:
+        return 1_767_225_600_000_000_000 + int((self.now_s() + self.step_s) * 1e9)
+
+
 @pytest.mark.virtual
 @pytest.mark.req("100")
 async def test_the_window_is_kept_on_the_monotonic_clock() -> None:
     """The wall clock of the events steps; what the budget counts does not."""
     stage = Stage()
-    async with stage.system() as system:
+    clock = Stepping()
+    async with ActorSystem(on_event=stage.events.append, clock=clock) as system:
         top = await system.spawn(
             Supervisor, SupervisorFlags(max_restarts=1, max_seconds=5.0), stage.puppets("a"), path="/top"
         )
         await crash(system, "/top/a")
         began = system.clock.now_s()
         await settle(5.1)
+        clock.step_s -= 5.0  # somebody sets the clock back: it would say that the first restart was just now
         assert system.clock.now_s() - began >= 5.1
         await crash(system, "/top/a")
         assert top.is_alive()
+        clock.step_s += 3600.0  # and forward: that the second one was long ago
         await crash(system, "/top/a")
         assert not top.is_alive()
 

@@ -98,7 +98,8 @@ async def test_a_mapping_is_waited_for_as_a_spec_is(fields: dict[str, Any]) -> N
         supervisor = await system.spawn(Supervisor, SupervisorFlags(), path="/s")
         asked: Any = {"id": "slow", "start": Start(SlowStart), **fields}
         started = await start_child(supervisor, asked)
-        assert started is not None and started.is_alive()
+        assert started is not None
+        assert started.is_alive()
 
 
 async def test_arguments_that_cannot_be_compared_are_a_change() -> None:
