@@ -163,7 +163,7 @@ class Cell:
     def wake(self) -> None:
         """There is mail and the actor was idle: into the run queue with it."""
         self.idle = False
-        self.scheduler.put((self, m.MORE))
+        self.scheduler.ready.append((self, m.MORE))
         if not self.scheduler.armed:
             self.scheduler.arm()
 
@@ -174,7 +174,7 @@ class Cell:
         except IndexError:  # a thread that sends dropped it as the oldest, and its own comes next
             message = m.MORE
         self.idle = False
-        self.scheduler.put((self, message))
+        self.scheduler.ready.append((self, message))
         if not self.scheduler.armed:
             self.scheduler.arm()
 
@@ -194,7 +194,7 @@ class Cell:
         rides in the run queue, as the next message of any idle actor does."""
         if self.idle and self.detour is None:
             self.idle = False
-            self.scheduler.put((self, down))
+            self.scheduler.ready.append((self, down))
             if not self.scheduler.armed:
                 self.scheduler.arm()
         else:

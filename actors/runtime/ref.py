@@ -126,7 +126,7 @@ class Ref(pykka.ActorRef[Any]):
         if cell.idle:
             cell.idle = False
             scheduler = cell.scheduler
-            scheduler.put((cell, message))
+            scheduler.ready.append((cell, message))
             if not scheduler.armed:
                 scheduler.arm()
         elif len(cell.queue) < cell.limit:

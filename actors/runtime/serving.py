@@ -193,7 +193,7 @@ async def _turn_of(cell: "Cell") -> None:
     """Waits for the next turn: behind all that waits in the run queue, or for a runtime message."""
     scheduler = cell.scheduler
     pause = cell.pause = Pause(scheduler.loop.create_future())
-    scheduler.put((cell, pause))
+    scheduler.ready.append((cell, pause))
     if not scheduler.armed:
         scheduler.arm()
     try:
