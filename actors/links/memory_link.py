@@ -132,14 +132,17 @@ class MemoryNetwork:
 
     def __init__(self) -> None:
         self.faults = NetworkFaults()
-        self._websockets: dict[str, WebSocketHandler] = {}
+        self._websockets: dict[str, tuple[Callable[..., Awaitable[None]], Callable[[], object] | None]] = {}
         self._https: dict[str, HttpHandler] = {}
         self._connections: set[MemoryWebSocket] = set()  # clients' ends that are open
         self._serving: set[asyncio.Task[None]] = set()
 
-    def serve_websocket(self, url: str, handler: WebSocketHandler) -> None:
-        """`handler` runs for each connection with the server's end; when it returns, the connection closes."""
-        self._websockets[url] = handler
+    def serve_websocket(
+        self, url: str, handler: Callable[..., Awaitable[None]], enter: Callable[[], object] | None = None
+    ) -> None:
+        """`handler` runs for each connection with the server's end; when it returns, the connection closes. `enter` is
+        the handshake: it raises ConnectFailed to refuse, and what it returns the handler gets too."""
+        self._websockets[url] = (handler, enter)
 
     def serve_http(self, base_url: str, handler: HttpHandler) -> None:
         self._https[base_url] = handler
@@ -156,14 +159,16 @@ class MemoryNetwork:
     ) -> MemoryWebSocket:
         """A WebSocketConnector."""
         await asyncio.sleep(min(self.faults.delay_s, open_timeout_s))
-        handler = self._websockets.get(url)
-        if self.faults.refuse_connects or handler is None:
+        served = self._websockets.get(url)
+        if self.faults.refuse_connects or served is None:
             raise ConnectFailed(f"{url}: connection refused")
         if self.faults.delay_s > open_timeout_s:
             raise ConnectFailed(f"{url}: timed out during opening handshake")
+        handler, enter = served
+        entered = () if enter is None else (enter(),)
         client, server = memory_pair(ping_interval_s + ping_timeout_s + close_timeout_s, on_traffic)
         self._connections = {end for end in self._connections if not end.closed} | {client}
-        serving = asyncio.create_task(_serve(handler, server))
+        serving = asyncio.create_task(_serve(handler, server, entered))
         self._serving.add(serving)
         serving.add_done_callback(self._serving.discard)
         return client
@@ -273,9 +278,11 @@ class MemoryHttp:
         return response
 
 
-async def _serve(handler: WebSocketHandler, server: MemoryWebSocket) -> None:
+async def _serve(
+    handler: Callable[..., Awaitable[None]], server: MemoryWebSocket, entered: tuple[object, ...]
+) -> None:
     try:
-        await handler(server)
+        await handler(server, *entered)
     except LinkClosed:
         pass  # the client has gone, which ends a handler
     finally:

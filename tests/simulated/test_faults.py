@@ -7,6 +7,7 @@ import pytest
 from tests.simulated.client import BTC, Client
 
 from allstop.actors.simulated.kraken.faults import KINDS, BadFault, CallPlan, Faults, checked
+from allstop.actors.simulated.kraken.rest import Request
 
 
 def armed(request: dict[str, Any]) -> Faults:
@@ -234,3 +235,133 @@ def test_one_pair_has_a_status_of_its_own(status: str, order: dict[str, str], er
     assert answer["error"] == ([] if error is None else [error])
     assert client.order("buy", "1", pair="ETHUSD")
     assert client.get("/0/public/AssetPairs?pair=XBTUSD")["result"]["XXBTZUSD"]["status"] == status
+
+
+# -- what real venues do beside that
+
+
+def test_a_frame_that_is_out_of_order_comes_after_the_one_that_followed_it() -> None:
+    client = Client()
+    socket = client.stream()
+    client.venue.fault({"kind": "out_of_order"}, client.at)
+    client.order("buy", "0.5", "20000.0")
+    client.ok("CancelAll")
+    numbers = [frame["sequence"] for frame in socket.frames()]
+    assert sorted(numbers) == [2, 3, 4]
+    assert numbers[0] == 3
+
+
+def test_an_execution_can_be_told_before_the_reply_to_its_order() -> None:
+    client = Client()
+    socket = client.stream()
+    client.venue.fault({"kind": "out_of_order", "channel": "reply"}, client.at)
+    params = {"symbol": BTC, "side": "buy", "order_type": "market", "order_qty": 0.5, "token": socket.token}
+    client.venue.ws_reply(
+        socket.connection,
+        client.venue.ws_frame(
+            socket.connection, json.dumps({"method": "add_order", "params": params, "req_id": 7}), client.at
+        ),
+        client.at,
+        client.at,
+    )
+    client.venue.settle(client.at)
+    frames = socket.frames()
+    assert frames[0]["channel"] == "executions"
+    assert [frame["req_id"] for frame in frames if frame.get("method") == "add_order"] == [7]
+
+
+def test_a_frame_that_is_held_back_goes_out_with_the_next_heartbeat_at_the_latest() -> None:
+    client = Client()
+    socket = client.stream()
+    client.venue.fault({"kind": "out_of_order", "n": 9}, client.at)
+    client.order("buy", "0.5", "20000.0")
+    assert socket.frames() == []
+    client.wait(2)
+    assert [frame["channel"] for frame in socket.frames()][:3] == ["heartbeat", "executions", "executions"]
+
+
+@pytest.mark.parametrize("channel", ["executions", "book"])
+def test_a_silent_subscription_is_acknowledged_and_says_nothing(channel: str) -> None:
+    client = Client()
+    client.venue.fault({"kind": "silent_subscription", "channel": channel}, client.at)
+    if channel == "book":
+        socket = client.connect(private=False)
+        socket.frames()
+        socket.call("subscribe", channel="book", symbol=[BTC])
+        client.book([("100.0", "1")], [("101.0", "1")])
+    else:
+        socket = client.stream()
+        client.order("buy", "0.5")
+    assert [frame for frame in socket.frames() if frame.get("channel") == channel] == []
+    other = client.connect(private=False)
+    other.frames()
+    other.call("subscribe", channel="book", symbol=[BTC])
+    client.book([("100.0", "1")], [("101.0", "1")])
+    assert [frame["channel"] for frame in other.frames()].count("book") == 1
+
+
+def test_a_cancel_can_be_carried_out_and_answered_as_if_there_were_nothing() -> None:
+    faults = armed({"kind": "unknown_order"})
+    assert faults.plan("AddOrder") == CallPlan()
+    assert faults.plan("cancel_order") == CallPlan(error="EOrder:Unknown order")
+    assert faults.plan("CancelOrder") == CallPlan()
+
+
+def test_the_limit_of_calls_is_said_to_be_reached_for_a_while_and_the_truth_blames_nobody() -> None:
+    client = Client()
+    client.venue.fault({"kind": "rate_limited", "face": "rest", "s": 5}, client.at)
+    assert client.refused("OpenOrders") == "EAPI:Rate limit exceeded"
+    client.order("buy", "0.5", "20000.0")  # orders have a counter of their own
+    client.wait(5)
+    client.ok("OpenOrders")
+    assert client.truth()["limits_broken"] == []
+
+
+def test_the_limit_of_orders_keeps_entries_out_and_lets_cancels_through() -> None:
+    client = Client()
+    order_id = client.order("buy", "0.5", "20000.0")
+    client.venue.fault({"kind": "rate_limited", "face": "orders", "s": 5}, client.at)
+    asked = {"pair": "XBTUSD", "type": "buy", "ordertype": "limit", "price": "20000.0", "volume": "0.5"}
+    assert client.refused("AddOrder", **asked) == "EOrder:Rate limit exceeded"
+    client.ok("CancelOrder", txid=order_id)
+    client.wait(5)
+    client.ok("AddOrder", **asked)
+
+
+def test_a_face_that_has_no_limit_is_refused_by_name() -> None:
+    client = Client()
+    with pytest.raises(BadFault, match="no face 'moon'; there are rest, orders"):
+        client.venue.fault({"kind": "rate_limited", "face": "moon", "s": 5}, client.at)
+
+
+def test_a_ban_cuts_everything_and_answers_with_the_edges_page_until_it_ends() -> None:
+    client = Client()
+    socket = client.stream()
+    client.venue.fault({"kind": "ban", "s": 600}, client.at)
+    answer = client.venue.http(Request(method="GET", path="/0/public/Time", headers={}), client.at)
+    assert (answer.status, answer.body) == (429, b"error code: 1015\n")
+    assert socket.connection.cut
+    assert client.venue.ws_open(private=False, ip=client.ip, at=client.at) is None
+    assert client.venue.refusal(client.ip, client.at) == 429
+    client.wait(600)
+    client.ok("OpenOrders")
+    assert [row["end_ns"] is None for row in client.truth()["unreachable"]] == [False]
+
+
+def test_a_pair_is_traded_again_when_its_time_is_over() -> None:
+    client = Client()
+    client.venue.fault({"kind": "pair_status", "symbol": BTC, "status": "cancel_only", "s": 5}, client.at)
+    asked = {"pair": "XBTUSD", "type": "buy", "ordertype": "limit", "price": "20000.0", "volume": "0.5"}
+    client.refused("AddOrder", **asked)
+    client.wait(5)
+    client.ok("AddOrder", **asked)
+
+
+def test_after_a_maintenance_come_its_phases_in_order() -> None:
+    client = Client()
+    client.venue.fault({"kind": "phases", "s": 10}, client.at)
+    client.wait(4)
+    client.wait(4)
+    client.wait(4)
+    statuses = [row["status"] for row in client.truth()["statuses"]]
+    assert statuses == ["online", "cancel_only", "post_only", "online"]

@@ -10,7 +10,7 @@ import pytest
 
 from allstop.actors.clock import LoopClock
 from allstop.actors.links.memory_link import MemoryNetwork
-from allstop.actors.ports import HttpNoReply, HttpRequest, LinkClosed, WebSocketLink
+from allstop.actors.ports import ConnectFailed, HttpNoReply, HttpRequest, LinkClosed, WebSocketLink
 from allstop.actors.simulated.kraken.in_memory import InMemoryKraken
 from allstop.actors.simulated.kraken.server import packaged_tape
 from allstop.actors.simulated.kraken.signing import signature
@@ -88,12 +88,12 @@ async def test_a_dropped_reply_is_no_reply(world: World) -> None:
     assert len(kraken.venue.truth(kraken.at())["executions"]) == 1
 
 
-async def test_a_refused_connect_is_closed_at_once(world: World) -> None:
+@pytest.mark.parametrize(("kind", "status"), [("refuse_connects", 503), ("ban", 429)])
+async def test_a_refused_connect_says_whether_it_is_a_ban(world: World, kind: str, status: int) -> None:
     kraken = world.kraken
-    kraken.venue.fault({"kind": "refuse_connects", "s": 10}, kraken.at())
-    link = await world.network.connect_websocket(kraken.ws_url)
-    with pytest.raises(LinkClosed):
-        await link.receive()
+    kraken.venue.fault({"kind": kind, "s": 10}, kraken.at())
+    with pytest.raises(ConnectFailed, match=f"HTTP {status}"):
+        await world.network.connect_websocket(kraken.ws_url)
 
 
 async def test_an_idle_private_connection_is_dropped_after_a_minute(world: World) -> None:

@@ -172,9 +172,12 @@ async def test_a_cut_ends_the_connection(server: KrakenServer, user: User) -> No
                 await socket.recv()
 
 
-async def test_a_refused_connect_is_a_429(server: KrakenServer, user: User) -> None:
-    await user.fault(kind="refuse_connects", s=60)
-    with pytest.raises(InvalidStatus, match="429"):
+@pytest.mark.parametrize(("kind", "status"), [("refuse_connects", "503"), ("ban", "429")])
+async def test_a_refused_connect_says_whether_it_is_a_ban(
+    server: KrakenServer, user: User, kind: str, status: str
+) -> None:
+    await user.fault(kind=kind, s=60)
+    with pytest.raises(InvalidStatus, match=status):
         await connect(server.ws_url)
 
 

@@ -26,6 +26,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "http_520": {"method": "", "n": 1, "executed": False},  # the edge's HTML page
     "error": {"method": "", "text": None, "n": 1, "executed": False},  # any error string, executed or not
     "invalid_nonce": {"method": "", "n": 1},
+    "unknown_order": {"n": 1},  # a cancel is carried out, and answered as if there were nothing to cancel
     "corrupt_checksum": {"channel": "book", "n": 1},
     "corrupt_frame": {"channel": "book", "n": 1},  # half of the text
     "sequence_gap": {
@@ -33,13 +34,21 @@ KINDS: dict[str, dict[str, Any]] = {
         "n": 1,
     },  # this many messages never come, their numbers are spent
     "duplicate_execution": {"n": 1},  # the next trade is told twice
+    "out_of_order": {
+        "channel": "executions",
+        "n": 1,
+    },  # comes after what follows it on its connection; the channel "reply" is the answers to requests
+    "silent_subscription": {"channel": "executions", "n": 1},  # acknowledged, and then nothing comes on it
     "silence": {"channel": "", "s": None},  # "" is every channel, heartbeats too
     "status": {"status": None, "s": 0.0},  # maintenance, cancel_only, post_only, online; 0 s is for good
-    "pair_status": {"symbol": None, "status": None},  # one pair's, until it is set again
+    "pair_status": {"symbol": None, "status": None, "s": 0.0},  # one pair's; 0 s is until it is set again
     "maintenance": {"s": 0.0},
     "cancel_only": {"s": 0.0},
     "post_only": {"s": 0.0},
+    "phases": {"s": None},  # cancel_only, then post_only, then online: as after a maintenance
     "online": {},
+    "rate_limited": {"face": "rest", "s": None},  # "rest": calls that count; "orders": adding and amending
+    "ban": {"s": None},  # our address: everything is cut, and answered with the edge's 429
     "refuse_connects": {"s": None},
     "slam": {"s": None},  # connections are let in and dropped at once
     "cut": {"private": None},  # drops every WebSocket connection of this face now
@@ -51,7 +60,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "print": {"symbol": None, "price": None},  # a public trade at this price: stops trigger on it
     "unreachable": {"s": None},  # a note for the truth: a proxy keeps the client away
 }
-CALL_FAULTS = frozenset({"drop_reply", "delay", "http_520", "error", "invalid_nonce"})
+CALL_FAULTS = frozenset({"drop_reply", "delay", "http_520", "error", "invalid_nonce", "unknown_order"})
 
 
 class BadFault(ValueError):
@@ -84,6 +93,8 @@ class Faults:
         self._silent_until_s: dict[str, float] = {}
         self.refused_until_s = 0.0
         self.slammed_until_s = 0.0
+        self.banned_until_s = 0.0
+        self.limited_until_s: dict[str, float] = {}
 
     def arm(self, kind: str, fields: dict[str, Any]) -> None:
         self._armed.append(_Armed(kind, fields, int(fields.get("n", 1))))
@@ -94,11 +105,17 @@ class Faults:
     def silent(self, channel: str, now_s: float) -> bool:
         return any(now_s < self._silent_until_s.get(name, 0.0) for name in ("", channel))
 
+    def limited(self, face: str, now_s: float) -> bool:
+        """Whether calls of this face ("rest", "orders") are refused for their rate, whatever the counters say."""
+        return now_s < self.limited_until_s.get(face, 0.0)
+
     def plan(self, method: str) -> CallPlan:
         """What the armed faults make of a call of this method; spends one of the first that fits."""
         if plain(method) in ("", "ping"):
             return CallPlan()  # no fault is meant for these, and they would use up those that name no method
-        armed = self._take(CALL_FAULTS, lambda fields: fields["method"] in ("", plain(method)))
+        armed = self._take(
+            CALL_FAULTS, lambda fields: fields.get("method", "cancelorder") in ("", plain(method))
+        )
         if armed is None:
             return CallPlan()
         executed = bool(armed.fields.get("executed", False))
@@ -112,6 +129,8 @@ class Faults:
                 return CallPlan(execute=executed, http_520=True)
             case "invalid_nonce":
                 return CallPlan(execute=False, error="EAPI:Invalid nonce")
+            case "unknown_order":
+                return CallPlan(error="EOrder:Unknown order")
             case _:
                 return CallPlan(execute=executed, error=str(armed.fields["text"]))
 
@@ -126,7 +145,8 @@ class Faults:
     def clear(self) -> None:
         self._armed.clear()
         self._silent_until_s.clear()
-        self.refused_until_s = self.slammed_until_s = 0.0
+        self.refused_until_s = self.slammed_until_s = self.banned_until_s = 0.0
+        self.limited_until_s.clear()
 
     def _take(self, kinds: Collection[str], fits: Callable[[dict[str, Any]], bool]) -> _Armed | None:
         for armed in self._armed:

@@ -1,12 +1,20 @@
 """The simulated Kraken without sockets, for trees that run in virtual time: the same faces over links in memory."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from allstop.actors.clock import Clock
-from allstop.actors.ports import HttpNoReply, HttpRequest, HttpResponse, LinkClosed, WebSocketLink
+from allstop.actors.ports import (
+    ConnectFailed,
+    HttpNoReply,
+    HttpRequest,
+    HttpResponse,
+    LinkClosed,
+    WebSocketLink,
+)
 from allstop.actors.simulated.kraken.rest import Request
 from allstop.actors.simulated.kraken.shell import Shell
+from allstop.actors.simulated.kraken.stream import Connection
 from allstop.actors.simulated.kraken.venue import KrakenVenue
 
 IP = "10.0.0.1"  # all clients in memory share one address, as one host's do
@@ -15,7 +23,9 @@ IP = "10.0.0.1"  # all clients in memory share one address, as one host's do
 class Network(Protocol):
     """Where in-memory clients meet their servers: links.memory_link.MemoryNetwork is one."""
 
-    def serve_websocket(self, url: str, handler: Callable[[WebSocketLink], Awaitable[None]], /) -> None: ...
+    def serve_websocket(
+        self, url: str, handler: Callable[[WebSocketLink, Any], Awaitable[None]], enter: Callable[[], Any], /
+    ) -> None: ...
 
     def serve_http(
         self, base_url: str, handler: Callable[[HttpRequest], Awaitable[HttpResponse]], /
@@ -51,8 +61,8 @@ class InMemoryKraken(Shell):
     def serve_on(self, network: Network) -> None:
         """Answers at its three addresses of this network."""
         network.serve_http(self.http_url, self.handle_http)
-        network.serve_websocket(self.ws_url, self.handle_public)
-        network.serve_websocket(self.ws_auth_url, self.handle_private)
+        network.serve_websocket(self.ws_url, self.handle, lambda: self.enter(private=False))
+        network.serve_websocket(self.ws_auth_url, self.handle, lambda: self.enter(private=True))
 
     async def handle_http(self, request: HttpRequest) -> HttpResponse:
         """One REST exchange. Raises HttpNoReply where the venue drops the connection."""
@@ -64,17 +74,16 @@ class InMemoryKraken(Shell):
             raise HttpNoReply("the server closed the connection without an answer")
         return HttpResponse(status=answer.status, headers=answer.headers, body=answer.body)
 
-    async def handle_public(self, link: WebSocketLink) -> None:
-        await self._handle(link, private=False)
-
-    async def handle_private(self, link: WebSocketLink) -> None:
-        await self._handle(link, private=True)
-
-    async def _handle(self, link: WebSocketLink, *, private: bool) -> None:
-        connection = self.venue.ws_open(private=private, ip=IP, at=self.at())
+    def enter(self, *, private: bool) -> Connection:
+        """The handshake of a WebSocket. Raises ConnectFailed when it is refused."""
+        at = self.at()
+        connection = self.venue.ws_open(private=private, ip=IP, at=at)
         if connection is None:
-            link.abort()
-            return
+            raise ConnectFailed(f"server rejected WebSocket connection: HTTP {self.venue.refusal(IP, at)}")
+        return connection
+
+    async def handle(self, link: WebSocketLink, connection: Connection) -> None:
+        """One WebSocket that was let in, until it is gone."""
         await self.talk(connection, _frames(link), link.send, link.abort)
 
 

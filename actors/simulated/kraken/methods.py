@@ -104,6 +104,8 @@ def _account(
     key = venue.token_key(connection, params.get("token"), at)
     if permission and permission not in key.permissions:
         raise Refusal("EGeneral:Permission denied")
+    if permission == "modify-trades" and venue.faults.limited("orders", at.now_s):
+        raise Refusal("EOrder:Rate limit exceeded")
     return key.account
 
 
@@ -142,8 +144,9 @@ def _subscribe_public(
         raise Refusal("Subscription depth not supported")
     subscription = Subscription(channel, pair.symbol, depth=depth, bbo=params.get("event_trigger") == "bbo")
     connection.subscriptions[(channel, pair.symbol)] = subscription
+    subscription.silent = venue.faults.spend("silent_subscription", channel)
     market = venue.market(pair)
-    if snapshot:
+    if snapshot and not subscription.silent:
         text = {
             "book": lambda: public.book_snapshot(market, at.wall_ns),
             "ticker": lambda: public.ticker_frame(market, "snapshot", at.wall_ns),
@@ -165,6 +168,7 @@ def _subscribe_private(
     if (channel, "") in connection.subscriptions:
         raise Refusal("Already subscribed")
     subscription = Subscription(channel, every_status=params.get("order_status", True))
+    subscription.silent = venue.faults.spend("silent_subscription", channel)
     connection.subscriptions[(channel, "")] = subscription
     connection.account, connection.token = account, params["token"]
     snap_orders = params.get("snap_orders", params.get("snapshot", True))

@@ -41,6 +41,8 @@ def enveloped(result: object = None, *errors: str) -> Answer:
     return Answer(headers={"content-type": "application/json; charset=utf-8"}, body=encode(body).encode())
 
 
+ORDERING = frozenset({"modify-trades"})  # adding and amending; cancelling may be allowed otherwise
+
 PAGE_520 = Answer(
     status=520,
     headers={"content-type": "text/html; charset=UTF-8", "server": "cloudflare"},
@@ -52,6 +54,14 @@ PAGE_520 = Answer(
 )
 
 
+# What Cloudflare answers to an address that it keeps out.
+PAGE_1015 = Answer(
+    status=429,
+    headers={"content-type": "text/plain; charset=UTF-8", "server": "cloudflare"},
+    body=b"error code: 1015\n",
+)
+
+
 def method_of(path: str) -> str:
     """AddOrder for /0/private/AddOrder."""
     return urlsplit(path).path.rsplit("/", 1)[-1]
@@ -59,6 +69,8 @@ def method_of(path: str) -> str:
 
 def answered(venue: "KrakenVenue", request: Request, at: At) -> Answer:
     """Serves one request on the model."""
+    if at.now_s < venue.faults.banned_until_s:
+        return PAGE_1015
     parts = urlsplit(request.path)
     _, _, face, *rest = [*parts.path.split("/"), "", "", ""]
     name = rest[0]
@@ -88,6 +100,10 @@ def _private(venue: "KrakenVenue", request: Request, path: str, name: str, at: A
             raise Refusal("EService:Unavailable")
         if call.permissions and not call.permissions & key.permissions:
             raise Refusal("EGeneral:Permission denied")
+        if call.cost and venue.faults.limited("rest", at.now_s):
+            raise Refusal("EAPI:Rate limit exceeded")
+        if call.permissions == ORDERING and venue.faults.limited("orders", at.now_s):
+            raise Refusal("EOrder:Rate limit exceeded")
         _counted(venue, key, call.cost, at)
         seen["cl_ord_id"] = params.get("cl_ord_id")
         return call.serve(venue, key, params, at)

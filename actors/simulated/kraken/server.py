@@ -119,9 +119,12 @@ class KrakenServer(Shell):
             if request.path.split("?")[0] != "/v2":
                 return socket.respond(HTTPStatus.NOT_FOUND, "no such path: this venue speaks /v2\n")
             peer = socket.remote_address
-            connection = self.venue.ws_open(private=private, ip=peer[0] if peer else "", at=self.at())
+            ip, at = peer[0] if peer else "", self.at()
+            connection = self.venue.ws_open(private=private, ip=ip, at=at)
             if connection is None:
-                return socket.respond(HTTPStatus.TOO_MANY_REQUESTS, "error code: 1015\n")
+                status = HTTPStatus(self.venue.refusal(ip, at))
+                banned = status is HTTPStatus.TOO_MANY_REQUESTS
+                return socket.respond(status, "error code: 1015\n" if banned else "no available server\n")
             self._opened[socket] = connection
             return None
 

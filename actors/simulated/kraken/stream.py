@@ -27,6 +27,7 @@ class Subscription:
     depth: int = 10
     bbo: bool = False
     every_status: bool = True
+    silent: bool = False  # acknowledged, and nothing is ever told on it
 
 
 @dataclass(slots=True)
@@ -45,6 +46,7 @@ class Connection:
     out: list[str] = field(default_factory=list[str])
     last_out_s: float = 0.0
     cut: bool = False  # the shell shall close it
+    held: list[str] = field(default_factory=list[str])  # they go out after the next frame
 
 
 def said(venue: "KrakenVenue", connection: Connection, channel: str, text: str, at: At) -> None:
@@ -57,11 +59,15 @@ def said(venue: "KrakenVenue", connection: Connection, channel: str, text: str, 
         head, _, tail = text.partition('"checksum":')
         digits = tail[: len(tail) - len(tail.lstrip("0123456789"))]
         text = f'{head}"checksum":{(int(digits) + 1) % 2**32}{tail[len(digits) :]}'
+    if venue.faults.spend("out_of_order", channel):
+        connection.held.append(text)
+        return
     if len(connection.out) >= OUT_MAX:
         connection.cut = True  # a client that does not read is dropped, as at the venue
         venue.has_output(connection)
         return
-    connection.out.append(text)
+    connection.out += [text, *connection.held]
+    connection.held.clear()
     connection.last_out_s = at.now_s
     venue.has_output(connection)
 
@@ -98,6 +104,8 @@ def sequenced(
     kind: str,
     at: At,
 ) -> None:
+    if subscription.silent:
+        return
     subscription.sequence += 1
     frame = {"channel": subscription.channel, "type": kind, "data": rows, "sequence": subscription.sequence}
     if kind == "update" and venue.faults.spend("sequence_gap", subscription.channel):
@@ -109,7 +117,7 @@ def spread(venue: "KrakenVenue", channel: str, symbol: str, text: str, at: At, *
     """Sends one public frame to all who subscribed. `bbo` frames go only to those who asked for them."""
     for connection in list(venue.connections.values()):
         subscription = connection.subscriptions.get((channel, symbol))
-        if subscription is not None and (subscription.bbo or not bbo):
+        if subscription is not None and not subscription.silent and (subscription.bbo or not bbo):
             said(venue, connection, channel, text, at)
 
 

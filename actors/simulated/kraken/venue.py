@@ -5,7 +5,7 @@ takes the frames of the connections in `take_output()`. `truth()` is what really
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -30,6 +30,7 @@ from allstop.actors.simulated.kraken.wire import Codes, decimal_of
 
 TOKEN_NS = 900 * 1_000_000_000
 REQUESTS_KEPT = 200_000  # some 3 hours at 20 a second; then the oldest are forgotten and counted
+FACES = ("rest", "orders")
 STATUSES = ("online", "maintenance", "cancel_only", "post_only")
 PAIR_STATUSES = (*STATUSES, "limit_only", "reduce_only", "delisted", "work_in_progress")
 
@@ -105,6 +106,8 @@ class KrakenVenue:
         self._tokens: dict[str, _Token] = {}
         self._call_counters: dict[str, Counter] = {}
         self._status_until_s: float | None = None
+        self._pairs_until_s: dict[str, float] = {}
+        self._phases: list[tuple[str, float]] = []  # what follows, each with its seconds
         self._unreachable_until_s = 0.0
         self._reachable = True
         self._output: dict[int, Connection] = {}
@@ -128,25 +131,31 @@ class KrakenVenue:
         self._connection_number += 1
         number = self._connection_number
         refused = at.now_s < self.faults.refused_until_s
-        banned = not refused and not self.connects.connect(ip, at.now_s)
+        shut = at.now_s < self.faults.banned_until_s
+        banned = not refused and not shut and not self.connects.connect(ip, at.now_s)
         self.connected.append(
             {
                 "connection": number,
                 "private": private,
                 "ip": ip,
                 "at_ns": at.wall_ns,
-                "refused": refused or banned,
+                "refused": refused or shut or banned,
             }
         )
         if banned:
             self.engine.rates.broken.append(LimitBroken(kind="connects", who=ip, wall_ns=at.wall_ns))
-        if refused or banned:
+        if refused or shut or banned:
             return None
         connection = Connection(number=number, private=private, ip=ip, opened=at, last_out_s=at.now_s)
         self.connections[number] = connection
         stream.said(self, connection, "status", public.status_frame(self.engine.status, number), at)
         connection.cut = at.now_s < self.faults.slammed_until_s
         return connection
+
+    def refusal(self, ip: str, at: At) -> int:
+        """The HTTP status with which a connection is refused: 429 is the edge's ban, 503 passes."""
+        banned_until_s = max(self.connects.banned_until_s(ip) or 0.0, self.faults.banned_until_s)
+        return 429 if at.now_s < banned_until_s else 503
 
     def ws_frame(self, connection: Connection, text: str, at: At) -> list[dict[str, Any]]:
         """Carries out one request of a connection; the replies, which go out before what they made happen. The shell
@@ -185,7 +194,12 @@ class KrakenVenue:
     def tick(self, at: At) -> None:
         """What time alone does; the shell calls it several times a second."""
         if self._status_until_s is not None and at.now_s >= self._status_until_s:
-            self._turn("online", at)
+            status, seconds = self._phases.pop(0) if self._phases else ("online", 0.0)
+            self._status_until_s = at.now_s + seconds
+            self._turn(status, at)
+        for symbol in [pair for pair, until_s in self._pairs_until_s.items() if at.now_s >= until_s]:
+            del self._pairs_until_s[symbol]
+            self._set_pair_status(symbol, "online", at)
         self._reachability(at)
         self.engine.tick(at)
         stream.heartbeats(self, at)
@@ -268,9 +282,24 @@ class KrakenVenue:
             case "status" | "maintenance" | "cancel_only" | "post_only" | "online":
                 self._set_status(str(fields.get("status", kind)), float(fields.get("s", 0.0)), at)
             case "pair_status":
-                self._set_pair_status(str(fields["symbol"]), str(fields["status"]), at)
+                symbol = str(fields["symbol"])
+                self._set_pair_status(symbol, str(fields["status"]), at)
+                self._pairs_until_s.pop(symbol, None)
+                if float(fields["s"]) > 0:
+                    self._pairs_until_s[symbol] = at.now_s + float(fields["s"])
             case "silence":
                 self.faults.silence(str(fields["channel"]), at.now_s + float(fields["s"]))
+            case "phases":
+                half_s = float(fields["s"]) / 2
+                self._set_status("cancel_only", half_s, at)
+                self._phases = [("post_only", half_s)]
+            case "rate_limited":
+                if fields["face"] not in FACES:
+                    raise BadFault(f"no face {fields['face']!r}; there are {', '.join(FACES)}")
+                self.faults.limited_until_s[str(fields["face"])] = at.now_s + float(fields["s"])
+            case "ban":
+                self.faults.banned_until_s = at.now_s + float(fields["s"])
+                self._cut(self.connections.values())
             case "refuse_connects":
                 self.faults.refused_until_s = at.now_s + float(fields["s"])
             case "slam":
@@ -278,10 +307,7 @@ class KrakenVenue:
             case "unreachable":
                 self._unreachable_until_s = at.now_s + float(fields["s"])
             case "cut":
-                for connection in self.connections.values():
-                    if connection.private == bool(fields["private"]):
-                        connection.cut = True
-                        self.has_output(connection)
+                self._cut(one for one in self.connections.values() if one.private == bool(fields["private"]))
             case "expire_tokens":
                 self._tokens.clear()
             case "refuse_closes":
@@ -296,9 +322,15 @@ class KrakenVenue:
         self._settle(at)
         return {"kind": kind, **fields}
 
+    def _cut(self, connections: Iterable[Connection]) -> None:
+        for connection in connections:
+            connection.cut = True
+            self.has_output(connection)
+
     def _set_status(self, status: str, seconds: float, at: At) -> None:
         if status not in STATUSES:
             raise BadFault(f"no status {status!r}; there are {', '.join(STATUSES)}")
+        self._phases.clear()
         self._status_until_s = at.now_s + seconds if seconds > 0 and status != "online" else None
         self._turn(status, at)
 
@@ -354,6 +386,7 @@ class KrakenVenue:
         reachable = (
             self.engine.status != "maintenance"
             and at.now_s >= self.faults.refused_until_s
+            and at.now_s >= self.faults.banned_until_s
             and at.now_s >= self._unreachable_until_s
         )
         if reachable == self._reachable:

@@ -1,0 +1,1 @@
+"""The proving ground: a tree in a simulated world, under one seed, with faults by plan."""
