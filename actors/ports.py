@@ -1,8 +1,8 @@
 """What the actors need from outside, as protocols: a world fills them with sockets and disks, or with twins in memory."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -169,6 +169,79 @@ class Desk(Protocol):
     async def close(self) -> None: ...
 
 
+class Latched(Protocol):
+    """What the latch says: whether a halt stands, and whose."""
+
+    @property
+    def latched(self) -> bool: ...
+    @property
+    def by(self) -> str: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def at_ns(self) -> int: ...
+    @property
+    def history(self) -> Sequence["Happened"]:
+        """Who halted and lifted, oldest first. Empty when latched: what was kept could not be read."""
+        ...
+
+
+class Happened(Protocol):
+    """One entry of the latch's history: "halt" or "lift"."""
+
+    @property
+    def action(self) -> str: ...
+    @property
+    def at_ns(self) -> int: ...
+
+
+class LatchPort(Protocol):
+    """The halt's memory: what survives a restart. `write` returns once it is durable, or raises OSError."""
+
+    def read(self) -> Latched:
+        """Never raises: what cannot be read counts as latched."""
+        ...
+
+    def write(self, by: str, reason: str, at_ns: int) -> object: ...
+
+    def lift(self, by: str, reason: str, at_ns: int) -> object: ...
+
+
+class KeyHold(Protocol):
+    """The right of this process, and of no other on this host, to use a key."""
+
+    def release(self) -> None: ...
+
+
+class ControlPort(Protocol):
+    """Where commands reach a running engine."""
+
+    async def start(self) -> None:
+        """Raises BadInput when another engine listens here already."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+Answering = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
+
+
+class Host(Protocol):
+    """The machine that an engine runs on, and what it keeps for the next process: not the journals, which actors open
+    for themselves, but what a runtime takes before there is any actor."""
+
+    @property
+    def latch(self) -> LatchPort: ...
+
+    def hold_key(self, venue: str, account: str, key: str) -> KeyHold:
+        """Raises BadInput naming who has the key. The key itself is written nowhere."""
+        ...
+
+    def control(self, answer: Answering) -> ControlPort:
+        """A control endpoint that hands each request to `answer`; it listens once it is started."""
+        ...
+
+
 @dataclass(frozen=True)
 class World:
     """Everything that comes from outside, handed to actors when a tree is built."""
@@ -179,6 +252,7 @@ class World:
     connect_websocket: "WebSocketConnector"
     open_http: "HttpOpener"
     open_journal: "JournalOpener"
+    host: Host
 
 
 class WebSocketConnector(Protocol):

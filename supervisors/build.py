@@ -29,17 +29,15 @@ from allstop.actors.intents import OrderIntent
 from allstop.actors.journal import JournalActor
 from allstop.actors.ledger import AccountKey
 from allstop.actors.levels import ROOT, Level, LevelBoard, Origin
-from allstop.actors.links.control import ControlServer
+from allstop.actors.links.host import FileHost
 from allstop.actors.links.http import open_http
 from allstop.actors.links.journal_sqlite import journal_opener
-from allstop.actors.links.latch import FileLatch
-from allstop.actors.links.lock import KeyLock
 from allstop.actors.links.secrets import Redactor
 from allstop.actors.links.websocket import connect_websocket
 from allstop.actors.market_data import Freshness, PairData, PublicConnection
 from allstop.actors.observer import Observer
 from allstop.actors.order_gate import GateBoard
-from allstop.actors.ports import World
+from allstop.actors.ports import ControlPort, World
 from allstop.actors.runtime import ActorSystem, Ref
 from allstop.actors.spec import ChildSpec, ChildType, OnExceeded, Restart, Start, Strategy, SupervisorFlags
 from allstop.supervisors.checking import check_tree, leaves
@@ -79,7 +77,7 @@ def real_world(state_dir: str | Path) -> World:
     clock = SystemClock()
     return World(
         clock=clock, dice=SystemDice(), ids=SystemIds(), connect_websocket=connect_websocket, open_http=open_http,
-        open_journal=journal_opener(state_dir, clock),
+        open_journal=journal_opener(state_dir, clock), host=FileHost(state_dir, clock),
     )  # fmt: skip
 
 
@@ -112,7 +110,7 @@ class Runtime:
         self._system: ActorSystem | None = None
         self._stack = AsyncExitStack()
         self._accounts_parts: list[AccountParts] = []
-        self._control: ControlServer | None = None
+        self._control: ControlPort | None = None
         self.leaked: list[str] = []
 
     @property
@@ -173,9 +171,8 @@ class Runtime:
                 raise failure.error
 
     async def _start(self) -> None:
-        state_dir = Path(self.tree.state_dir)
-        world = self._given_world or real_world(state_dir)
-        keys = {node.id: self._locked_keys(node, state_dir, world) for node in self.tree.accounts.children}
+        world = self._given_world or real_world(self.tree.state_dir)
+        keys = {node.id: self._locked_keys(node, world) for node in self.tree.accounts.children}
         self.instruments = await self._instruments(world)
         for node in self.tree.accounts.children:
             await probe_keys(world, node, keys[node.id], SETTINGS[node.timing])
@@ -190,12 +187,12 @@ class Runtime:
         parts = [self._parts(node, world, keys[node.id]) for node in self.tree.accounts.children]
         self._accounts_parts = parts
         await system.spawn(
-            HaltRoot, self.levels, FileLatch(state_dir), tuple(self._children(world, parts)),
+            HaltRoot, self.levels, world.host.latch, tuple(self._children(world, parts)),
             path=ROOT_PATH, halters={p.node.id: p.at("guardian") for p in parts}, ready_to_resume=self._missing,
             start_timeout_s=120.0,
         )  # fmt: skip
         system.freeze()
-        control = ControlServer(state_dir, answering.answer)
+        control = world.host.control(answering.answer)
         await control.start()
         self._control = control
         self._stack.push_async_callback(control.close)
@@ -209,7 +206,7 @@ class Runtime:
             await self.system.close()
             self.leaked = list(self.system.leaked)
 
-    def _locked_keys(self, node: KrakenAccount, state_dir: Path, world: World) -> Keys:
+    def _locked_keys(self, node: KrakenAccount, world: World) -> Keys:
         key, secret = read_pair(node, node.api_key_env, node.api_secret_env, self._environ)
         found = [(key, secret)]
         if node.protect_key_env is not None and node.protect_secret_env is not None:
@@ -218,8 +215,8 @@ class Runtime:
         for key, secret in found:
             self.redactor.add(key)
             self.redactor.add(secret)
-            lock = KeyLock.acquire(state_dir, node.venue, node.account, key.reveal(), world.clock.wall_ns())
-            self._stack.callback(lock.release)
+            held = world.host.hold_key(node.venue, node.account, key.reveal())
+            self._stack.callback(held.release)
             keys.append(AccountKey(key.reveal(), secret.reveal()))
         return Keys(trade=keys[0], protect=keys[-1])
 

@@ -21,6 +21,7 @@ from allstop.actors.errors import BadInput
 from allstop.actors.events import HaltProven
 from allstop.actors.exits import Exit
 from allstop.actors.levels import ROOT, Level, LevelBoard, Vote
+from allstop.actors.ports import LatchPort
 from allstop.actors.runtime import Down, Mailbox, Ref, Reply
 from allstop.actors.spec import Backoff, ChildSpec, OnExceeded, Restart, SupervisorFlags
 from allstop.supervisors import decisions as d
@@ -31,7 +32,6 @@ from allstop.supervisors.errors import InvalidFlags
 from allstop.supervisors.halting import (
     Halt,
     HaltStatus,
-    LatchPort,
     NotReady,
     ReadyToResume,
     Resume,

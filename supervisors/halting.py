@@ -1,7 +1,6 @@
 """What a halt root decides and says: requests to it, its status, and the rules by which votes become a halt. Pure."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Protocol
 
 import msgspec
 
@@ -16,44 +15,6 @@ LATCHED_VENUES_MAX = 1  # one latched venue is that venue READ_ONLY; a second on
 ReadyToResume = Callable[[], Awaitable[Sequence[str]]]
 """Says what is still missing before trading may go on, each in words ("kraken.main: 2 orders unreconciled"); empty
 when nothing is. A check that raises counts as missing."""
-
-
-class Latched(Protocol):
-    """What the latch says: whether a halt stands, and whose."""
-
-    @property
-    def latched(self) -> bool: ...
-    @property
-    def by(self) -> str: ...
-    @property
-    def reason(self) -> str: ...
-    @property
-    def at_ns(self) -> int: ...
-    @property
-    def history(self) -> Sequence["Happened"]:
-        """Who halted and lifted, oldest first. Empty when latched: what was kept could not be read."""
-        ...
-
-
-class Happened(Protocol):
-    """One entry of the latch's history: "halt" or "lift"."""
-
-    @property
-    def action(self) -> str: ...
-    @property
-    def at_ns(self) -> int: ...
-
-
-class LatchPort(Protocol):
-    """The halt's memory: what survives a restart. `write` returns once it is durable, or raises OSError."""
-
-    def read(self) -> Latched:
-        """Never raises: what cannot be read counts as latched."""
-        ...
-
-    def write(self, by: str, reason: str, at_ns: int) -> object: ...
-
-    def lift(self, by: str, reason: str, at_ns: int) -> object: ...
 
 
 class Halt(msgspec.Struct, frozen=True):

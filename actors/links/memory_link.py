@@ -1,12 +1,16 @@
 """WebSockets and HTTP without sockets: the same promises, against handlers, with faults to order.
 
 A `MemoryNetwork` is where clients and handlers meet. Times are the running loop's, so that virtual time moves them.
+What is on its way, and the handlers, run in the network's context, not in their client's: a client can die between two
+steps, and what it has sent is carried out all the same.
 """
 
 import asyncio
+import contextvars
 import inspect
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 from allstop.actors.ports import (
     ConnectFailed,
@@ -84,6 +88,17 @@ class MemoryWebSocket:
     def closed(self) -> bool:
         return self._closed is not None
 
+    def forsake(self, *, silent: bool = False) -> None:
+        """This end is gone without a word, with the process that held it: the peer is told of a reset, or (`silent`)
+        of nothing, as by a machine without power; its own pings notice. Nothing reaches this end any more."""
+        peer = self.peer
+        peer.peer = peer
+        peer.half_open = True
+        if self._silence is not None:
+            self._silence.cancel()
+        if not silent:
+            peer._end(LinkClosed("reset by the peer", ABNORMAL))
+
     def _arrive(self, frame: str) -> None:
         if self._closed is not None:
             return
@@ -134,8 +149,9 @@ class MemoryNetwork:
         self.faults = NetworkFaults()
         self._websockets: dict[str, tuple[Callable[..., Awaitable[None]], Callable[[], object] | None]] = {}
         self._https: dict[str, HttpHandler] = {}
-        self._connections: set[MemoryWebSocket] = set()  # clients' ends that are open
-        self._serving: set[asyncio.Task[None]] = set()
+        self._connections: dict[MemoryWebSocket, None] = {}  # clients' ends that are open
+        self._serving: dict[asyncio.Task[Any], None] = {}
+        self._context = contextvars.copy_context()
 
     def serve_websocket(
         self, url: str, handler: Callable[..., Awaitable[None]], enter: Callable[[], object] | None = None
@@ -167,11 +183,25 @@ class MemoryNetwork:
         handler, enter = served
         entered = () if enter is None else (enter(),)
         client, server = memory_pair(ping_interval_s + ping_timeout_s + close_timeout_s, on_traffic)
-        self._connections = {end for end in self._connections if not end.closed} | {client}
-        serving = asyncio.create_task(_serve(handler, server, entered))
-        self._serving.add(serving)
-        serving.add_done_callback(self._serving.discard)
+        for end in [end for end in self._connections if end.closed]:
+            del self._connections[end]
+        self._connections[client] = None
+        self.run(_serve(handler, server, entered))
         return client
+
+    def forget(self, client: MemoryWebSocket) -> None:
+        """Of an end that nobody holds any more."""
+        self._connections.pop(client, None)
+
+    def run(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """A task of the network's own."""
+        task = asyncio.get_running_loop().create_task(coroutine, context=self._context)
+        self._serving[task] = None
+        task.add_done_callback(self._served, context=self._context)
+        return task
+
+    def _served(self, task: asyncio.Task[Any]) -> None:
+        del self._serving[task]
 
     def open_http(self, base_url: str, *, max_connections: int = 4) -> "MemoryHttp":
         """An HttpOpener."""
@@ -208,7 +238,7 @@ class MemoryHttp:
         self._network = network
         self._base_url = base_url
         self._slots = asyncio.Semaphore(max_connections)
-        self._replies: set[asyncio.Task[HttpResponse]] = set()
+        self._exchanges: dict[_Exchange, asyncio.Task[None]] = {}
         self._closed = False
 
     async def request(
@@ -235,34 +265,70 @@ class MemoryHttp:
             self._slots.release()
             raise
         # From here on the request counts as written, and its handler runs whether or not anyone waits for it.
-        reply = asyncio.create_task(self._exchange(handler, request, timeout_s))
-        self._replies.add(reply)
-        reply.add_done_callback(self._replied)
+        exchange = _Exchange(self)
+        self._exchanges[exchange] = self._network.run(
+            exchange.run(handler, request, timeout_s, self._network.faults)
+        )
         try:
             async with asyncio.timeout(timeout_s):
-                return await asyncio.shield(reply)
+                return await exchange.reply
         except TimeoutError:
             raise HttpNoReply(f"no whole answer within {timeout_s} s") from None
-        except asyncio.CancelledError:
-            me = asyncio.current_task()
-            if reply.cancelled() and me is not None and not me.cancelling():
-                raise HttpNoReply("the client was closed") from None
-            raise
 
     async def close(self) -> None:
         self._closed = True
-        for reply in self._replies:
-            reply.cancel()
+        for exchange, task in self._exchanges.items():
+            exchange.failed(HttpNoReply("the client was closed"))
+            task.cancel()
         await asyncio.sleep(0)
 
-    def _replied(self, reply: asyncio.Task[HttpResponse]) -> None:
-        self._replies.discard(reply)
-        self._slots.release()
-        if not reply.cancelled():
-            reply.exception()  # the caller has it, or has gone away
+    def forsake(self) -> None:
+        """The client is gone without a word, with the process that held it. What it has sent is carried out, and
+        nobody is there for the answers."""
+        for exchange in self._exchanges:
+            exchange.client = None
 
-    async def _exchange(self, handler: HttpHandler, request: HttpRequest, timeout_s: float) -> HttpResponse:
-        faults = self._network.faults
+    @property
+    def over_and_done(self) -> bool:
+        """Closed, and nothing of it is on its way any more."""
+        return self._closed and not self._exchanges
+
+    def over(self, exchange: "_Exchange") -> None:
+        del self._exchanges[exchange]
+        self._slots.release()
+
+
+class _Exchange:
+    """One request on its way. It belongs to the network: its client may be gone before it ends."""
+
+    def __init__(self, client: MemoryHttp) -> None:
+        self.client: MemoryHttp | None = client
+        self.reply: asyncio.Future[HttpResponse] = asyncio.get_running_loop().create_future()
+
+    async def run(
+        self, handler: HttpHandler, request: HttpRequest, timeout_s: float, faults: NetworkFaults
+    ) -> None:
+        try:
+            response = await self._answered(handler, request, timeout_s, faults)
+            if self.client is not None and not self.reply.done():
+                self.reply.set_result(response)
+        except asyncio.CancelledError:
+            self.failed(HttpNoReply("the connection was closed"))
+            raise
+        except Exception as error:  # noqa: BLE001 - the client's to handle, HttpNoReply above all
+            self.failed(error)
+        finally:
+            if self.client is not None:
+                self.client.over(self)
+
+    def failed(self, error: Exception) -> None:
+        if self.client is not None and not self.reply.done():
+            self.reply.set_exception(error)
+            self.reply.exception()  # the caller has it, or has gone away
+
+    async def _answered(
+        self, handler: HttpHandler, request: HttpRequest, timeout_s: float, faults: NetworkFaults
+    ) -> HttpResponse:
         faults.requests_sent += 1
         await asyncio.sleep(faults.delay_s)
         if faults.lose_requests > 0:

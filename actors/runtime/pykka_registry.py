@@ -67,3 +67,8 @@ def mirror(system: "ActorSystem") -> None:
 
 def unmirror(system: "ActorSystem") -> None:
     _systems.discard(system)
+
+
+def running_systems() -> "tuple[ActorSystem, ...]":
+    """The systems that pykka's global registry finds actors of, in no order."""
+    return tuple(_systems)

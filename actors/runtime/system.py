@@ -129,6 +129,17 @@ class ActorSystem:
             self._frozen = False
             unfreeze()
 
+    def forsake(self) -> None:
+        """For a simulation whose engine has died: what the process shares with other systems is given back, nothing is
+        stopped or told, and no handler runs any more."""
+        if self._scheduler is None or self._scheduler.closed:
+            return
+        self._scheduler.armed = True  # nobody wakes it any more
+        unmirror(self)
+        if self._tuned:
+            untune()
+            self._tuned = False
+
     def freeze(self) -> None:
         """To be called when what is to run runs: garbage collection passes over all that exists now, until `close`.
 

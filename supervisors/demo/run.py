@@ -13,7 +13,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from io import StringIO
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import Any
 
 import msgspec
 
-from allstop.actors.clock import Clock, SeededDice, SystemClock, SystemIds
+from allstop.actors.clock import Clock, SeededDice, SystemClock
 from allstop.actors.commands import CoverView, GetOrders, OrderView
 from allstop.actors.errors import AllstopError, BadInput, Problem, Refused
 from allstop.actors.intents import OrderIntent, Side, StopLoss
@@ -165,10 +165,7 @@ def _put_away(state_dir: Path, keep: Path | None, files: Mapping[str, str]) -> N
 
 def _tapped(real: World, seed: int) -> tuple[Tap, World]:
     tap = Tap(real.connect_websocket)
-    world = World(
-        clock=real.clock, dice=SeededDice(f"demo:{seed}"), ids=SystemIds(), connect_websocket=tap, open_http=real.open_http,
-        open_journal=real.open_journal,
-    )  # fmt: skip
+    world = replace(real, dice=SeededDice(f"demo:{seed}"), connect_websocket=tap)
     return tap, world
 
 

@@ -34,6 +34,7 @@ from allstop.actors.simulated.kraken.in_memory import InMemoryKraken
 from allstop.actors.simulated.kraken.venue import KrakenVenue
 from allstop.actors.simulated.kraken.venue import Settings as VenueSettings
 from allstop.actors.subscription import PrivateStream
+from allstop.supervisors.simulation.host import LifeHost, SimulatedHost
 
 ACCOUNT = ("kraken", "main")
 BTC = Instrument(
@@ -120,7 +121,7 @@ class Rig:
         self.disk = MemoryDisk(clock)
         self.world = World(clock=clock, dice=self.system.dice, ids=self.system.ids,
                            connect_websocket=self.network.connect_websocket, open_http=self.network.open_http,
-                           open_journal=self.disk.open_journal)  # fmt: skip
+                           open_journal=self.disk.open_journal, host=LifeHost(SimulatedHost(asyncio.get_running_loop()), 1))  # fmt: skip
         self.venue = KrakenVenue(self.venue_settings, (), wall_ns=clock.wall_ns())
         kraken = InMemoryKraken(self.venue, clock=clock)
         self.kraken: Any = await self.stack.enter_async_context(kraken)

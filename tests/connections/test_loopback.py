@@ -19,6 +19,7 @@ from allstop.actors.market_data import Freshness, GetDataStats, PairData, Public
 from allstop.actors.ports import LinkClosed, World
 from allstop.actors.reports import Accepted, Unknown
 from allstop.actors.simulated.kraken.server import KrakenServer
+from allstop.supervisors.simulation.host import LifeHost, SimulatedHost
 
 pytestmark = pytest.mark.loopback
 
@@ -28,7 +29,7 @@ class LoopbackRig(Rig):
         self.disk = MemoryDisk(clock)
         self.world = World(clock=clock, dice=self.system.dice, ids=self.system.ids,
                            connect_websocket=connect_websocket, open_http=open_http,
-                           open_journal=self.disk.open_journal)  # fmt: skip
+                           open_journal=self.disk.open_journal, host=LifeHost(SimulatedHost(asyncio.get_running_loop()), 1))  # fmt: skip
         self.kraken: Any = await self.stack.enter_async_context(KrakenServer(clock=clock))
         self.venue = self.kraken.venue
 

@@ -14,6 +14,7 @@ from allstop.actors.links.memory_journal import MemoryDisk
 from allstop.actors.links.memory_link import MemoryNetwork
 from allstop.actors.ports import HttpRequest, HttpResponse, World
 from allstop.actors.runtime import ActorSystem, Ref
+from allstop.supervisors.simulation.host import LifeHost, SimulatedHost
 
 URL = "http://venue"
 pytestmark = pytest.mark.virtual
@@ -41,6 +42,7 @@ async def started(system: ActorSystem, gate: list[Any], votes: list[Any]) -> tup
     world = World(
         clock=system.clock, dice=SeededDice(1), ids=SeededIds(1, system.clock.wall_ns), connect_websocket=network.connect_websocket,
         open_http=network.open_http, open_journal=MemoryDisk(system.clock).open_journal,
+        host=LifeHost(SimulatedHost(asyncio.get_running_loop()), 1),
     )  # fmt: skip
     gate_ref = await system.spawn(Recorder, gate, path="/gate")
     root = await system.spawn(Recorder, votes, path="/votes")

@@ -27,6 +27,7 @@ from allstop.supervisors.preflight import (
     probe_keys,
     wanted_pairs,
 )
+from allstop.supervisors.simulation.host import LifeHost, SimulatedHost
 
 pytestmark = pytest.mark.virtual
 NODE = kraken(account="main", pairs=["BTC/USD"], timing="loopback")
@@ -42,7 +43,7 @@ class Bench:
         self.world = World(
             clock=self.clock, dice=SeededDice(1), ids=SeededIds(1, self.clock.wall_ns),
             connect_websocket=self.network.connect_websocket, open_http=self.network.open_http,
-            open_journal=self.disk.open_journal,
+            open_journal=self.disk.open_journal, host=LifeHost(SimulatedHost(asyncio.get_running_loop()), 1),
         )  # fmt: skip
         self.venue = KrakenVenue(Settings(), (), wall_ns=self.clock.wall_ns())
         self.kraken = InMemoryKraken(self.venue, clock=self.clock)

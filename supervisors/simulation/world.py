@@ -1,0 +1,230 @@
+"""A simulated world: one virtual clock, one network in memory, one machine, and the lives of the engine that runs there.
+
+```python
+world = SimulatedWorld(seed=7)
+life = world.new_life()
+life.start(engine(life.world))
+...
+world.power_cut()  # the engine is dead at whatever it was waiting for; the machine and its disk are not
+life = world.new_life()
+```
+
+Whatever a life starts carries its number in its context: tasks, callbacks, timers. So a death costs nothing until it
+happens; then everything that carries the number is found and dropped.
+"""
+
+import asyncio
+import contextvars
+from collections.abc import Callable, Coroutine
+from itertools import count
+from typing import Any, Final
+
+from allstop.actors.clock import SeededDice, SeededIds
+from allstop.actors.links.memory_link import MemoryHttp, MemoryNetwork, MemoryWebSocket
+from allstop.actors.ports import HttpLink, JournalRow, WebSocketLink, World
+from allstop.actors.runtime.virtual_time import VirtualTimeLoop
+from allstop.supervisors.simulation.ended import WorldEnded, make_inert
+from allstop.supervisors.simulation.host import LifeClock, LifeDisk, LifeHost, SimulatedHost
+from allstop.supervisors.simulation.lives import (
+    LIFE,
+    CoroutineLeft,
+    numbered_tasks,
+    sweep,
+    tasks_of,
+    untie_systems,
+)
+
+CLOSING_ROUNDS: Final = 20  # closing a coroutine may start others; each of those is closed, too
+
+
+class Life:
+    """One process of the engine, from its start to its end. `world` is what it is built in."""
+
+    def __init__(self, number: int, seed: int | str, whole: "SimulatedWorld") -> None:
+        self.number = number
+        self.ended = False
+        self.context = contextvars.copy_context()
+        self.context.run(LIFE.set, number)
+        self._whole = whole
+        clock = LifeClock(whole.loop, whole.host.clock)
+        self._links = LifeLinks(whole.network, whole.on_frame)
+        self._disk = LifeDisk(whole.host.disk)
+        self._host = LifeHost(whole.host, number)
+        dice, ids = SeededDice(f"{seed}:{number}"), SeededIds(f"{seed}:{number}", clock.wall_ns)
+        self._plain = (clock, dice, ids)
+        self.world = World(
+            clock=clock, dice=dice, ids=ids, connect_websocket=self._links.connect_websocket,
+            open_http=self._links.open_http, open_journal=self._disk.open_journal, host=self._host,
+        )  # fmt: skip
+
+    def start(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """A task of this life."""
+        return self._whole.loop.create_task(coroutine, context=self.context)
+
+    def run(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Calls a function as if this life did: what it starts is of this life."""
+        return self.context.copy().run(function, *args)
+
+    def make_inert(self, *, silent: bool) -> None:
+        """Every port lets nothing through any more, and the connections are gone."""
+        self._links.end(silent=silent)
+        self._disk.end()
+        self._host.end()
+        for port in self._plain:
+            make_inert(port)
+
+
+class SimulatedWorld:
+    """Everything outside the engine. To be made on a running VirtualTimeLoop, whose time is the world's."""
+
+    def __init__(
+        self,
+        seed: int | str,
+        *,
+        on_frame: Callable[[str, str, str], None] | None = None,
+        on_stored: Callable[[str, list[JournalRow], bool], None] | None = None,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        if not isinstance(loop, VirtualTimeLoop):
+            raise TypeError("a simulated world runs on a VirtualTimeLoop: `run_virtual(...)`")
+        self.loop = loop
+        self.seed = seed
+        self.network = MemoryNetwork()
+        self.host = SimulatedHost(loop, on_stored=on_stored)
+        self.life: Life | None = None
+        self.left: list[CoroutineLeft] = []  # coroutines that would not be closed: a bug of the actor's
+        self.on_frame = on_frame
+        self._numbers = count(1)
+        numbered_tasks(loop)
+
+    @property
+    def now_s(self) -> float:
+        return self.loop.time()
+
+    def new_life(self) -> Life:
+        """The next process of the engine on this machine. Raises RuntimeError while one lives."""
+        if self.life is not None and not self.life.ended:
+            raise RuntimeError("one engine lives: let it end, or cut its power")
+        self.life = Life(next(self._numbers), self.seed, self)
+        return self.life
+
+    def end_life(self) -> list[str]:
+        """The engine has ended by itself: what is left of it is named, and then ended as by a power cut."""
+        life = self.life
+        if life is None or life.ended:
+            return []
+        left = [task.get_name() for task in tasks_of(self.loop, life.number)]
+        self.power_cut()
+        return left
+
+    def power_cut(self, power: str = "process") -> None:
+        """The engine dies at whatever it is waiting for, and does nothing more.
+
+        "process": its connections are reset, as the operating system does for a killed process. "host": the machine
+        is off, and nobody is told of anything. Either way what was not flushed to the disk is lost. Called from within
+        the engine it does not return: it raises WorldEnded.
+        """
+        life = self.life
+        if life is None or life.ended:
+            return
+        life.ended = True
+        life.make_inert(silent=power == "host")
+        self.host.disk.power_cut()
+        untie_systems(self.loop, life.number)
+        self._sweep(life)
+        if LIFE.get() == life.number:
+            # What runs at this moment may start more before it meets an inert port.
+            self.loop.call_soon(self._sweep, life, context=self._outside())
+            raise WorldEnded("the power is off")
+
+    def _sweep(self, life: Life) -> None:
+        for _ in range(CLOSING_ROUNDS):
+            if not sweep(self.loop, life.number, self.left):
+                return
+
+    def _outside(self) -> contextvars.Context:
+        context = contextvars.copy_context()
+        context.run(LIFE.set, 0)
+        return context
+
+    async def close(self) -> None:
+        """Ends the life and the network."""
+        self.power_cut()
+        await self.network.close()
+
+
+class LifeLinks:
+    """The network as one life of the engine uses it."""
+
+    def __init__(self, network: MemoryNetwork, on_frame: Callable[[str, str, str], None] | None) -> None:
+        self._network = network
+        self._on_frame = on_frame
+        self._sockets: dict[MemoryWebSocket, LifeSocket] = {}
+        self._clients: list[MemoryHttp] = []
+
+    async def connect_websocket(
+        self,
+        url: str,
+        *,
+        open_timeout_s: float = 5.0,
+        ping_interval_s: float = 5.0,
+        ping_timeout_s: float = 5.0,
+        close_timeout_s: float = 0.5,
+        on_traffic: Callable[[], None] | None = None,
+    ) -> WebSocketLink:
+        """A WebSocketConnector."""
+        sockets, on_frame = self._sockets, self._on_frame
+        link = await self._network.connect_websocket(
+            url, open_timeout_s=open_timeout_s, ping_interval_s=ping_interval_s, ping_timeout_s=ping_timeout_s,
+            close_timeout_s=close_timeout_s, on_traffic=on_traffic,
+        )  # fmt: skip
+        for closed in [one for one in sockets if one.closed]:
+            del sockets[closed]
+        socket = sockets[link] = LifeSocket(link, url, on_frame)
+        return socket
+
+    def open_http(self, base_url: str, *, max_connections: int = 4) -> HttpLink:
+        """An HttpOpener."""
+        client = self._network.open_http(base_url, max_connections=max_connections)
+        self._clients = [one for one in self._clients if not one.over_and_done]
+        self._clients.append(client)
+        return client
+
+    def end(self, *, silent: bool) -> None:
+        for link, socket in self._sockets.items():
+            self._network.forget(link)
+            link.forsake(silent=silent)
+            make_inert(link)
+            make_inert(socket)
+        for client in self._clients:
+            client.forsake()
+            make_inert(client)
+        make_inert(self)
+
+
+class LifeSocket:
+    """A WebSocketLink that tells of its frames."""
+
+    def __init__(
+        self, link: MemoryWebSocket, url: str, on_frame: Callable[[str, str, str], None] | None
+    ) -> None:
+        self._link = link
+        self._url = url
+        self._on_frame = on_frame
+
+    async def send(self, frame: str) -> None:
+        if self._on_frame is not None:
+            self._on_frame(self._url, ">", frame)
+        await self._link.send(frame)
+
+    async def receive(self) -> str:
+        frame = await self._link.receive()
+        if self._on_frame is not None:
+            self._on_frame(self._url, "<", frame)
+        return frame
+
+    async def close(self) -> None:
+        await self._link.close()
+
+    def abort(self) -> None:
+        self._link.abort()
