@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from allstop.actors.spec import ChildSpec, ChildType, Restart, Start
-from allstop.supervisors.backoff import Failures
+from allstop.supervisors.backoff import Failures, reset_after_s
 from allstop.supervisors.intensity import Intensity
 
 ActorClass = type[Any]
@@ -25,6 +25,7 @@ RUNNING: Final = ChildState.RUNNING
 DOWN: Final = ChildState.DOWN
 STARTING: Final = ChildState.STARTING
 STOPPING: Final = ChildState.STOPPING
+RESTARTING: Final = ChildState.RESTARTING
 TEMPORARY: Final = Restart.TEMPORARY
 
 
@@ -41,10 +42,18 @@ class Child:
     resumes: bool = False  # its turn at a gate comes in the middle of a group's start: it goes on from here
     held_since_s: float | None = None  # when it first asked for that turn
     last_reason: str | None = None  # why it ended, or did not start, the last time
-    straight: bool = False  # a failure of it needs no delay, turn or count of its own: see straight.py
+    # What the straight road reads at each restart (straight.py):
+    name: str = ""  # its id, as events name it
+    straight: bool = False  # a failure of it needs no delay, turn or count of its own
+    reset_s: float = 0.0  # how long it must stay up for its failures to be forgotten
 
     def __post_init__(self) -> None:
+        self.name = str(self.spec.id)
+        self._note_spec()
+
+    def _note_spec(self) -> None:
         self.straight = may_go_straight(self.spec)
+        self.reset_s = reset_after_s(self.spec.backoff)
 
     @property
     def alive(self) -> bool:
@@ -96,7 +105,7 @@ class Child:
         elif self.window is not None:
             self.window.change(spec.budget.max_restarts, spec.budget.max_seconds)
         self.spec = spec
-        self.straight = may_go_straight(spec)
+        self._note_spec()
 
     def budget_left(self, now_s: float) -> int | None:
         """What its own budget still allows; None when it has none."""

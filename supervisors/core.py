@@ -40,10 +40,11 @@ class SupervisorCore(Straight, GivingUp):
         """Takes in what happened at `now_s`, which is `at_ns` on the wall, and gives back what is to be done, in order."""
         if self._asked is not None and given.__class__ not in ANSWERS:
             raise ValueError(f"{self._asked} has not been answered yet")
-        if isinstance(given, d.Ended):  # a restart is these two: they are not looked for one after the other
-            straight = self._straight(given, now_s, at_ns)
-            if straight is not None:
-                return straight
+        if isinstance(given, d.Ended):
+            plain = self.failed_plainly(given.child_id, given.incarnation, given.exit, now_s, at_ns)
+            if plain is not None:
+                ended, scheduled, asked = plain
+                return d.Report(ended), d.Report(scheduled), asked
         self._out, self._now_s, self._draw, self._at_ns = [], now_s, draw, at_ns
         if isinstance(given, d.Started):
             self._started(given)

@@ -5,46 +5,28 @@ errors.py names. A child may not ask its own supervisor to stop it and wait: the
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Hashable, Iterable, Mapping
 from types import CoroutineType
 from typing import Any, ClassVar, cast
 
 import msgspec
 
 from allstop.actors.errors import CircuitOpen
-from allstop.actors.events import ShutdownOverrun
-from allstop.actors.exits import SHUTDOWN, Exit
-from allstop.actors.runtime import (
-    Actor,
-    AlreadyStarted,
-    Down,
-    Ignore,
-    Mailbox,
-    MailboxFull,
-    Ref,
-    StartError,
-    Timer,
-)
-from allstop.actors.runtime.cell import Cell
-from allstop.actors.runtime.starting import launch, stand_in, started, vacant
-from allstop.actors.runtime.states import ENDED
-from allstop.actors.runtime.stopping import stopped_at_once
-from allstop.actors.spec import ChildSpec, ChildType, Isolation, OnExceeded, Start, SupervisorFlags
+from allstop.actors.exits import Exit
+from allstop.actors.runtime import Actor, Down, Mailbox, Ref
+from allstop.actors.spec import ChildSpec, ChildType, OnExceeded, Start, SupervisorFlags
 from allstop.supervisors import decisions as d
+from allstop.supervisors.carrying_out import CarryingOut, finished
 from allstop.supervisors.children import ChildCount, ChildInfo
 from allstop.supervisors.childspecs import SECONDS_MAX
 from allstop.supervisors.core import SupervisorCore
 from allstop.supervisors.degrade import Breaker
 from allstop.supervisors.lasting import lasting_of
 from allstop.supervisors.votes import Votes
-from allstop.supervisors.waiting import AT_ONCE_MAX, Minding, Starting, Stopping, Turn, Wait
-
-Report, StartChild, LOOP = d.Report, d.StartChild, Isolation.LOOP  # looked up at each restart
+from allstop.supervisors.waiting import Minding, Wait
 
 START_TIMEOUT_S = ChildSpec(None, Start(Actor)).start_timeout_s
 TIMEOUT_S = 5.0  # of a question; the supervisor may be starting a child, which holds it up
-LEEWAY_S = 0.005  # of a supervisor that has much to do, before others have their turn
 STOP_TIMEOUT_S = 30.0  # of a request that waits for a child to stop
 
 
@@ -85,7 +67,7 @@ class SupervisorView(msgspec.Struct, frozen=True):
     retry_after_s: float  # until calls below it may pass; 0: they do
 
 
-class Supervisor(Actor):
+class Supervisor(CarryingOut):
     """Starts `children` in order and keeps them as `flags` say; stops them in reverse when it ends."""
 
     # Requests and timers only: the ends of children and stops come by the control lane.
@@ -115,9 +97,8 @@ class Supervisor(Actor):
         self._clock = self.clock
         self._dice = self.dice
         self._ends = False
-        self._timers: dict[int, Timer] = {}
-        self._reply: object = None
-        self._refusal: Exception | None = None
+        self._timers = {}
+        self._reply = self._refusal = None
 
     # -- the actor -------------------------------------------------------------------------------------------------
     # Handlers are plain, and give a coroutine where a child's start or stop takes time: a supervisor whose children
@@ -148,7 +129,7 @@ class Supervisor(Actor):
             monitor = message.monitor
             if monitor.__class__ is not Minding:
                 return None
-            return self._carry_out(d.Ended(monitor.child_id, message.incarnation, message.exit))
+            return self._child_ended(message, monitor.child_id)
         match message:
             case d.RestartDue(ticket=ticket) | d.CooldownDue(ticket):
                 self._timers.pop(ticket, None)
@@ -217,180 +198,6 @@ class Supervisor(Actor):
     def format_status(self) -> Any:
         """The children and the breaker: what a supervisor holds is no secret."""
         return {"children": self._core.which_children(), "breaker": self._core.breaker.state.value}
-
-    # -- carrying out ----------------------------------------------------------------------------------------------
-    def _carry_out(
-        self, given: d.Given, go_on: Callable[[d.Given | Wait | None], Coroutine[Any, Any, Any]] | None = None
-    ) -> Any:
-        """Tells the core and does what it answers, until nothing is left. Gives back its reply or raises its refusal:
-        a coroutine of that (what `go_on` gives), where something has to be waited for or there is much to do."""
-        self._reply = self._refusal = None
-        clock, decide = self._clock, self._core.handle
-        began_s = clock.now_s()
-        answer = self._do(decide(given, began_s, self._dice.draw(), clock.wall_ns()))
-        while answer is not None:
-            if isinstance(answer, Wait) or (now_s := clock.now_s()) - began_s > LEEWAY_S:
-                return (go_on or self._carry_on)(answer)
-            # A start that succeeded decides nothing by chance.
-            draw = 0.0 if isinstance(answer, d.Started) else self._dice.draw()
-            answer = self._do(decide(answer, now_s, draw, clock.wall_ns()))
-        if self._refusal is not None:
-            raise self._refusal
-        return self._reply
-
-    async def _carry_on(self, answer: d.Given | Wait | None) -> Any:
-        began_s = 0.0  # long ago
-        while answer is not None:
-            if isinstance(answer, Wait):
-                answer = await answer.over()
-            elif self._clock.now_s() - began_s > LEEWAY_S:
-                await asyncio.sleep(0)  # the others have their turn
-                began_s = self._clock.now_s()
-            clock = self._clock
-            draw = 0.0 if isinstance(answer, d.Started) else self._dice.draw()
-            answer = self._do(self._core.handle(answer, clock.now_s(), draw, clock.wall_ns()))
-        if self._refusal is not None:
-            raise self._refusal
-        return self._reply
-
-    def _do(self, commands: tuple[d.Command, ...]) -> d.Given | Wait | None:
-        """Carries the commands out, in order. What answers the last one of them, if that is one to be answered."""
-        answer: d.Given | Wait | None = None
-        for command in commands:  # a restart is three reports and a start: these are looked for first
-            if isinstance(command, Report):
-                self._system.emit(command.event)
-            elif isinstance(command, StartChild):
-                answer = self._start_child(command.spec)
-            elif isinstance(command, d.StopChildren):
-                answer = self._stop_children(command.stops)
-            elif isinstance(command, d.AwaitTurn):
-                answer = Turn(self._core.lasting.turns, self.path, command.delay_s)
-            else:
-                self._perform(command)
-        return answer
-
-    def _perform(self, command: d.Command) -> None:
-        match command:
-            case d.Reply(value):
-                self._reply = value
-            case d.Refuse(error):
-                self._refusal = error
-            case d.FailStart(error):
-                raise error
-            case d.ScheduleRestart(child_id, delay_s, ticket):
-                self._timers[ticket] = self.send_after(delay_s, d.RestartDue(child_id, ticket))
-            case d.ScheduleCooldown(delay_s, ticket):
-                self._timers[ticket] = self.send_after(delay_s, d.CooldownDue(ticket))
-            case d.ScheduleGateLook(gate, delay_s):
-                self.send_after(delay_s, d.GateLook(gate))
-            case d.TellMoved(gate, paths):
-                self._tell_moved(gate, paths)
-            case d.CancelTimer(ticket):
-                timer = self._timers.pop(ticket, None)
-                if timer is not None:
-                    timer.cancel()
-            case d.GiveUp(exit_) if self._ends and exit_.error is not None:
-                raise exit_.error  # a fatal end, found while we stop: it becomes ours
-            case d.GiveUp(exit_):
-                self.exit(exit_)
-            case d.Retire(ref):
-                self.system.retire(cast(Ref, ref))
-            case d.Latch(offender, error):
-                self.latch(offender, error)
-            case d.LowerLevel(reason, latched):
-                if self._votes is not None:
-                    self._votes.cast(self.path, reason, latched=latched)
-            case d.RaiseLevel(by_person):
-                if self._votes is not None:
-                    self._votes.withdraw(self.path, by_person=by_person)
-            case _:
-                raise TypeError(f"not a command of the core: {command!r}")
-
-    def _tell_moved(self, gate: str, paths: tuple[str, ...]) -> None:
-        for path in paths:
-            if (moved := self._core.lasting.turns.get(path)) is not None:
-                moved.set()
-            elif (ref := self.system.address(path)).is_alive():
-                with suppress(MailboxFull):  # one that is busy for so long comes when it was told
-                    ref.tell(d.GateMoved(gate))
-
-    def latch(self, offender: Hashable, error: BaseException) -> None:
-        """A child gave up and `on_exceeded` is LATCH: votes for it, latched. The root halts instead."""
-        del offender  # the error names it
-        if self._votes is not None:
-            self._votes.cast(self.path, str(error), latched=True)
-
-    # -- children --------------------------------------------------------------------------------------------------
-    def child_path(self, child_id: Hashable) -> str:
-        """A child's address: a slash in its id would read as another level."""
-        return f"{self.path.rstrip('/')}/{str(child_id).replace('/', '-')}"
-
-    def _start_child(self, spec: ChildSpec) -> d.Given | Wait:
-        start = spec.start
-        system = self._system
-        try:
-            ref: Ref | None = self._core.children[spec.id].ref  # pyright: ignore[reportAssignmentType]
-            if ref is None or ref._cell is not system.vacancy:
-                ref = vacant(system, self.child_path(spec.id))
-            actor_class = start.actor_class
-            if spec.isolation is not LOOP:
-                actor_class = stand_in(system, actor_class, spec.isolation, ref.path)
-            own = self._cell
-            # A supervisor that ended has no address to father from: its `ref` says so.
-            parent = own.ref if own.state is not ENDED else self.ref
-            cell = launch(system, ref, actor_class, start.args, start.kwargs, parent, spec.while_down)
-            if cell.started is not None:
-                return Starting(spec, cell, self._taken)
-            if cell.state is ENDED:
-                started(cell, began=False)
-        except AlreadyStarted as error:  # by an outsider
-            return d.NotStarted(spec.id, error)
-        except StartError as error:
-            return d.NotStarted(spec.id, error.cause or error)
-        return self._taken(spec, cell)
-
-    def _taken(self, spec: ChildSpec, cell: Cell) -> d.Given:
-        """The child runs, or chose not to. One that has ended meanwhile is told of at once, with its true exit: no end
-        is lost between a start and the monitor."""
-        child_id = spec.id
-        if cell.exit is not None and cell.exit.detail.__class__ is Ignore:
-            return d.Ignored(child_id)
-        cell.mind(Minding(self._cell, child_id))
-        return d.Started(child_id, cell.ref, cell.incarnation)
-
-    def _stop_children(self, stops: tuple[d.StopChild, ...]) -> d.Given | Wait:
-        """All of these at the same time: a static supervisor is given one at a time."""
-        stops = tuple(map(self._released, stops))
-        if len(stops) > AT_ONCE_MAX:
-            return Stopping(self.system, stops, self._overran)
-        exits: list[tuple[Hashable, Exit]] = []
-        for stop in stops:
-            exit_ = stopped_at_once(cast(Ref, stop.ref), SHUTDOWN, stop.shutdown)
-            if exit_ is None:
-                return Stopping(self.system, stops, self._overran, dict(exits))
-            exits.append((stop.child_id, exit_))
-        return d.Stopped(tuple(exits))
-
-    def _released(self, stop: d.StopChild) -> d.StopChild:
-        """From here on the end of this child is answered by its stop. One that is starting still gets its address."""
-        ref = stop.ref
-        if ref is None:
-            ref = self.system.address(self.child_path(stop.child_id))
-            stop = d.StopChild(stop.child_id, ref, stop.shutdown)
-        cast(Ref, ref).cell.mind(None)
-        return stop
-
-    def _overran(self, stop: d.StopChild, unstopped: bool) -> None:
-        self.system.emit(
-            ShutdownOverrun(
-                at_ns=self._clock.wall_ns(), path=self.path, child=str(stop.child_id), unstopped=unstopped
-            )
-        )
-
-
-async def finished(result: Any) -> Any:
-    """What a handler of a supervisor gives, waited for where it takes time."""
-    return await result if result.__class__ is CoroutineType else result
 
 
 # -- asking a supervisor ------------------------------------------------------------------------------------------

@@ -11,7 +11,15 @@ from tests.supervisors.rig import BOOM, Rig, flags, pausing, spec
 from allstop.actors.errors import AllstopError, Fatal
 from allstop.actors.events import ChildTerminated, RestartScheduled
 from allstop.actors.exits import KILLED, NORMAL, SHUTDOWN, Exit, crashed
-from allstop.actors.spec import Backoff, ChildBudget, OnChildExceeded, Restart, RestartGate, Strategy
+from allstop.actors.spec import (
+    Backoff,
+    ChildBudget,
+    OnChildExceeded,
+    Restart,
+    RestartGate,
+    Shutdown,
+    Strategy,
+)
 from allstop.supervisors import decisions as d
 from allstop.supervisors.budget import check_budget
 from allstop.supervisors.core import SupervisorCore
@@ -42,12 +50,13 @@ SPECS = (
     spec(9),
 )
 IDS: tuple[Hashable, ...] = tuple(one.id for one in SPECS)
+PLAIN = (*(one for one in SPECS if one.id in ("a", "b", "f", 9)), spec("k", shutdown=Shutdown.BRUTAL_KILL))
 
 
 class GeneralRoad(SupervisorCore):
     """A core that knows no other way."""
 
-    def _straight(self, given: d.Ended, now_s: float, at_ns: int) -> None:
+    def failed_plainly(self, *_args: Any, **_named: Any) -> None:
         return None
 
 
@@ -83,44 +92,79 @@ def said(commands: tuple[d.Command, ...]) -> list[object]:
 
 
 class Pair:
-    """The same told to both; each answer is compared at once."""
+    """The same told to both, as a supervisor tells them; each answer is compared at once."""
 
-    def __init__(self, supervisor_flags: Any, *, max_children: int | None = None) -> None:
-        specs = (
-            () if max_children else tuple(one for one in SPECS if not check_budget(supervisor_flags, (one,)))
-        )
+    def __init__(
+        self, supervisor_flags: Any, specs: tuple[Any, ...] = SPECS, *, max_children: int | None = None
+    ) -> None:
+        if max_children:
+            specs = ()
+        specs = tuple(one for one in specs if not check_budget(supervisor_flags, (one,)))
         made = {"max_children": max_children}
         self.straight = SupervisorCore("/top", supervisor_flags, specs, lasting=lasting(), **made)
         self.general = GeneralRoad("/top", supervisor_flags, specs, lasting=lasting(), **made)
         self.now_s = 1000.0
         self.incarnation = 0
-        self.went_straight = 0
+        self.went_straight = 0  # ends that began on the straight road
+        self.left_it = 0  # and what had to be told in the general way before all was done
+        self.is_straight = False
         self.over = False
 
     def tell(self, given: d.Given) -> tuple[d.Command, ...]:
         wall_ns = int(self.now_s * 1e9)
-        if isinstance(given, d.Ended):
-            self.went_straight += may_go(self.straight, given)
-        one = self.straight.handle(given, self.now_s, 0.5, wall_ns)
+        one = self._tell_straight(given, wall_ns)
         other = self.general.handle(given, self.now_s, 0.5, wall_ns)
         assert said(one) == said(other)
         assert state_of(self.straight) == state_of(self.general)
         return one
 
-    def settle(self, commands: tuple[d.Command, ...], outcomes: list[bool]) -> None:
-        """Answers what has to be answered: starts fail where `outcomes` says so, then they succeed."""
+    def _tell_straight(self, given: d.Given, wall_ns: int) -> tuple[d.Command, ...]:
+        """By plain calls, as long as all goes plainly."""
+        core = self.straight
+        events: list[Any] = []
+        asked: Any = None
+        match given:
+            case d.Ended(child_id, incarnation, exit_):
+                plain = core.failed_plainly(child_id, incarnation, exit_, self.now_s, wall_ns)
+                if plain is None:
+                    return core.handle(given, self.now_s, 0.5, wall_ns)
+                *events, asked = plain
+                self.went_straight += 1
+            case d.Started(_, ref, incarnation) if self.is_straight:
+                started, asked = core.started_plainly(ref, incarnation, self.now_s, wall_ns)
+                events = [started]
+            case d.Stopped(((_, exit_),)) if self.is_straight and exit_ is SHUTDOWN:
+                asked = core.stopped_plainly()
+            case _:
+                self.left_it += self.is_straight
+                self.is_straight = False
+                return core.handle(given, self.now_s, 0.5, wall_ns)
+        self.is_straight = asked is not None
+        return (*map(d.Report, events), *((asked,) if asked is not None else ()))
+
+    def settle(self, commands: tuple[d.Command, ...], outcomes: list[str]) -> None:
+        """Answers what has to be answered: as `outcomes` says, then well."""
         while commands:
             last = commands[-1]
             self.over = self.over or any(isinstance(c, d.GiveUp | d.FailStart) for c in commands)
+            outcome = "well"
+            if outcomes and isinstance(last, d.StartChild | d.StopChildren):
+                outcome = outcomes.pop(0)
+            self.now_s += 0.25 if outcome == "late" else 0.0
             match last:
+                case d.StartChild() | d.StopChildren() if outcome == "end":
+                    self.over = True
+                    answer: d.Given = d.Stop()
+                case d.StartChild(child) if outcome == "ill":
+                    answer = d.NotStarted(child.id, OSError("no route"))
+                case d.StartChild(child) if outcome == "ignored":
+                    answer = d.Ignored(child.id)
                 case d.StartChild(child):
-                    if outcomes and not outcomes.pop(0):
-                        answer: d.Given = d.NotStarted(child.id, OSError("no route"))
-                    else:
-                        self.incarnation += 1
-                        answer = d.Started(child.id, f"ref of {child.id}", self.incarnation)
+                    self.incarnation += 1
+                    answer = d.Started(child.id, f"ref of {child.id}", self.incarnation)
                 case d.StopChildren(stops):
-                    answer = d.Stopped(tuple((stop.child_id, SHUTDOWN) for stop in stops))
+                    exit_ = {"ill": BOOM, "ignored": NORMAL}.get(outcome, SHUTDOWN)
+                    answer = d.Stopped(tuple((stop.child_id, exit_) for stop in stops))
                 case d.AwaitTurn(_, delay_s):
                     self.now_s += delay_s
                     answer = d.TurnCame()
@@ -129,17 +173,14 @@ class Pair:
             commands = self.tell(answer)
 
 
-def may_go(core: SupervisorCore, given: d.Ended) -> bool:
-    child = core.children.get(given.child_id)
-    return child is not None and child.straight and core._alone
-
-
+# "end": the supervisor is told to stop meanwhile.
+OUTCOMES = st.sampled_from(("well",) * 12 + ("late", "late", "ill", "ignored", "end"))
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(IDS),
         st.sampled_from(EXITS),
         st.sampled_from((0.0, 0.1, 1.0, 3.0, 7.0)),  # what passes before it
-        st.lists(st.booleans(), max_size=2),  # how the next starts go
+        st.lists(OUTCOMES, max_size=6),  # how the next stops and starts go
         st.booleans(),  # whether the notice is of the incarnation that runs
     ),
     min_size=1,
@@ -155,7 +196,20 @@ FLAGS = (
 )
 
 
-@settings(max_examples=300, deadline=None)
+def live_through(pair: Pair, steps: list[Any]) -> None:
+    for child_id, exit_, passes_s, outcomes, current in steps:
+        if pair.over:
+            break
+        pair.now_s += passes_s
+        child = pair.straight.children.get(child_id)
+        incarnation = (child.incarnation if child is not None else None) or 1
+        commands = pair.tell(d.Ended(child_id, incarnation if current else incarnation - 1, exit_))
+        pair.settle(commands, list(outcomes))
+    event("some ends went straight" if pair.went_straight else "none did")
+    event("a straight road was left" if pair.left_it else "none was left")
+
+
+@settings(max_examples=250, deadline=None)
 @given(supervisor_flags=st.sampled_from(FLAGS), steps=STEPS, dynamic=st.booleans())
 def test_both_roads_say_the_same_and_remember_the_same(
     supervisor_flags: Any, steps: list[Any], dynamic: bool
@@ -167,15 +221,43 @@ def test_both_roads_say_the_same_and_remember_the_same(
     else:
         pair = Pair(supervisor_flags)
         pair.settle(pair.tell(d.Boot()), [])
-    for child_id, exit_, passes_s, outcomes, current in steps:
-        if pair.over:
-            break
-        pair.now_s += passes_s
-        child = pair.straight.children.get(child_id)
-        incarnation = (child.incarnation if child is not None else None) or 1
-        commands = pair.tell(d.Ended(child_id, incarnation if current else incarnation - 1, exit_))
-        pair.settle(commands, list(outcomes))
-    event("some ends could go straight" if pair.went_straight else "none could")
+    live_through(pair, steps)
+
+
+@settings(max_examples=250, deadline=None)
+@given(
+    strategy=st.sampled_from((Strategy.ONE_FOR_ALL, Strategy.REST_FOR_ONE)),
+    max_restarts=st.sampled_from((3, 1000)),
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from(("a", "b", "f", 9, "k")),
+            st.sampled_from((BOOM, BOOM, KILLED, crashed(CAUSED), NORMAL)),
+            st.sampled_from((0.0, 0.1, 3.0, 7.0)),
+            st.lists(OUTCOMES, max_size=12),
+            st.just(True),
+        ),
+        min_size=1,
+        max_size=8,
+    ),
+)
+def test_both_roads_say_and_remember_the_same_of_groups(
+    strategy: Strategy, max_restarts: int, steps: list[Any]
+) -> None:
+    pair = Pair(flags(strategy, max_restarts=max_restarts), PLAIN)
+    pair.settle(pair.tell(d.Boot()), [])
+    live_through(pair, steps)
+
+
+@pytest.mark.parametrize("strategy", [Strategy.ONE_FOR_ALL, Strategy.REST_FOR_ONE])
+def test_a_plain_restart_of_a_group_is_straight_to_its_end(strategy: Strategy) -> None:
+    pair = Pair(flags(strategy, max_restarts=5), PLAIN)
+    pair.settle(pair.tell(d.Boot()), [])
+    incarnation = pair.straight.children["b"].incarnation
+    assert incarnation is not None
+    pair.settle(pair.tell(d.Ended("b", incarnation, BOOM)), [])
+    assert (pair.went_straight, pair.left_it) == (1, 0)
+    restarted = [child.spec.id for child in pair.straight.children.values() if (child.incarnation or 0) > 5]
+    assert restarted == (["a"] if strategy is Strategy.ONE_FOR_ALL else []) + ["b", "f", 9, "k"]
 
 
 @pytest.mark.parametrize("exit_", [BOOM, KILLED, crashed(CAUSED), NORMAL])
