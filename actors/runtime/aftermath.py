@@ -75,7 +75,9 @@ def abandon_tasks(cell: "Cell") -> None:
     elif cell.task is not None:
         tasks.append(cell.task)
     for task in tasks:
-        if not task.done() and task is not current_task():
+        # The task in which all this happens ends by itself, unless a handler of the actor goes on in it: one that killed
+        # its own actor, or called another that did.
+        if not task.done() and (task is not current_task() or task is not cell.task or cell.handling):
             task.cancel()
             cell.system.abandon(cell, task)
 

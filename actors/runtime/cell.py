@@ -239,10 +239,14 @@ class Cell:
             and self.handling
             and not self.interrupted
             and self.state in (STARTING, RUNNING)
-            and current_task() is not self.task
         ):
-            self.interrupted = True
-            self.task.cancel()
+            if current_task() is not self.task:
+                self.interrupted = True
+                self.task.cancel()
+            elif (
+                self.scheduler.inside()
+            ):  # not its own handler: one that it called ends it, and comes back first
+                self.scheduler.loop.call_soon(self.interrupt)
 
     def interrupt_self(self) -> None:
         """A stop came before the task's first step: its first wait is cancelled."""

@@ -1,6 +1,6 @@
 """The slow way into a mailbox: what a full one, or one with rules of its own, does with a message."""
 
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from allstop.actors.runtime.aftermath import lose
 from allstop.actors.runtime.errors import MailboxFull
@@ -12,6 +12,10 @@ from allstop.actors.runtime.states import ENDED
 if TYPE_CHECKING:
     from allstop.actors.runtime.cell import Cell
     from allstop.actors.runtime.ref import Ref
+
+# Behind a full BLOCK mailbox wait those who put and those who call. One who gives up leaves his place in the queue to be
+# passed over, and may come again: an actor that hangs for an hour must not fill the memory with them.
+GIVEN_UP_MAX: Final = 10_000
 
 
 def accept(cell: "Cell", ref: "Ref", message: Any, *, may_park: bool = True) -> Parked | None:
@@ -35,6 +39,8 @@ def accept(cell: "Cell", ref: "Ref", message: Any, *, may_park: bool = True) -> 
                 return None
             case Overflow.DROP_OLDEST:
                 _drop_oldest(cell)
+            case Overflow.BLOCK if len(queue) >= box.capacity + GIVEN_UP_MAX:
+                return _refuse(cell, message)
             case Overflow.BLOCK:
                 if message.__class__ is not Call:  # a caller waits for its answer anyway: that bounds calls
                     message = parked = _parked(cell, message, may_park=may_park)
@@ -101,6 +107,7 @@ def _wait(cell: "Cell", parked: Parked) -> None:
         parked.future.get(timeout=cell.mailbox.put_timeout_s)
     except TimeoutError:
         if parked.claim():
+            parked.message = None  # its place in the queue remains
             count(cell, "refused")
             raise MailboxFull(cell.path, cell.capacity, f" after {cell.mailbox.put_timeout_s} s") from None
 

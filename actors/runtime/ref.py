@@ -151,11 +151,13 @@ class Ref(pykka.ActorRef[Any]):
                 taken = await parked.future
         except TimeoutError:
             if parked.claim():
+                parked.message = None  # its place in the queue remains
                 count(cell, "refused")
                 raise MailboxFull(self.path, cell.capacity, f" after {timeout_s} s") from None
             return  # it was taken at this very moment, or became a dead letter
         except BaseException:  # cancelled: whatever became of the message, the caller is to end
-            parked.claim()
+            if parked.claim():
+                parked.message = None
             raise
         if not taken:
             raise ActorDead(self.path, self._incarnation, self._last_exit)

@@ -97,6 +97,14 @@ class Scheduler:
         if not self.armed:
             self.arm()
 
+    def inside(self) -> bool:
+        """Whether the run loop, or a call that is answered at once, is in a plain handler at this moment."""
+        try:
+            self.context.run(int)
+        except RuntimeError:  # a context is entered once
+            return True
+        return False
+
     async def another_turn(self) -> None:
         """Waits until a turn of the loop has room for more inline calls. Callers take turns, one per turn."""
         caller = self.loop.create_future()

@@ -148,6 +148,7 @@ async def _finish_handler(cell: "Cell", coroutine: Any, call: Call | None, messa
         if call is not None:
             cell.finish_call(call, result)
         if cell.state is State.STOPPING and cell.asked is not None:  # that was on_stop
+            cell.handling = False
             cell.wind_down(cell.asked)
     except GeneratorExit:  # the loop is gone, and we with it: nothing may be awaited any more
         raise
@@ -160,6 +161,7 @@ async def _finish_handler(cell: "Cell", coroutine: Any, call: Call | None, messa
 
 
 def _fail_handler(cell: "Cell", error: BaseException, call: Call | None, message: Any) -> None:
+    cell.handling = False
     if cell.ended:  # killed: the mailbox is gone, and so are those who waited
         return
     if _interrupted(cell, error):

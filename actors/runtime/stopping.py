@@ -120,8 +120,13 @@ async def ended(system: "ActorSystem", ref: "Ref") -> Exit:
         if not end.done():
             end.set_result(how)
 
-    cell.own().end_waiters.append(over)
-    return await end
+    waiters = cell.own().end_waiters
+    waiters.append(over)
+    try:
+        return await end
+    finally:
+        if over in waiters:  # whoever waited gave up
+            waiters.remove(over)
 
 
 async def stop(
@@ -141,7 +146,8 @@ async def stop(
         if not ended.done():
             ended.set_result(how)
 
-    cell.own().end_waiters.append(tell)
+    waiters = cell.own().end_waiters
+    waiters.append(tell)
     if drain:
         cell.enqueue(ActorStop())
     else:
@@ -154,6 +160,9 @@ async def stop(
             return ended.result()
         cell.kill()
         return Exit(ExitKind.KILLED, detail=Overrun(unstopped=cell in await system.abandoned.settle((cell,))))
+    finally:
+        if tell in waiters:
+            waiters.remove(tell)
 
 
 def retire(system: "ActorSystem", ref: "Ref") -> None:

@@ -13,7 +13,7 @@ import pytest
 import structlog
 from tests.runtime.puppet import AsyncPuppet, Puppet, Witness, fails, sleeps
 
-from allstop.actors.exits import ExitKind, shutdown
+from allstop.actors.exits import KILLED, SHUTDOWN, ExitKind, shutdown
 from allstop.actors.runtime import (
     Actor,
     ActorDead,
@@ -150,6 +150,26 @@ async def test_crash_tells_every_waiting_caller_why_at_once(
         assert isinstance(answer, ActorDead)
         assert answer.exit is not None
         assert answer.exit.error is error
+
+
+@pytest.mark.req("192")
+@pytest.mark.parametrize("end", ["kill", "stop"])
+async def test_a_caller_hears_at_once_of_an_end_from_outside_while_it_is_being_answered(
+    system: ActorSystem, witness: Witness, end: str
+) -> None:
+    ref = await system.spawn(AsyncPuppet, witness)
+    being_answered = asyncio.ensure_future(ref.call(sleeps(3600), timeout_s=7200))
+    behind = asyncio.ensure_future(ref.call("next", timeout_s=7200))
+    await asyncio.sleep(1)
+    began_s = system.clock.now_s()
+    if end == "kill":
+        system.kill(ref)
+    else:
+        await system.stop(ref)
+    for answer in await asyncio.gather(being_answered, behind, return_exceptions=True):
+        assert isinstance(answer, ActorDead)
+        assert answer.exit == (KILLED if end == "kill" else SHUTDOWN)
+    assert system.clock.now_s() - began_s < 0.1
 
 
 @pytest.mark.req("191")

@@ -12,6 +12,7 @@ from tests.runtime.puppet import AsyncPuppet, Puppet, ThreadPuppet, Witness, fai
 
 from allstop.actors.exits import KILLED, NORMAL, SHUTDOWN, ExitKind, crashed
 from allstop.actors.runtime import (
+    Actor,
     ActorDead,
     ActorSystem,
     AlreadyStarted,
@@ -51,23 +52,67 @@ async def test_ignore_is_a_start_that_left_nothing_running(system: ActorSystem, 
     assert not witness.crashes
 
 
+class Refuses(Actor):
+    def __init__(self, how: str, where: str) -> None:
+        self._how = how
+        if where == "constructor":
+            self._refuse()
+        self._where = where
+
+    def on_start(self) -> Any:
+        return self._refuse() if self._where == "on_start" else self._later()
+
+    async def _later(self) -> Any:
+        await asyncio.sleep(1)
+        return self._refuse()
+
+    def _refuse(self) -> Ignore:
+        if self._how == "ignore":
+            return Ignore()
+        raise ValueError(self._how)
+
+
+@pytest.mark.req("187")
+@pytest.mark.parametrize("how", ["ignore", "raise"])
+@pytest.mark.parametrize("where", ["constructor", "on_start", "async on_start"])
+async def test_when_the_starter_hears_of_a_failed_start_the_address_and_the_name_are_free(
+    system: ActorSystem, witness: Witness, how: str, where: str
+) -> None:
+    if (how, where) == ("ignore", "constructor"):
+        pytest.skip("a constructor gives nothing back")
+    outcome = await asyncio.gather(system.spawn(Refuses, how, where, path="/child"), return_exceptions=True)
+    assert isinstance(outcome[0], StartError) == (how == "raise")
+    assert not system.address("/child").is_alive()
+    assert [info.path for info in system.actors()] == []
+    ref = await system.spawn(Puppet, witness, path="/child")  # in the same moment
+    assert ref.is_alive()
+    assert len(witness.crashes) == (1 if how == "raise" else 0)
+
+
 @pytest.mark.req("202")
 @BOTH
 async def test_continue_runs_before_any_message(
     system: ActorSystem, witness: Witness, kind: type[Any]
 ) -> None:
     address = system.address("/child")
+    handled_first: list[list[Any]] = []
+
+    class Noting(kind):
+        def on_continue(self, argument: Any) -> Any:
+            handled_first.append(list(witness.handled))
+            return super().on_continue(argument)
 
     async def start() -> Continue:
         address.tell("early")
         await asyncio.sleep(1)
         return Continue("now")
 
-    await system.spawn(kind, witness, lambda _puppet: start(), path="/child")
+    await system.spawn(Noting, witness, lambda _puppet: start(), path="/child")
     witness.hooks.append("spawned")
     await asyncio.sleep(1)
     assert witness.hooks[1:] in (["on_continue now", "spawned"], ["spawned", "on_continue now"])
     assert witness.handled == ["early"]
+    assert handled_first == [[]]
 
 
 @pytest.mark.req("197")

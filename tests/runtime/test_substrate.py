@@ -352,6 +352,15 @@ async def test_a_call_times_out_and_the_late_answer_is_dropped(system: ActorSyst
     assert await ref.call("next", timeout_s=60) == "next"
 
 
+@pytest.mark.req("190")
+async def test_a_call_waits_for_five_seconds_unless_told_otherwise(system: ActorSystem) -> None:
+    ref = await system.spawn(AsyncPuppet)
+    before_s = system.clock.now_s()
+    with pytest.raises(CallTimeout):
+        await ref.call(sleeps(10, "late"))
+    assert system.clock.now_s() - before_s == pytest.approx(5.0)
+
+
 @pytest.mark.req("253")
 async def test_a_message_put_just_as_the_actor_ends_is_not_lost(system: ActorSystem) -> None:
     """P7, with the interleaving forced: the sender has the mailbox in hand, the actor ends, then the sender puts."""

@@ -10,7 +10,16 @@ from tests.supervisors.rig import BOOM, IGNORE, Puppet, Rig, flags, permanent, s
 
 from allstop.actors.exits import KILLED, NORMAL, SHUTDOWN
 from allstop.actors.runtime.errors import AlreadyStarted
-from allstop.actors.spec import AutoShutdown, ChildSpec, ChildType, Restart, Start, Strategy, SupervisorFlags
+from allstop.actors.spec import (
+    AutoShutdown,
+    Backoff,
+    ChildSpec,
+    ChildType,
+    Restart,
+    Start,
+    Strategy,
+    SupervisorFlags,
+)
 from allstop.supervisors import decisions as d
 from allstop.supervisors.errors import (
     AlreadyPresent,
@@ -326,6 +335,29 @@ class TestReconfigure:
             rig.ask(d.Reconfigure(SupervisorFlags(max_seconds=0.0), (spec("b"),)))
         rig.end("a")
         assert (rig.up, rig.counts()[0]) == (["a"], 1)
+
+    @pytest.mark.req("183")
+    @pytest.mark.parametrize(
+        "specs",
+        [
+            (spec("b"), spec("b")),
+            (spec("b", significant=True, restart=Restart.TRANSIENT),),
+            (spec("b", backoff=Backoff(60.0, 60.0)),),
+            (spec("b", gate="nobody declared it"),),
+        ],
+    )
+    def test_the_old_flags_stay_when_a_spec_is_wrong(self, specs: tuple[ChildSpec, ...]) -> None:
+        before = flags(max_restarts=3)
+        rig = Rig(before, *permanent("a", "z"))
+        with pytest.raises(InvalidChildSpec):
+            rig.ask(d.Reconfigure(flags(max_restarts=1, strategy=Strategy.ONE_FOR_ALL), specs))
+        assert rig.core.flags == before
+        assert rig.counts()[0] == 2
+        incarnation = rig.core.which_child("z").incarnation
+        for _ in range(3):
+            rig.end("a")
+        assert rig.up == ["a", "z"]
+        assert rig.core.which_child("z").incarnation == incarnation
 
     @pytest.mark.req("184")
     def test_a_dynamic_supervisor_takes_no_specs(self) -> None:

@@ -448,6 +448,20 @@ class TestAFailedRestart:
         rig.tell(d.RestartDue("a", ticket))
         assert (rig.up, rig.counts()) == ([], [0, 0, 0, 0])
 
+    @pytest.mark.req("120")
+    @pytest.mark.parametrize("runs_again", [False, True])
+    def test_nor_is_one_for_a_child_that_was_terminated_a_start(self, runs_again: bool) -> None:
+        rig = Rig(flags(), *permanent("a"))
+        rig.outcomes["a"] = [ValueError("no")]
+        rig.end("a")
+        (ticket,) = rig.timers
+        rig.ask(d.TerminateChild("a"))
+        if runs_again:
+            rig.ask(d.RestartChild("a"))
+        up = rig.up
+        rig.tell(d.RestartDue("a", ticket))
+        assert (rig.up, rig.state("a")) == (up, "running" if runs_again else "down")
+
     def test_the_supervisor_can_be_stopped_in_the_loop(self) -> None:
         rig = Rig(flags(), *permanent("a", "b"))
         rig.outcomes["a"] = [ValueError("no")]

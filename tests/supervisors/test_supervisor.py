@@ -506,6 +506,21 @@ class TestStopping:
             await system.stop(top)
             assert stage.log == ["stop b shutdown", "stop a shutdown", "stop c shutdown"]
 
+    @pytest.mark.req("121")
+    async def test_none_is_asked_to_stop_before_the_one_after_it_is_dead(self) -> None:
+        stage = Stage(stop_s={"a": 1.0, "b": 1.0, "c": 1.0})
+        async with stage.system() as system:
+            top = await system.spawn(Supervisor, BUDGET, stage.puppets("a", "b", "c"), path="/top")
+            stopping = asyncio.ensure_future(system.stop(top))
+            for left in ("abc", "ab", "a"):
+                await asyncio.sleep(0.5)
+                states = {name: system.get_status(system.address(f"/top/{name}")) for name in "abc"}
+                assert "".join(name for name, status in states.items() if status) == left
+                stops = [name for name, status in states.items() if status and status.state == "stopping"]
+                assert stops == [left[-1]]
+                await asyncio.sleep(0.5)
+            await stopping
+
     @pytest.mark.req("123")
     @pytest.mark.req("126")
     async def test_sup_stop_timeout(self) -> None:

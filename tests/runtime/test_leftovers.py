@@ -1,0 +1,212 @@
+"""Whoever gives up waiting leaves nothing behind, and whoever is killed runs no further than its next wait."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from allstop.actors.exits import SHUTDOWN
+from allstop.actors.runtime import (
+    Actor,
+    ActorSystem,
+    CallTimeout,
+    Mailbox,
+    MailboxFull,
+    Overflow,
+    Ref,
+    inspection,
+)
+from allstop.actors.runtime.entrance import GIVEN_UP_MAX
+
+pytestmark = pytest.mark.virtual
+
+
+class Plain(Actor):
+    """Does what it is told to."""
+
+    def on_receive(self, message: Callable[[Actor], Any]) -> Any:
+        return message(self)
+
+
+class Caller(Actor):
+    """Calls another, and then has something to do that takes long."""
+
+    def __init__(self, ran: list[str]) -> None:
+        self.ran = ran
+
+    async def on_receive(self, message: tuple[Ref, Callable[[Actor], Any]]) -> None:
+        peer, task = message
+        try:
+            await peer.call(task)
+        except ValueError:
+            self.ran.append("the call failed")
+        await asyncio.sleep(60)
+        self.ran.append("ran on")
+
+
+class Hung(Actor):
+    mailbox = Mailbox(capacity=2, overflow=Overflow.BLOCK)
+
+    async def on_receive(self, message: Any) -> None:
+        await asyncio.sleep(1e6)
+
+
+# -- ended from within one's own task: a plain handler that one calls runs inside the call -----------------------------
+async def test_a_stop_by_an_actor_that_is_called_interrupts_the_caller_as_any_other_stop(
+    system: ActorSystem,
+) -> None:
+    ran: list[str] = []
+    caller, peer = await system.spawn(Caller, ran), await system.spawn(Plain)
+    caller.tell((peer, lambda _peer: caller.stop(block=False)))
+    await asyncio.sleep(0.01)
+    assert not caller.is_alive()
+    await asyncio.sleep(100)
+    assert ran == []
+
+
+async def test_a_crash_from_outside_by_an_actor_that_is_called_interrupts_the_caller(
+    system: ActorSystem,
+) -> None:
+    ran: list[str] = []
+    caller, peer = await system.spawn(Caller, ran), await system.spawn(Plain)
+    caller.tell((peer, lambda _peer: system.crash(caller, ValueError("boom"))))
+    await asyncio.sleep(0.01)
+    assert not caller.is_alive()
+    await asyncio.sleep(100)
+    assert ran == []
+
+
+async def test_a_kill_by_an_actor_that_is_called_ends_the_callers_task(system: ActorSystem) -> None:
+    ran: list[str] = []
+    caller, peer = await system.spawn(Caller, ran), await system.spawn(Plain)
+    caller.tell((peer, lambda _peer: system.kill(caller)))
+    await asyncio.sleep(0.01)
+    assert not caller.is_alive()
+    assert system.leaked == []
+    await asyncio.sleep(100)
+    assert ran == []
+
+
+def _fail(_peer: Actor) -> None:
+    raise ValueError("boom")
+
+
+async def test_the_end_of_a_linked_actor_in_a_call_ends_the_callers_task(system: ActorSystem) -> None:
+    ran: list[str] = []
+    caller, peer = await system.spawn(Caller, ran), await system.spawn(Plain)
+    peer.tell(lambda it: it.link(caller))
+    await asyncio.sleep(0.01)
+    caller.tell((peer, _fail))
+    await asyncio.sleep(0.01)
+    assert not caller.is_alive()
+    await asyncio.sleep(100)
+    assert ran == ["the call failed"]
+
+
+class Suicidal(Actor):
+    def __init__(self, ran: list[str], stubborn: bool = False) -> None:
+        self.ran = ran
+        self.stubborn = stubborn
+
+    async def on_receive(self, end: Callable[[Actor], Any]) -> None:
+        end(self)
+        if self.stubborn:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                await asyncio.sleep(60)
+        await asyncio.sleep(60)
+        self.ran.append("ran on")
+
+
+async def test_a_handler_that_kills_its_own_actor_ends_at_its_next_wait(system: ActorSystem) -> None:
+    ran: list[str] = []
+    actor = await system.spawn(Suicidal, ran)
+    actor.tell(lambda it: it.system.kill(it.ref))
+    await asyncio.sleep(0.01)
+    assert (actor.is_alive(), system.leaked) == (False, [])
+    await asyncio.sleep(100)
+    assert ran == []
+
+
+async def test_one_that_swallows_that_is_named(system: ActorSystem) -> None:
+    actor = await system.spawn(Suicidal, [], True, path="/stubborn")
+    actor.tell(lambda it: it.system.kill(it.ref))
+    await asyncio.sleep(0.01)
+    assert system.leaked == ["/stubborn#1"]
+
+
+async def test_a_task_of_an_actor_that_kills_the_actor_ends_at_its_next_wait(system: ActorSystem) -> None:
+    ran: list[str] = []
+
+    async def pump(actor: Actor) -> None:
+        actor.system.kill(actor.ref)
+        await asyncio.sleep(60)
+        ran.append("ran on")
+
+    actor = await system.spawn(Plain)
+    actor.tell(lambda it: it.start_task(pump(it), "pump") and None)
+    await asyncio.sleep(0.01)
+    assert not actor.is_alive()
+    await asyncio.sleep(100)
+    assert ran == []
+
+
+def exits(actor: Actor) -> Any:
+    return actor.exit()
+
+
+def stops(actor: Actor) -> Any:
+    return actor.ref.stop(block=False)
+
+
+@pytest.mark.parametrize("ends", [exits, stops])
+async def test_a_handler_that_ends_its_own_actor_in_order_is_heard_out(
+    system: ActorSystem, ends: Callable[[Actor], Any]
+) -> None:
+    ran: list[str] = []
+    actor = await system.spawn(Suicidal, ran)
+    actor.tell(ends)
+    await asyncio.sleep(200)
+    assert (actor.is_alive(), ran) == (False, ["ran on"])
+
+
+# -- giving up to wait -------------------------------------------------------------------------------------------------
+async def test_who_gives_up_waiting_for_an_end_is_forgotten(system: ActorSystem) -> None:
+    actor = await system.spawn(Plain)
+    hung = await system.spawn(Hung)
+    hung.tell("hang")
+    await asyncio.sleep(0.01)
+    waits = (
+        lambda: system.ended(actor),
+        lambda: inspection.get_state(hung, timeout_s=1000),
+        lambda: system.stop(hung, SHUTDOWN, 1000, drain=True),
+    )
+    for wait in waits:
+        for _ in range(3):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(wait(), 0.01)
+    assert actor.cell.own().end_waiters == []
+    assert hung.cell.own().end_waiters == []
+
+
+async def test_who_gives_up_at_a_full_mailbox_again_and_again_does_not_fill_the_memory(
+    system: ActorSystem,
+) -> None:
+    hung = await system.spawn(Hung)
+    for message in range(3):
+        hung.tell(message)
+        await asyncio.sleep(0)
+    big = bytearray(1000)
+    outcomes: set[type[BaseException]] = set()
+    for number in range(GIVEN_UP_MAX + 10):
+        try:
+            if number % 2:
+                await asyncio.wait_for(hung.put(big), 0.001)
+            else:
+                await hung.call(big, 0.001)
+        except (TimeoutError, CallTimeout, MailboxFull) as error:
+            outcomes.add(type(error))
+    assert outcomes == {TimeoutError, CallTimeout, MailboxFull}
+    assert len(hung.cell.queue) <= GIVEN_UP_MAX + Hung.mailbox.capacity
