@@ -41,11 +41,11 @@ from allstop.supervisors.demo.tree import PAIRS
 from allstop.supervisors.oracles import (
     Evidence,
     Journal,
+    PositionsAgree,
     Verdict,
     chain_fault,
     judge,
     lost_orders,
-    positions_agree,
     read_journal,
 )
 
@@ -295,7 +295,8 @@ class _Story:
         try:
             async with asyncio.timeout(AGREE_S):
                 while (
-                    positions_agree(self._evidence(await self.rig.venue.truth(), engine.pid))[0] is not True
+                    judge(self._evidence(await self.rig.venue.truth(), engine.pid), [PositionsAgree])[0].holds
+                    is not True
                 ):
                     await asyncio.sleep(0.2)
         except TimeoutError:

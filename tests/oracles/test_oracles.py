@@ -23,11 +23,13 @@ LINES: tuple[Line, ...] = (
     ("intent", "filled", {"intent_id": "filled"}),
     ("fill", "filled", {"fill": {"order_id": "O-1", "exec_id": "T-1", "qty": "0.2"}}),
     ("fill", "filled", {"fill": {"order_id": "O-1", "exec_id": "T-2", "qty": "0.3"}}),
+    ("report", "filled", {"report": {"order_id": "O-1", "status": "filled", "cum_qty": "0.5"}}),
     ("terminal", "filled", {"state": "FILLED", "evidence": "stream: the venue tells O-1 filled"}),
     ("intent", "unsent", {"intent_id": "unsent"}),
+    ("lookup", "unsent", {"verdict": "absent", "evidence": "two complete searches found nothing"}),
     ("terminal", "unsent", {"state": "NOT_PLACED", "evidence": "one complete search found nothing"}),
     ("intent", "open", {"intent_id": "open"}),
-    ("report", "open", {"report": {"order_id": "O-2", "cum_qty": "0"}}),
+    ("report", "open", {"report": {"order_id": "O-2", "status": "new", "cum_qty": "0"}}),
 )
 
 
@@ -48,6 +50,11 @@ def order(order_id: str, cl_ord_id: str, status: str, filled: str, opened_ns: in
     }  # fmt: skip
 
 
+def uncovered(ms: float) -> dict[str, Any]:
+    interval = {"start_ns": 1_000_000_000, "end_ns": 1_000_000_000 + int(ms * 1e6), "qty_max": "0.2"}
+    return {"main": {"BTC/USD": {"uncovered_ms_max": ms, "intervals": [interval]}}}
+
+
 def truth() -> dict[str, Any]:
     """The venue's word on the same run."""
     later_ns = 2**62
@@ -58,7 +65,7 @@ def truth() -> dict[str, Any]:
             "O-2": order("O-2", "open", "open", "0", later_ns),
         },
         "positions": {"main": {"BTC/USD": "0.5"}},
-        "cover": {"main": {"BTC/USD": {"uncovered_ms_max": 340.0}}},
+        "cover": uncovered(340.0),
         "executions": [{"exec_id": "T-1"}, {"exec_id": "T-2"}],
         "limits_broken": [],
         "requests": [{"method": "AddOrder"}],
@@ -114,7 +121,7 @@ def orders(evidence: Evidence, *more: dict[str, Any]) -> Evidence:
 
 LIES: dict[str, tuple[str, Callable[[Evidence], Evidence], str]] = {
     "an intent that the venue accepted twice": (
-        "O1", lambda e: at_venue(e, duplicates={"filled": ["O-1", "O-3"]}), "more than one order for ['filled']",
+        "O1", lambda e: orders(e, order("O-3", "filled", "open", "0", 2**62)), "more than one order for ['filled']",
     ),
     "a refused intent that is at the venue": (
         "O1", lambda e: replace(e, refused=["open"]), "refused, and yet at the venue: ['open']",
@@ -127,7 +134,7 @@ LIES: dict[str, tuple[str, Callable[[Evidence], Evidence], str]] = {
         "ETH/USD: engine 1, venue 0",
     ),
     "a position without cover for too long": (
-        "O3", lambda e: at_venue(e, cover={"main": {"BTC/USD": {"uncovered_ms_max": 2000.1}}}), "2000 ms of 2000",
+        "O3", lambda e: at_venue(e, cover=uncovered(2000.1)), "main BTC/USD: without full cover for 2000 ms",
     ),
     "an order canceled in the journal and filled at the venue": (
         "O4", lambda e: with_lines(e, "terminal", "filled", {"state": "CANCELED", "evidence": "it was told"}),
@@ -200,7 +207,7 @@ async def test_a_frozen_pair_may_differ_because_it_is_reported(sound: Evidence) 
 
 
 async def test_cover_may_take_as_long_as_the_account_allows(sound: Evidence) -> None:
-    slow = at_venue(sound, cover={"main": {"BTC/USD": {"uncovered_ms_max": 2500.0}}})
+    slow = at_venue(sound, cover=uncovered(2500.0))
     assert judge(replace(slow, cover_s=3.0))[2].holds is True
 
 

@@ -1,0 +1,224 @@
+"""What oracles are told of a run, one fact at a time. Nothing here comes from the engine's own memory.
+
+Facts of the venue come from its model, facts of the journal from the disk, facts of the world from whoever breaks it,
+and what was promised from whoever was promised it. All times are of one wall clock that is right: the venue's.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from allstop.supervisors.oracles.evidence import RowLike
+
+# -- the venue ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OrderAccepted:
+    """The venue took an order. `parent_id`: the order whose conditional close made this one."""
+
+    at_ns: int
+    account: str
+    order_id: str
+    cl_ord_id: str | None
+    parent_id: str | None = None
+    pair: str = ""
+    side: str = ""
+    order_type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderExecuted:
+    at_ns: int
+    account: str
+    order_id: str
+    pair: str
+    side: str
+    qty: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class OrderEnded:
+    """`status`: filled, canceled or expired."""
+
+    at_ns: int
+    order_id: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class PositionMoved:
+    """The net of all executions of an account in a pair."""
+
+    at_ns: int
+    account: str
+    pair: str
+    net: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Exposed:
+    """How much of a position stands without protection from now on. Zero or less: none of it."""
+
+    at_ns: int
+    account: str
+    pair: str
+    bare: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class LimitBreach:
+    """A rule of the venue that its client broke, as the venue counts."""
+
+    at_ns: int
+    kind: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A private request, when the venue has dealt with it. `error` is what it refused it with."""
+
+    at_ns: int
+    method: str
+    via: str
+    account: str = ""
+    key: str = ""
+    nonce: str = ""
+    cl_ord_id: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectTried:
+    at_ns: int
+    ip: str
+    refused: bool = False
+
+
+# -- the world ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Barred:
+    """From now on, until Freed by the same, the engine cannot act: the venue is away, the net is cut, the engine is
+    dead. `anew`: what it owes is counted from the end (it was dead); otherwise the time only does not count."""
+
+    at_ns: int
+    by: str
+    anew: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Freed:
+    at_ns: int
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class DiskFailed:
+    """A commit of a chain failed: the engine may protect without a journal from now on, and do nothing else."""
+
+    at_ns: int
+    chain: str
+
+
+@dataclass(frozen=True, slots=True)
+class FaultsOver:
+    """From here on nothing hurts the engine any more."""
+
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Nothing is under way: whatever happened must be written down."""
+
+    at_ns: int
+
+
+# -- the engine, as others see it ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RowDurable:
+    """A row stands on the disk and would survive a power cut."""
+
+    at_ns: int
+    chain: str
+    row: RowLike
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What a durable row says: its record, read once for all who want it."""
+
+    at_ns: int
+    chain: str
+    seq: int
+    ts_ns: int
+    kind: str
+    key: str
+    record: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Promised:
+    """`submit` returned an order for this intent: its caller relies on it."""
+
+    at_ns: int
+    intent_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """`submit` refused this intent: nothing of it may be anywhere."""
+
+    at_ns: int
+    intent_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Believed:
+    """What the engine says of an account's positions, asked at a moment when nothing is under way. `frozen`: pairs
+    that it reports as uncertain."""
+
+    at_ns: int
+    account: str
+    positions: Mapping[str, Decimal]
+    frozen: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Halted:
+    """The engine stands still until a person comes, and says why: it halted, or a breaker is latched open. `proven`:
+    the venue's own list was read since."""
+
+    at_ns: int
+    reason: str
+    proven: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Text that left the engine: a log line, a report, an answer of the command line."""
+
+    at_ns: int
+    sink: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The engine has shut down. `left`: actors, tasks and threads that are still there."""
+
+    at_ns: int
+    left: Sequence[str]
+
+
+Fact = (
+    OrderAccepted | OrderExecuted | OrderEnded | PositionMoved | Exposed | LimitBreach | Asked | ConnectTried
+    | Barred | Freed | DiskFailed | FaultsOver | Settled
+    | RowDurable | Recorded | Promised | Denied | Believed | Halted | Written | Ended
+)  # fmt: skip
