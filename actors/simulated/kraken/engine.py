@@ -41,6 +41,7 @@ from allstop.actors.simulated.kraken.orders import (
 from allstop.actors.simulated.kraken.positions import Positions
 from allstop.actors.simulated.kraken.refusal import Refusal
 from allstop.actors.simulated.kraken.wire import Codes
+from allstop.actors.simulated.kraken.witness import NOBODY
 
 BATCH_CANCEL_MAX = 50
 MATCHING = frozenset({"online", "limit_only", "reduce_only"})  # in the other modes nothing trades
@@ -70,6 +71,7 @@ class Engine:
         self.accepted_ids: dict[tuple[str, str], list[str]] = {}
         self.switch_at: dict[str, At] = {}  # CancelAllOrdersAfter, by account
         self.positions = Positions(accounts, limits_cover=limits_cover)
+        self.witness = NOBODY
         self.refuse_closes = 0  # how many conditional closes the venue shall refuse (a fault)
         self._codes = codes
 
@@ -265,6 +267,7 @@ class Engine:
         return order
 
     def _announce(self, order: Order, at: At, *, created: bool) -> None:
+        self.witness.accepted(order)
         for kind in ("pending_new", "new"):
             self._tell(kind, order, at, created=created)
         self.positions.measure(order, at)
@@ -333,6 +336,7 @@ class Engine:
         order.status = "partially_filled"
         order.note("trade", at.wall_ns, exec_id=execution.exec_id, qty=str(qty), price=str(price))
         self.executions.append(execution)
+        self.witness.executed(execution)
         self.positions.move(order.account, pair.symbol, sign * qty)
         self._tell("trade", order, at, execution=execution)
         if order.filled == order.qty:
@@ -367,6 +371,7 @@ class Engine:
         order.status, order.reason, order.closed_ns = status, reason, at.wall_ns
         order.note(status, at.wall_ns, **({"reason": reason} if reason else {}))
         self.accounts[order.account].open.pop(order.order_id, None)
+        self.witness.ended(order)
         self._tell(status, order, at)
         if measured:
             self.positions.measure(order, at)

@@ -1,5 +1,7 @@
 """What the matching engine counts of its clients, per account and pair, and the rules that they broke."""
 
+from collections.abc import Callable
+
 import msgspec
 
 from allstop.actors.simulated.kraken.accounts import Account
@@ -25,6 +27,7 @@ class EngineRates:
         self.limits = limits
         self.counting = counting
         self.broken: list[LimitBroken] = []
+        self.on_broken: Callable[[LimitBroken], None] = _nobody_listens
         self._counters: dict[tuple[str, str], Counter] = {}
 
     def counter(self, account: str, symbol: str) -> Counter:
@@ -41,15 +44,22 @@ class EngineRates:
             return
         if not counter.admits(cost, at.now_s):
             detail = f"{symbol} at {counter.at(at.now_s):.2f} of {counter.maximum:g}, asked {cost:g}"
-            self._broke("engine_rate", account, at, detail)
+            self.broke("engine_rate", account, at, detail)
             raise Refusal("EOrder:Rate limit exceeded")
         counter.add(cost, at.now_s)
 
     def room(self, account: Account, request: OrderRequest, at: At) -> None:
         """Raises Refusal when the account may not have one more open order of this pair."""
         if sum(order.pair == request.pair for order in account.open.values()) >= self.limits.open_orders:
-            self._broke("open_orders", account.name, at, request.pair.symbol)
+            self.broke("open_orders", account.name, at, request.pair.symbol)
             raise Refusal("EOrder:Orders limit exceeded")
 
-    def _broke(self, kind: str, who: str, at: At, detail: str) -> None:
-        self.broken.append(LimitBroken(kind=kind, who=who, wall_ns=at.wall_ns, detail=detail))
+    def broke(self, kind: str, who: str, at: At, detail: str = "") -> None:
+        """Writes down that a client broke a rule."""
+        broken = LimitBroken(kind=kind, who=who, wall_ns=at.wall_ns, detail=detail)
+        self.broken.append(broken)
+        self.on_broken(broken)
+
+
+def _nobody_listens(_: LimitBroken) -> None:
+    return

@@ -58,14 +58,21 @@ def served(venue: "KrakenVenue", connection: Connection, text: str, at: At) -> l
         "cl_ord_id": params.get("cl_ord_id"),
         "error": None,
     }
-    if connection.private and method not in ("subscribe", "unsubscribe"):
+    witnessed = connection.private and method not in ("subscribe", "unsubscribe")
+    if witnessed:
         venue.saw(seen)
     try:
-        answers = serve(venue, connection, params, at)
+        replies = _replied(head, seen, serve(venue, connection, params, at))
     except Refusal as refusal:
         seen["error"] = str(refusal)
-        return [{**head, "error": str(refusal), "success": False}]
-    replies = []
+        replies = [{**head, "error": str(refusal), "success": False}]
+    if witnessed:
+        venue.witness.asked(seen)
+    return replies
+
+
+def _replied(head: dict[str, Any], seen: dict[str, Any], answers: "Answers") -> list[dict[str, Any]]:
+    replies: list[dict[str, Any]] = []
     for answer in answers:
         failed = answer.pop("error", None)
         if failed is not None:

@@ -8,7 +8,6 @@ import msgspec
 
 from allstop.actors.simulated.kraken import rest_private, rest_public
 from allstop.actors.simulated.kraken.at import At
-from allstop.actors.simulated.kraken.engine_rates import LimitBroken
 from allstop.actors.simulated.kraken.refusal import Refusal
 from allstop.actors.simulated.kraken.signing import ApiKey, same, signature
 from allstop.actors.simulated.kraken.wire import decode, encode
@@ -110,6 +109,8 @@ def _private(venue: "KrakenVenue", request: Request, path: str, name: str, at: A
     except Refusal as refusal:
         seen["error"] = str(refusal)
         raise
+    finally:
+        venue.witness.asked(seen)
 
 
 def _params(request: Request) -> dict[str, Any]:
@@ -136,9 +137,7 @@ def _authenticated(
         if venue.bad_keys[request.ip] >= LOCKOUT_AFTER:
             venue.locked_until_s[request.ip] = at.now_s + LOCKOUT_S
             venue.bad_keys[request.ip] = 0
-            venue.engine.rates.broken.append(
-                LimitBroken(kind="invalid_key_lockout", who=request.ip, wall_ns=at.wall_ns)
-            )
+            venue.engine.rates.broke("invalid_key_lockout", request.ip, at)
         raise Refusal("EAPI:Invalid key")
     venue.bad_keys[request.ip] = 0
     nonce = str(params.get("nonce", ""))
@@ -148,10 +147,7 @@ def _authenticated(
     if not same(request.headers.get("api-sign", ""), signature(key.secret, path, nonce, request.body)):
         raise Refusal("EAPI:Invalid signature")
     if int(nonce) <= key.nonce:
-        detail = f"{nonce} after {key.nonce}"
-        venue.engine.rates.broken.append(
-            LimitBroken(kind="nonce_order", who=key.name, wall_ns=at.wall_ns, detail=detail)
-        )
+        venue.engine.rates.broke("nonce_order", key.name, at, f"{nonce} after {key.nonce}")
         raise Refusal("EAPI:Invalid nonce")
     key.nonce = int(nonce)
     key.last_used_ns = at.wall_ns
@@ -163,11 +159,7 @@ def _counted(venue: "KrakenVenue", key: ApiKey, cost: float, at: At) -> None:
     if not venue.settings.counting or cost == 0:
         return
     if not counter.admits(cost, at.now_s):
-        venue.engine.rates.broken.append(
-            LimitBroken(
-                kind="rest_rate", who=key.name, wall_ns=at.wall_ns, detail=f"{counter.at(at.now_s):.2f}"
-            )
-        )
+        venue.engine.rates.broke("rest_rate", key.name, at, f"{counter.at(at.now_s):.2f}")
         counter.add(min(cost, max(0.0, counter.maximum + 1 - counter.at(at.now_s))), at.now_s)
         raise Refusal("EAPI:Rate limit exceeded")
     counter.add(cost, at.now_s)

@@ -17,7 +17,6 @@ from allstop.actors.simulated.kraken.at import At
 from allstop.actors.simulated.kraken.counters import TIERS, ConnectLedger, Counter, Tier
 from allstop.actors.simulated.kraken.cover import CoverMeter
 from allstop.actors.simulated.kraken.engine import Engine
-from allstop.actors.simulated.kraken.engine_rates import LimitBroken
 from allstop.actors.simulated.kraken.faults import BadFault, CallPlan, Faults, checked
 from allstop.actors.simulated.kraken.market import Market
 from allstop.actors.simulated.kraken.pairs import PAIRS, Pair
@@ -27,6 +26,7 @@ from allstop.actors.simulated.kraken.stream import Connection
 from allstop.actors.simulated.kraken.tape import TapeFrame, still_tape, tape_for
 from allstop.actors.simulated.kraken.truth import told_truth
 from allstop.actors.simulated.kraken.wire import Codes, decimal_of
+from allstop.actors.simulated.kraken.witness import NOBODY, Witness
 
 TOKEN_NS = 900 * 1_000_000_000
 REQUESTS_KEPT = 200_000  # some 3 hours at 20 a second; then the oldest are forgotten and counted
@@ -67,6 +67,7 @@ class KrakenVenue:
         self.rounds = 0  # how often it was reset: a shell begins its feed again
         self.faults = Faults()
         self.connects = ConnectLedger(self.settings.connects_max)
+        self.witness = NOBODY
         self._build(wall_ns)
 
     def _build(self, wall_ns: int) -> None:
@@ -91,6 +92,7 @@ class KrakenVenue:
             limits_cover=settings.limits_cover,
         )
         self.engine.positions.on_change = self._position
+        self.attach(self.witness)
         for symbol, market in self.engine.markets.items():
             market.play(self.tapes[symbol][0], wall_ns)
         self.connections: dict[int, Connection] = {}
@@ -114,6 +116,12 @@ class KrakenVenue:
         self._later: list[Callable[[], None]] = []
         self._connection_number = 0
 
+    def attach(self, witness: Witness) -> None:
+        """Who is told from now on what happens, also after a reset."""
+        self.witness = witness
+        self.engine.witness = witness
+        self.engine.rates.on_broken = witness.broke
+
     # -- for shells ----------------------------------------------------------------------------------------------
 
     def plan(self, method: str) -> CallPlan:
@@ -133,18 +141,19 @@ class KrakenVenue:
         refused = at.now_s < self.faults.refused_until_s
         shut = at.now_s < self.faults.banned_until_s
         banned = not refused and not shut and not self.connects.connect(ip, at.now_s)
-        self.connected.append(
-            {
-                "connection": number,
-                "private": private,
-                "ip": ip,
-                "at_ns": at.wall_ns,
-                "refused": refused or shut or banned,
-            }
-        )
+        turned_away = refused or shut or banned
+        row = {
+            "connection": number,
+            "private": private,
+            "ip": ip,
+            "at_ns": at.wall_ns,
+            "refused": turned_away,
+        }
+        self.connected.append(row)
+        self.witness.connected(row)
         if banned:
-            self.engine.rates.broken.append(LimitBroken(kind="connects", who=ip, wall_ns=at.wall_ns))
-        if refused or shut or banned:
+            self.engine.rates.broke("connects", ip, at)
+        if turned_away:
             return None
         connection = Connection(number=number, private=private, ip=ip, opened=at, last_out_s=at.now_s)
         self.connections[number] = connection
@@ -398,6 +407,7 @@ class KrakenVenue:
             self.reach.append({"start_ns": at.wall_ns, "end_ns": None})
         for meter in self.meters.values():
             meter.reachable(reachable, at.wall_ns)
+        self.witness.reachable(reachable, at.wall_ns)
 
     def _position(self, account: str, symbol: str, position: Decimal, cover: Decimal, wall_ns: int) -> None:
         meter = self.meters.get((account, symbol))
@@ -405,6 +415,7 @@ class KrakenVenue:
             meter = self.meters[(account, symbol)] = CoverMeter()
             meter.reachable(self._reachable, wall_ns)
         meter.measured(position, cover, wall_ns)
+        self.witness.measured(account, symbol, position, cover, wall_ns)
 
     def _watched(self, channel: str, symbol: str) -> bool:
         return any((channel, symbol) in connection.subscriptions for connection in self.connections.values())

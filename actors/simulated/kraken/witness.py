@@ -1,0 +1,41 @@
+"""Who is told what happens at the venue, at the moment at which it happens. Everything is also in the truth afterwards.
+
+A witness looks and does nothing: what it is handed is the venue's own, alive, and must not be kept or changed.
+"""
+
+from decimal import Decimal
+from typing import Any
+
+from allstop.actors.simulated.kraken.engine_rates import LimitBroken
+from allstop.actors.simulated.kraken.orders import Execution, Order
+
+
+class Witness:
+    """Told nothing means nothing happened. Override what you want to hear."""
+
+    def accepted(self, order: Order) -> None:
+        """An order is taken. One that a conditional close makes names its parent."""
+
+    def executed(self, execution: Execution) -> None:
+        """A fill."""
+
+    def ended(self, order: Order) -> None:
+        """An order is filled, canceled or expired: its `status` says so, `closed_ns` when."""
+
+    def measured(self, account: str, symbol: str, position: Decimal, cover: Decimal, wall_ns: int) -> None:
+        """The position and what protects it, after every change of either."""
+
+    def reachable(self, reachable: bool, wall_ns: int) -> None:
+        """The venue went away as a whole, or came back."""
+
+    def broke(self, broken: LimitBroken) -> None:
+        """The client broke a limit."""
+
+    def asked(self, request: dict[str, Any]) -> None:
+        """A private request is dealt with; `error` is what it was refused with."""
+
+    def connected(self, row: dict[str, Any]) -> None:
+        """Somebody tried to connect; `refused` says what came of it."""
+
+
+NOBODY = Witness()
