@@ -19,10 +19,11 @@ LANES_MAX: Final = 32  # timeouts that are computed call by call would each leav
 class Lane:
     """The waiting calls of one timeout. `waiting` maps each future to its deadline and to who has to answer."""
 
-    __slots__ = ("_armed", "_loop", "alone", "timeout_s", "waiting")
+    __slots__ = ("_armed", "_loop", "_now_s", "alone", "timeout_s", "waiting")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, timeout_s: float) -> None:
         self._loop = loop
+        self._now_s = loop.time
         self._armed: asyncio.TimerHandle | None = None
         self.alone = False  # for one call only: whoever took it out closes it
         self.timeout_s = timeout_s
@@ -30,7 +31,7 @@ class Lane:
 
     def add(self, future: "asyncio.Future[Any]", ref: "Ref") -> None:
         """Ends the wait on `future` with CallTimeout, in time. Whoever waits takes it out again."""
-        self.waiting[future] = (self._loop.time() + self.timeout_s, ref)
+        self.waiting[future] = (self._now_s() + self.timeout_s, ref)
         if self._armed is None:
             self._armed = self._loop.call_later(self.timeout_s, self._fire)
 
@@ -46,7 +47,7 @@ class Lane:
     def _fire(self) -> None:
         """Ends what is due and waits for the next. A timer may come a moment early: then it is set once more."""
         self._armed = None
-        now_s = self._loop.time()
+        now_s = self._now_s()
         due: list[tuple[asyncio.Future[Any], Ref]] = []
         for future, (deadline_s, ref) in self.waiting.items():
             if deadline_s > now_s:

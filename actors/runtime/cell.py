@@ -19,13 +19,14 @@ from collections.abc import Callable
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
 
+from allstop.actors.errors import ReplyError
 from allstop.actors.exits import KILLED, Exit, ExitKind, ReachedMaxRestartIntensity, crashed
 from allstop.actors.runtime import messages as m
 from allstop.actors.runtime.aftermath import abandon_tasks, close_unbegun, current_task, let_go, lose
 from allstop.actors.runtime.belongings import Belongings, Reply
 from allstop.actors.runtime.entrance import accept
 from allstop.actors.runtime.errors import ActorDead, ControlLaneFull
-from allstop.actors.runtime.handling import begin
+from allstop.actors.runtime.handling import begin, caller_error
 from allstop.actors.runtime.mailbox import CONFLATE, CONTROL_LANE_MAX, Mailbox, Tally
 from allstop.actors.runtime.reporting import crash_report
 from allstop.actors.runtime.scheduler import BUSY
@@ -265,7 +266,25 @@ class Cell:
     # -- handling --------------------------------------------------------------------------------------------------
     def take_special(self, message: Any) -> bool:
         """Handles what is not a plain message. True: the run loop must leave this cell alone (task, or ended)."""
-        result, call = begin(self, message)
+        if message.__class__ is m.Call and message.message.__class__ not in m.SPECIAL:
+            # The call of a plain message: what `begin` and `finish_call` would do, for calls are many.
+            self.calling = call = message
+            try:
+                result = self.actor.on_receive(message.message)
+            except ReplyError as error:
+                message.fail(error)
+                return self.detour is not None
+            except BaseException as error:
+                message.fail(caller_error(self, error))
+                raise
+            finally:
+                self.calling = None
+            if result is None or result.__class__ is not CoroutineType:
+                if not message.deferred:
+                    message.answer(result)
+                return self.detour is not None
+        else:
+            result, call = begin(self, message)
         if result is not None and result.__class__ is CoroutineType:
             self.adopt(result, call, message)
             return True

@@ -172,6 +172,7 @@ class Ref(pykka.ActorRef[Any]):
         scheduler = cell.scheduler
         if get_ident() != scheduler.thread_id:
             return await self._call_from_afar(message, timeout_s)
+        future: Any = None
         if cell.idle and cell.detour is None and message.__class__ not in SPECIAL:
             scheduler.inlined += 1
             if scheduler.inlined >= scheduler.turn:  # a loop of calls that never suspend lets others run, too
@@ -199,16 +200,17 @@ class Ref(pykka.ActorRef[Any]):
                     cell.rest()
                     if not call.deferred:
                         return result
-                return await self._answer(scheduler, call.future, timeout_s)
-        if cell.task is not None and cell.task is asyncio.current_task():
-            raise CallingSelf(f"{self.path} called itself")
-        if cell.threaded:
-            return await self._call_from_afar(message, timeout_s)
-        future = scheduler.loop.create_future()
-        self.tell(Call(message, future))
-        return await self._answer(scheduler, future, timeout_s)
-
-    async def _answer(self, scheduler: "Scheduler", future: Any, timeout_s: float) -> Any:
+                future = call.future
+        if future is None:
+            if cell.task is not None and cell.task is asyncio.current_task():
+                raise CallingSelf(f"{self.path} called itself")
+            if cell.threaded:
+                return await self._call_from_afar(message, timeout_s)
+            future = scheduler.loop.create_future()
+            if not cell.idle and len(cell.queue) < cell.limit:
+                cell.queue.append(Call(message, future))  # only the loop's thread, which this is, makes it idle
+            else:
+                self.tell(Call(message, future))
         if future.done():
             return future.result()
         lane = scheduler.call_timeouts.lane(timeout_s)

@@ -114,14 +114,13 @@ async def _serve_plain(cell: "Cell", share: int) -> tuple[int, Any]:
 
     Gives what is left of the share, and the first message that is not plain, or MORE.
     """
-    take = cell.queue.popleft
     queue = cell.queue
     special = SPECIAL
     message: Any = None
     cell.handling = True  # all along: only while a handler is suspended does anyone else look
     try:
         while share > 0 and queue and cell.state is RUNNING:
-            message = take()
+            message = queue.popleft()
             if message.__class__ in special:
                 return share, message
             share -= 1

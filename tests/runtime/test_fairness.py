@@ -9,7 +9,7 @@ import pytest
 
 from allstop.actors.exits import SHUTDOWN, ExitKind
 from allstop.actors.runtime import Actor, ActorSystem, Down, Mailbox, Ref, ThreadActor, inspection
-from allstop.actors.runtime.scheduler import BATCH, TURN, TURN_NS
+from allstop.actors.runtime.scheduler import BATCH, FIRST, TURN, TURN_NS
 
 BACKLOG = 2_000
 
@@ -374,6 +374,24 @@ async def test_a_turn_of_slow_handlers_is_bounded_in_time_and_grows_again_when_t
     work.of_turn.clear()
     await work.watch(20)
     assert max(work.of_turn) > TURN // 2
+
+
+async def test_a_burst_after_a_quiet_time_begins_with_few_messages_and_every_longer_turn_is_timed(
+    system: ActorSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Slow, "now_ns", 1)
+    monkeypatch.setattr(Slow, "each_ns", 1)
+    work = Work()
+    refs = await crowd(system, Slow, 8, work)
+    system.scheduler.ticks_ns = lambda: Slow.now_ns
+    load(refs[:1], 1)
+    await work.watch(2)  # one quick message: the next turns go untimed
+    monkeypatch.setattr(Slow, "each_ns", 2 * TURN_NS)
+    work.of_turn.clear()
+    load(refs, 200)
+    await work.watch(20)
+    assert max(work.of_turn) <= FIRST + 1  # the message that rode in the run queue is one more
+    assert max(work.of_turn[3:]) <= 2
 
 
 async def test_a_lone_async_actor_may_use_the_whole_turn_unless_it_is_slow(
