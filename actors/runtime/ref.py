@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from allstop.actors.runtime.addresses import Place
     from allstop.actors.runtime.cell import Cell
     from allstop.actors.runtime.registry import Registry
-    from allstop.actors.runtime.scheduler import Scheduler
     from allstop.actors.runtime.system import ActorSystem
 
 CALL_TIMEOUT_S = 5.0  # OTP's gen_server:call
@@ -208,7 +207,9 @@ class Ref(pykka.ActorRef[Any]):
                 return await self._call_from_afar(message, timeout_s)
             future = scheduler.loop.create_future()
             if not cell.idle and len(cell.queue) < cell.limit:
-                cell.queue.append(Call(message, future))  # only the loop's thread, which this is, makes it idle
+                cell.queue.append(
+                    Call(message, future)
+                )  # only the loop's thread, which this is, makes it idle
             else:
                 self.tell(Call(message, future))
         if future.done():

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 BATCH: Final = 64  # messages per actor and activation: more starves the others, fewer costs speed (measured)
 TURN: Final = 256  # messages per turn of the loop: a saturated loop still reads its sockets within 0.1 ms
 TURN_NS: Final = 500_000  # slower handlers get fewer messages per turn, so that it lasts no longer than this
-FIRST: Final = 16  # messages of the turn that a burst begins with; the next take more, as long as they are fast
+FIRST: Final = (
+    16  # messages of the turn that a burst begins with; the next take more, as long as they are fast
+)
 UNTIMED: Final = 3  # turns after one with little to do: two looks at the clock cost as much as a message
 BUSY: Final = 16  # activations that wait: with more, a runtime message does not take its place behind them
 URGENT: Final = (
