@@ -1,4 +1,4 @@
-"""What is wrong with a link for as long as it is: a value that the TCP proxy and the link in memory both obey."""
+"""What is wrong with a link, or with a disk, for as long as it is: values that what stands in for them obeys."""
 
 from collections.abc import Iterable
 from enum import StrEnum
@@ -40,6 +40,13 @@ class LinkCondition(msgspec.Struct, frozen=True, kw_only=True):
 WHOLE = LinkCondition()
 
 
+class DiskCondition(msgspec.Struct, frozen=True, kw_only=True):
+    """The default is a disk that works. `full`: every commit fails for want of space."""
+
+    commit_s: float = 0.0  # how much longer each durable commit takes
+    full: bool = False
+
+
 def worst_of(*conditions: LinkCondition) -> LinkCondition:
     """Several troubles at once: delays add up, the slower reader counts, what is silent for one is silent."""
     return LinkCondition(
@@ -50,6 +57,13 @@ def worst_of(*conditions: LinkCondition) -> LinkCondition:
         up_bytes_per_s=_slowest(one.up_bytes_per_s for one in conditions),
         down_bytes_per_s=_slowest(one.down_bytes_per_s for one in conditions),
         turned=next((one.turned for one in conditions if one.turned is not None), None),
+    )
+
+
+def worst_disk(*conditions: DiskCondition) -> DiskCondition:
+    """Several troubles at once: the times add up, and full is full."""
+    return DiskCondition(
+        commit_s=sum(one.commit_s for one in conditions), full=any(one.full for one in conditions)
     )
 
 

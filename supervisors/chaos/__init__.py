@@ -2,7 +2,7 @@
 
 from allstop.supervisors.chaos.chaos import Act, Chaos, ChaosError, ChaosInjected, NotTrading
 from allstop.supervisors.chaos.engine import SystemEngine
-from allstop.supervisors.chaos.ports import Engine, Link, Venue
+from allstop.supervisors.chaos.ports import Engine, Host, Link, Venue
 from allstop.supervisors.chaos.script import Script, load_script, run_script
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "ChaosError",
     "ChaosInjected",
     "Engine",
+    "Host",
     "Link",
     "NotTrading",
     "Script",

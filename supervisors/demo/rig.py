@@ -57,6 +57,10 @@ class VenueProcess:
         """Has the venue do something wrong; the kinds are those of its POST /faults."""
         await self._ask("POST", "/faults", ADMIN_S, {"kind": kind, **fields})
 
+    async def clear(self) -> None:
+        """Takes back every fault that has not come yet."""
+        await self._ask("DELETE", "/faults", ADMIN_S)
+
     async def truth(self) -> dict[str, Any]:
         """Everything that really happened, as the venue knows it."""
         return await self._ask("GET", "/truth", TRUTH_S)

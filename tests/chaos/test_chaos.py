@@ -9,6 +9,7 @@ import pytest
 
 from allstop.actors.errors import BadInput
 from allstop.actors.exits import ExitKind
+from allstop.actors.links.condition import WHOLE, LinkCondition, Way
 from allstop.actors.runtime import Actor, ActorSystem, Down
 from allstop.actors.spec import ChildSpec, Start, Strategy, SupervisorFlags
 from allstop.supervisors.chaos import (
@@ -21,7 +22,7 @@ from allstop.supervisors.chaos import (
     load_script,
     run_script,
 )
-from allstop.supervisors.chaos.victims import candidates, chosen
+from allstop.supervisors.chaos.victims import candidates, chosen, matching
 from allstop.supervisors.supervisor import Supervisor
 
 ROOT = Path(__file__).parents[2]
@@ -89,6 +90,15 @@ class PuppetEngine:
         self.crashed.append((path, error))
         return path in self.alive
 
+    async def hold(self, path: str) -> bool:
+        return path in self.alive
+
+    async def release(self, path: str) -> None:
+        del path
+
+    def stall(self, seconds: float) -> None:
+        del seconds
+
     def obstacles(self) -> Sequence[str]:
         return self.in_the_way
 
@@ -101,14 +111,11 @@ class PuppetLink:
         self.did.append("cut")
         return 2
 
-    def half_open(self) -> None:
-        self.did.append("half_open")
+    def cut_after(self, count: int | None, way: Way) -> None:
+        self.did.append((count, way))
 
-    def delay(self, delay_s: float, jitter_s: float = 0.0) -> None:
-        self.did.append((delay_s, jitter_s))
-
-    def heal(self) -> None:
-        self.did.append("heal")
+    async def become(self, condition: LinkCondition) -> None:
+        self.did.append(condition)
 
 
 class PuppetVenue:
@@ -117,6 +124,9 @@ class PuppetVenue:
 
     async def fault(self, kind: str, **fields: object) -> None:
         self.faults.append((kind, fields))
+
+    async def clear(self) -> None:
+        self.faults.append(("clear", {}))
 
 
 class Scene:
@@ -225,13 +235,48 @@ async def test_links_are_whole_again_when_a_script_ends_in_an_error() -> None:
     async with scene() as s:
         with pytest.raises(RuntimeError, match="the script is wrong"):
             await run_script(script, s.chaos)
-        assert s.link.did == ["half_open", "heal"]
+        assert (s.link.did[0], s.link.did[-1]) == (LinkCondition(up_silent=True, down_silent=True), WHOLE)
 
 
 async def test_a_link_that_was_only_cut_needs_no_healing() -> None:
     async with scene() as s:
         await run_script(lambda chaos: chaos.cut("private"), s.chaos)  # type: ignore[arg-type,return-value]
         assert s.link.did == ["cut"]
+
+
+async def test_troubles_of_a_link_lie_above_each_other_and_heal_one_by_one() -> None:
+    async with scene() as s:
+        await s.chaos.lay("private", "a", LinkCondition(delay_s=0.1, up_silent=True))
+        await s.chaos.lay("private", "b", LinkCondition(delay_s=0.2, down_bytes_per_s=100.0))
+        await s.chaos.lift("private", "a")
+        await s.chaos.lift("private", "a")  # once is enough
+        await s.chaos.lift("private", "b")
+        assert s.link.did == [
+            LinkCondition(delay_s=0.1, up_silent=True),
+            LinkCondition(delay_s=pytest.approx(0.3), up_silent=True, down_bytes_per_s=100.0),  # type: ignore[arg-type]
+            LinkCondition(delay_s=0.2, down_bytes_per_s=100.0),
+            WHOLE,
+        ]
+
+
+async def test_healing_a_link_takes_back_a_cut_that_has_not_come() -> None:
+    async with scene() as s:
+        await s.chaos.cut_after("private", 100, Way.UP)
+        await s.chaos.heal_all()
+        assert s.link.did == [(100, Way.UP), (None, Way.UP), (None, Way.DOWN), WHOLE]
+
+
+async def test_a_real_machine_is_not_to_be_hurt() -> None:
+    async with scene() as s:
+        assert not s.chaos.has_host
+        with pytest.raises(ChaosError, match="only a simulated one can be hurt"):
+            await s.chaos.step_clock(1.0)
+
+
+def test_a_pattern_names_paths_of_as_many_names() -> None:
+    assert matching(PATHS, "/accounts/*/trading/*") == ("/accounts/kraken.main/trading/session",)
+    assert matching(PATHS, "/*") == ("/", "/accounts", "/infrastructure")
+    assert matching(PATHS, "/accounts/kraken.*") == ("/accounts/kraken.main",)
 
 
 # -- on a running system
@@ -287,6 +332,33 @@ async def test_a_crash_is_raised_inside_actor_or_supervisor_and_its_own_supervis
 async def test_a_kill_is_seen_as_a_kill() -> None:
     down, incarnation = await ended_by("kill", "/top/branch/worker")
     assert (down.exit.kind, incarnation) == (ExitKind.KILLED, 2)
+
+
+async def test_an_actor_that_is_held_answers_when_it_is_released() -> None:
+    async with ActorSystem() as system:
+        await system.spawn(Supervisor, *tree(), path="/top")
+        chaos, worker = Chaos(SystemEngine(system, lambda: ()), clock=system.clock), "/top/branch/worker"
+        assert await chaos.hold(worker)
+        asking = asyncio.create_task(system.address(worker).call("hello", timeout_s=5.0))
+        await asyncio.sleep(1.0)
+        assert not asking.done()
+        await chaos.release(worker)
+        assert await asking == "hello"
+        assert not await chaos.hold("/nowhere")
+        await chaos.release("/nowhere")
+
+
+async def test_a_stall_moves_the_clock_and_runs_nothing() -> None:
+    ran: list[float] = []
+    async with ActorSystem() as system:
+        chaos = Chaos(SystemEngine(system, lambda: ()), clock=system.clock)
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        loop.call_later(0.1, lambda: ran.append(loop.time() - began_s))
+        await chaos.stall(0.7)
+        assert (ran, loop.time() - began_s) == ([], 0.7)
+        await asyncio.sleep(1e-6)
+        assert ran == [pytest.approx(0.7, abs=1e-3)]
 
 
 async def test_the_engine_of_a_system_lists_what_runs() -> None:

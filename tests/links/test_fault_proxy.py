@@ -7,6 +7,7 @@ from tests.links.peers import Server
 
 from allstop.actors.clock import SeededDice
 from allstop.actors.links import fault_proxy
+from allstop.actors.links.condition import WHOLE, LinkCondition, Turned
 from allstop.actors.links.fault_proxy import FaultProxy, Way
 
 pytestmark = pytest.mark.loopback
@@ -185,3 +186,80 @@ async def test_closing_ends_everything():
         with pytest.raises(ConnectionResetError):
             await asyncio.wait_for(client.reader.read(), 5)
         assert proxy.open_connections == 0
+
+
+# -- what a plan of faults asks of it
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 11])
+async def test_a_connection_is_cut_in_the_middle_of_what_it_carries(count: int):
+    async with proxied() as (proxy, connect):
+        client = await connect()
+        await client.exchange(b"x")
+        proxy.cut_after(count, Way.DOWN)
+        client.writer.write(b"hello, world")
+        assert await asyncio.wait_for(client.reader.readexactly(count), 5) == b"hello, world"[:count]
+        with pytest.raises(ConnectionResetError):
+            await asyncio.wait_for(client.reader.read(1), 5)
+        assert await (await connect()).exchange(b"again") == b"again"  # one connection, once
+
+
+async def test_a_cut_at_a_byte_can_be_taken_back():
+    async with proxied() as (proxy, connect):
+        client = await connect()
+        proxy.cut_after(3, Way.UP)
+        proxy.cut_after(None, Way.UP)
+        assert await client.exchange(b"hello, world") == b"hello, world"
+
+
+@pytest.mark.parametrize("way", [Way.UP, Way.DOWN])
+async def test_one_way_can_be_silent_while_the_other_talks(way: Way):
+    async with proxied() as (proxy, connect):
+        client = await connect()
+        await client.exchange(b"x")
+        up, down = proxy.forwarded[Way.UP], proxy.forwarded[Way.DOWN]
+        await proxy.become(LinkCondition(up_silent=way == Way.UP, down_silent=way == Way.DOWN))
+        client.writer.write(b"held")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(client.reader.read(1), 0.1)
+        assert proxy.forwarded == {Way.UP: up + (4 if way == Way.DOWN else 0), Way.DOWN: down}
+        await proxy.become(WHOLE)
+        assert await asyncio.wait_for(client.reader.readexactly(4), 5) == b"held"
+
+
+async def test_a_slow_reader_gets_so_many_bytes_a_second_until_it_heals():
+    async with proxied() as (proxy, connect):
+        client = await connect()
+        await client.exchange(b"x")
+        await proxy.become(LinkCondition(down_bytes_per_s=20_000))
+        loop = asyncio.get_running_loop()
+        start_s = loop.time()
+        assert await client.exchange(bytes(5000)) == bytes(5000)
+        assert 0.15 < loop.time() - start_s < 3
+        client.writer.write(bytes(200_000))  # ten seconds' worth
+        await asyncio.sleep(0.05)
+        await proxy.become(WHOLE)
+        assert await asyncio.wait_for(client.reader.readexactly(200_000), 5) == bytes(200_000)
+
+
+@pytest.mark.parametrize("turned", [Turned.REFUSED, Turned.DNS])
+async def test_new_connections_are_refused_and_the_open_ones_live_on(turned: Turned):
+    async with proxied() as (proxy, connect):
+        client = await connect()
+        await client.exchange(b"x")
+        await proxy.become(LinkCondition(turned=turned))
+        with pytest.raises(ConnectionRefusedError):
+            await connect()
+        assert await client.exchange(b"alive") == b"alive"
+        await proxy.become(WHOLE)
+        assert await (await connect()).exchange(b"again") == b"again"
+
+
+async def test_a_wrong_certificate_is_a_connection_that_is_reset_before_a_word():
+    async with proxied() as (proxy, connect):
+        await proxy.become(LinkCondition(turned=Turned.TLS))
+        client = await connect()
+        with pytest.raises(ConnectionResetError):
+            await client.exchange(b"hello")
+        await proxy.become(WHOLE)
+        assert await (await connect()).exchange(b"again") == b"again"

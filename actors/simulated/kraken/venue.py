@@ -204,7 +204,7 @@ class KrakenVenue:
         """What time alone does; the shell calls it several times a second."""
         if self._status_until_s is not None and at.now_s >= self._status_until_s:
             status, seconds = self._phases.pop(0) if self._phases else ("online", 0.0)
-            self._status_until_s = at.now_s + seconds
+            self._status_until_s += seconds
             self._turn(status, at)
         for symbol in [pair for pair, until_s in self._pairs_until_s.items() if at.now_s >= until_s]:
             del self._pairs_until_s[symbol]
@@ -314,7 +314,8 @@ class KrakenVenue:
             case "slam":
                 self.faults.slammed_until_s = at.now_s + float(fields["s"])
             case "unreachable":
-                self._unreachable_until_s = at.now_s + float(fields["s"])
+                # Several links may be away at once: the longest counts.
+                self._unreachable_until_s = max(self._unreachable_until_s, at.now_s + float(fields["s"]))
             case "cut":
                 self._cut(one for one in self.connections.values() if one.private == bool(fields["private"]))
             case "expire_tokens":
