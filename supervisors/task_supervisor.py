@@ -8,13 +8,15 @@ import asyncio
 import inspect
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
 
 from allstop.actors.exits import NORMAL
-from allstop.actors.runtime import Actor, ActorDead, CallTimeout, Continue, Future, Ref
+from allstop.actors.runtime import Actor, ActorDead, CallTimeout, Continue, Future, MailboxFull, Ref
 from allstop.actors.spec import ChildSpec, Isolation, Restart, Shutdown, Start, SupervisorFlags
+from allstop.supervisors import decisions as d
 from allstop.supervisors.dynamic import DynamicSupervisor
 from allstop.supervisors.errors import NotFound
 from allstop.supervisors.supervisor import STOP_TIMEOUT_S, start_child, terminate_child
@@ -29,6 +31,18 @@ class TaskSupervisor(DynamicSupervisor):
 
     def __init__(self, flags: SupervisorFlags | None = None, *, max_children: int = MAX_CHILDREN) -> None:
         super().__init__(flags or SupervisorFlags(), max_children=max_children)
+
+    def on_receive(self, message: Any) -> Any:
+        if message.__class__ is not _Unwanted:
+            return super().on_receive(message)
+        known = self._core.children.get(message.child_id)
+        return self._carry_out(d.TerminateChild(message.child_id)) if known is not None else None
+
+
+class _Unwanted(msgspec.Struct, frozen=True):
+    """Whoever asked for this task was gone before it had started."""
+
+    child_id: str
 
 
 class _Run(msgspec.Struct, frozen=True):
@@ -138,8 +152,7 @@ async def async_(
     the owner cannot go on. With `isolation="thread"` the function is plain and may block. Raises MaxChildren, and
     ActorDead without a supervisor.
     """
-    ref = await _start(supervisor, _start_of(function, args, kwargs), Restart.TEMPORARY, shutdown, isolation)
-    owner.link(ref)
+    ref = await _claimed(supervisor, _start_of(function, args, kwargs), shutdown, isolation, owner.link)
     return Task(supervisor, ref, owner)
 
 
@@ -154,9 +167,8 @@ async def async_nolink(
 ) -> Task:
     """Starts `function(*args)` as a task whose failure is only told: to those who await it, and to `owner`, an actor,
     as the Down of a monitor (with NORMAL if it went well). Otherwise as `async_`."""
-    ref = await _start(supervisor, _start_of(function, args, kwargs), Restart.TEMPORARY, shutdown, isolation)
-    if owner is not None:
-        owner.monitor(ref)
+    monitors = owner.monitor if owner is not None else None
+    ref = await _claimed(supervisor, _start_of(function, args, kwargs), shutdown, isolation, monitors)
     return Task(supervisor, ref)
 
 
@@ -183,15 +195,36 @@ def _start_of(
     return Start(TaskActor, (function, args, kwargs, at_once))
 
 
+async def _claimed(
+    supervisor: Ref,
+    start: Start,
+    shutdown: float | Shutdown,
+    isolation: Isolation | str,
+    observe: Callable[[Ref], object] | None,
+) -> Ref:
+    """A task for somebody, who is to `observe` it. If they are gone before it has started, it is, too."""
+    child_id = supervisor.system.ids.new()
+    try:
+        ref = await _start(supervisor, start, Restart.TEMPORARY, shutdown, isolation, child_id)
+        if observe is not None:
+            observe(ref)
+    except BaseException:
+        with suppress(MailboxFull, ActorDead):  # then it ends by itself, after UNCLAIMED_S
+            supervisor.tell(_Unwanted(child_id))
+        raise
+    return ref
+
+
 async def _start(
     supervisor: Ref,
     start: Start,
     restart: Restart | str,
     shutdown: float | Shutdown,
     isolation: Isolation | str,
+    child_id: str | None = None,
 ) -> Ref:
     words: Any = {"restart": restart, "isolation": isolation}  # the supervisor takes the words of both
-    spec = ChildSpec(None, start, shutdown=shutdown, **words)
+    spec = ChildSpec(child_id, start, shutdown=shutdown, **words)
     ref = await start_child(supervisor, spec)
     if ref is None:  # a TaskActor never ignores its start
         raise ActorDead(supervisor.path)

@@ -24,6 +24,7 @@ from allstop.actors.runtime import (
     NameTaken,
     Overrun,
     StartError,
+    StartTimeout,
 )
 from allstop.actors.runtime.incarnations import Incarnations
 from allstop.actors.runtime.messages import CONTROL
@@ -543,6 +544,43 @@ async def test_a_stash_keeps_tells_for_the_next_incarnation_in_order(
     await asyncio.sleep(0.01)
     assert witness.handled == [0, 1, "fresh"]
     assert [letter.message for letter in system.dead_letters.recent()] == [2, "too many"]
+
+
+@pytest.mark.req("233")
+@pytest.mark.parametrize("end", ["raise", "kill", "timeout"])
+async def test_what_is_told_during_a_start_that_fails_waits_as_well_and_in_order(
+    system: ActorSystem, witness: Witness, end: str
+) -> None:
+    parent = await system.spawn(Puppet)
+    child = await system.spawn(Puppet, path="/child", parent=parent, while_down=Stash(3))
+    system.kill(child)
+    child.tell("while down")
+
+    async def start() -> None:
+        await asyncio.sleep(2)
+        raise ValueError
+
+    starting = asyncio.ensure_future(
+        system.spawn(
+            Puppet,
+            None,
+            lambda _puppet: start(),
+            path="/child",
+            parent=parent,
+            start_timeout_s=1.5 if end == "timeout" else 30,
+        )
+    )
+    await asyncio.sleep(1)
+    child.tell("during the start")
+    if end == "kill":
+        system.kill(child)
+    assert isinstance((await asyncio.gather(starting, return_exceptions=True))[0], StartError | StartTimeout)
+    child.tell("after it")
+    child.tell("too many")
+    await system.spawn(Puppet, witness, path="/child", parent=parent)
+    await asyncio.sleep(0.01)
+    assert witness.handled == ["while down", "during the start", "after it"]
+    assert [letter.message for letter in system.dead_letters.recent()] == ["too many"]
 
 
 async def test_what_a_retired_address_had_stashed_becomes_dead_letters(system: ActorSystem) -> None:

@@ -526,6 +526,7 @@ class TestBackoff:
         rig.advance(0.1)
         assert rig.up == ["a", "b"]
 
+    @pytest.mark.req("230")
     def test_a_failed_attempt_waits_longer_each_time(self) -> None:
         rig = Rig(flags(max_restarts=9, max_seconds=1000), *permanent("a", backoff=Backoff(1, 4, 0)))
         rig.outcomes["a"] = [ValueError("no")] * 3

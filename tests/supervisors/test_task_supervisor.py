@@ -11,9 +11,9 @@ from tests.supervisors.puppets import Stage, settle
 from allstop.actors.events import CrashReport
 from allstop.actors.exits import ExitKind
 from allstop.actors.runtime import Actor, ActorDead, ActorSystem, CallTimeout, Down, Ref
-from allstop.actors.spec import Restart, SupervisorFlags
+from allstop.actors.spec import ChildSpec, Restart, Start, SupervisorFlags
 from allstop.supervisors.errors import MaxChildren
-from allstop.supervisors.supervisor import count_children, get_childspec, which_children
+from allstop.supervisors.supervisor import count_children, get_childspec, start_child, which_children
 from allstop.supervisors.task_supervisor import (
     TaskSupervisor,
     async_,
@@ -304,3 +304,52 @@ async def test_a_stream_ends_with_its_supervisor() -> None:
         with pytest.raises(ActorDead):
             await asyncio.wait_for(draining, 1.0)
         assert system.actors() == []
+
+
+class SlowStart(Actor):
+    async def on_start(self) -> None:
+        await asyncio.sleep(3)
+
+
+class Starter(Actor):
+    def __init__(self, tasks: Ref) -> None:
+        self._tasks = tasks
+
+    async def on_receive(self, message: Any) -> None:
+        if message == "link":
+            await async_(self._tasks, asyncio.sleep, 100, owner=self)
+        elif message == "monitor":
+            await async_nolink(self._tasks, asyncio.sleep, 100, owner=self)
+        else:
+            await anext(async_stream(self._tasks, asyncio.sleep, [100] * 9, max_concurrency=3))
+
+
+@pytest.mark.parametrize("how", ["link", "monitor", "stream"])
+@pytest.mark.parametrize("end", ["kill", "stop"])
+async def test_whoever_is_gone_before_a_task_has_started_leaves_none_behind(how: str, end: str) -> None:
+    async with ActorSystem() as system:
+        tasks = await system.spawn(TaskSupervisor, max_children=10, path="/tasks")
+        starter = await system.spawn(Starter, tasks)
+        busy = asyncio.ensure_future(start_child(tasks, ChildSpec("slow", Start(SlowStart))))
+        await asyncio.sleep(1)
+        starter.tell(how)
+        await asyncio.sleep(1)
+        if end == "kill":
+            system.kill(starter)
+        else:
+            await system.stop(starter)
+        await busy
+        await asyncio.sleep(0.1)
+        assert [child.id for child in await which_children(tasks)] == ["slow"]
+        assert tasks.incarnation == 1
+
+
+async def test_a_task_that_was_refused_is_not_asked_for_again() -> None:
+    async with ActorSystem() as system:
+        tasks = await system.spawn(TaskSupervisor, max_children=1, path="/tasks")
+        await start_task(tasks, asyncio.sleep, 100)
+        with pytest.raises(MaxChildren):
+            await async_nolink(tasks, asyncio.sleep, 100)
+        await asyncio.sleep(0.1)
+        assert tasks.is_alive()
+        assert len(await which_children(tasks)) == 1
