@@ -526,6 +526,10 @@ class Cell:
             started.set_result(False)
         if self.calling is not None:
             self.calling.fail(ActorDead(self.path, self.incarnation, exit_))
+        # Before the links: a supervisor hears of the cause before it hears of those who go with it.
+        minder = self.minder
+        if minder is not None and minder.active:
+            minder.watcher.notify(m.Down(minder, ref, self.incarnation, exit_))
         belongings = self.belongings
         if tasked or belongings is not None:
             abandon_tasks(self)
@@ -534,9 +538,6 @@ class Cell:
         parent = ref._parent
         if parent is not None and (above := parent._cell.belongings) is not None:
             above.children.pop(self, None)
-        minder = self.minder
-        if minder is not None and minder.active:
-            minder.watcher.notify(m.Down(minder, ref, self.incarnation, exit_))
         if parent is None or parent._retired:
             system.retire(ref)
 

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from tests.runtime.puppet import Puppet, Witness, fails
 
+from allstop.actors.events import ChildTerminated
 from allstop.actors.exits import KILLED
 from allstop.actors.runtime import Actor, ActorSystem
-from allstop.actors.spec import ChildSpec, Restart, Shutdown, Start, SupervisorFlags
-from allstop.supervisors.supervisor import Supervisor, terminate_child, which_child
+from allstop.actors.spec import ChildSpec, Restart, Shutdown, Start, Strategy, SupervisorFlags
+from allstop.supervisors.supervisor import Supervisor, status, terminate_child, which_child, which_children
 
 pytestmark = pytest.mark.virtual
 
@@ -98,3 +99,45 @@ async def test_a_supervised_pair_of_linked_siblings_comes_back_as_two_and_both_e
         await asyncio.sleep(0.1)
         assert [(ref.incarnation, ref.is_alive()) for ref in (left, right)] == [(2, True)] * 2
         assert right.last_exit == left.last_exit
+
+
+class Linked(Actor):
+    """Links itself to the child before it, if there is one."""
+
+    def __init__(self, before: str | None) -> None:
+        self._before = before
+
+    def on_start(self) -> None:
+        if self._before is not None:
+            self.link(self.system.address(self._before))
+
+    def on_receive(self, message: Any) -> None:
+        raise message
+
+
+@pytest.mark.req("105", "93", "90")
+@pytest.mark.parametrize(
+    ("strategy", "restarts"),
+    [(Strategy.ONE_FOR_ONE, 3), (Strategy.REST_FOR_ONE, 1), (Strategy.ONE_FOR_ALL, 1)],
+)
+async def test_a_supervisor_hears_of_the_cause_before_those_who_were_linked_to_it(
+    strategy: Strategy, restarts: int
+) -> None:
+    """Else it restarts them first, links them to nobody, and spends its budget on one failure."""
+    events: list[Any] = []
+    async with ActorSystem(on_event=events.append) as system:
+        top = await system.spawn(
+            Supervisor,
+            SupervisorFlags(strategy=strategy, max_restarts=3),
+            [
+                ChildSpec("a", Start(Linked, (None,))),
+                ChildSpec("b", Start(Linked, ("/top/a",))),
+                ChildSpec("c", Start(Linked, ("/top/b",))),
+            ],
+            path="/top",
+        )
+        system.address("/top/a").tell(ValueError("boom"))
+        await asyncio.sleep(0.1)
+        assert [child.incarnation for child in await which_children(top)] == [2, 2, 2]
+        assert (await status(top)).restarts_in_window == restarts
+        assert next(event.child for event in events if isinstance(event, ChildTerminated)) == "a"
