@@ -9,7 +9,7 @@ async with Runtime(tree) as runtime:
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -86,7 +86,8 @@ class Runtime:
 
     `world` and `environ` are the real ones unless given. Leaving runs `shutdown`: your tasks of the phase before_stop,
     then the tree stops in reverse order of its start, then those of after_stop. `phases` adds phases to these three,
-    or replaces them. After leaving, `leaked` names what could not be stopped.
+    or replaces them. `on_system` is called with the actor system before the first actor of the tree starts: for whoever
+    wants to see every event. After leaving, `leaked` names what could not be stopped.
     """
 
     def __init__(
@@ -96,8 +97,10 @@ class Runtime:
         world: World | None = None,
         environ: Mapping[str, str] | None = None,
         phases: Mapping[str, Phase] | None = None,
+        on_system: Callable[[ActorSystem], None] | None = None,
     ) -> None:
         self.tree = tree
+        self._on_system = on_system
         self.shutdown = CoordinatedShutdown(PHASES | dict(phases or {}))
         self.shutdown.add_task("stop_tree", "tree", self._stop_tree)
         self.levels = LevelBoard()
@@ -179,6 +182,8 @@ class Runtime:
         system = ActorSystem(clock=world.clock, dice=world.dice, ids=world.ids)
         await self._stack.enter_async_context(system)
         self._system = system
+        if self._on_system is not None:
+            self._on_system(system)
         held_loop = HeldLoop(system, self.levels, self.root)
         self._stack.callback(held_loop.close)
         self._stack.callback(system.subscribe(held_loop))

@@ -45,6 +45,10 @@ class MemoryDisk:
         for chain, rows in self._rows.items():
             del rows[self._durable.get(chain, 0) :]
 
+    def chains(self) -> list[str]:
+        """In the order in which they were first opened."""
+        return list(self._rows)
+
     def rows(self, chain: str) -> list[JournalRow]:
         return list(self._rows.get(chain, ()))
 

@@ -34,6 +34,8 @@ from allstop.supervisors.simulation.lives import (
     untie_systems,
 )
 
+NETWORK_S: Final = 0.01  # one way to the venue, on a good day
+COMMIT_S: Final = 0.002  # a commit with its fsync, on a good disk
 CLOSING_ROUNDS: Final = 20  # closing a coroutine may start others; each of those is closed, too
 
 
@@ -90,7 +92,9 @@ class SimulatedWorld:
         self.loop = loop
         self.seed = seed
         self.network = MemoryNetwork()
+        self.network.faults.delay_s = NETWORK_S
         self.host = SimulatedHost(loop, on_stored=on_stored)
+        self.host.disk.commit_s = COMMIT_S
         self.life: Life | None = None
         self.left: list[CoroutineLeft] = []  # coroutines that would not be closed: a bug of the actor's
         self.on_frame = on_frame
@@ -128,8 +132,8 @@ class SimulatedWorld:
         if life is None or life.ended:
             return
         life.ended = True
-        life.make_inert(silent=power == "host")
         self.host.disk.power_cut()
+        life.make_inert(silent=power == "host")
         untie_systems(self.loop, life.number)
         self._sweep(life)
         if LIFE.get() == life.number:

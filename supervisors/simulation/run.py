@@ -1,0 +1,322 @@
+"""One run: a tree in a simulated world under one seed, hurt by a plan, judged by the oracles.
+
+```python
+outcome = simulate(tree, seed=7, duration_s=180.0)
+assert outcome.failed is None, outcome.failed
+```
+"""
+
+import asyncio
+import contextlib
+import gc
+from collections import Counter
+from collections.abc import Callable, Generator
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from allstop.actors.clock import LoopClock
+from allstop.actors.errors import AllstopError
+from allstop.actors.events import ChildStarted, CrashReport, Event, LevelChanged
+from allstop.actors.levels import ROOT, Level
+from allstop.actors.ports import JournalRow
+from allstop.actors.runtime import ActorDead, ActorSystem, CallTimeout
+from allstop.actors.runtime.virtual_time import run_virtual
+from allstop.supervisors.config import Tree
+from allstop.supervisors.halt import halt_status
+from allstop.supervisors.kraken_account import account_path
+from allstop.supervisors.obstacles import obstacles
+from allstop.supervisors.oracles import Evidence, Journal, Row, judge
+from allstop.supervisors.simulation.host import ORIGIN_NS, NobodyThere
+from allstop.supervisors.simulation.places import Told
+from allstop.supervisors.simulation.restarter import LifeEnd, Restarter
+from allstop.supervisors.simulation.trace import Trace
+from allstop.supervisors.simulation.venue import SimulatedVenue
+from allstop.supervisors.simulation.world import SimulatedWorld
+
+TRADING_AGAIN_S: Final = 30.0  # after the last fault
+HALT_S: Final = 30.0  # a venue that answers, under its own rate limits
+DRAIN_S: Final = 2.0  # longer than any answer is on its way
+LOOK_S: Final = 0.1
+OUTPUT_MAX: Final = 20_000  # log lines kept for the oracle that looks for secrets
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """What did not hold, and when it was seen."""
+
+    oracle: str
+    at_s: float
+    why: str
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of one run. `failed` is the first thing that did not hold; the digest is over the whole trace."""
+
+    seed: int
+    profile: str
+    virtual_s: float
+    digest: str
+    lines: int
+    failed: Failure | None
+    verdicts: dict[str, bool | None]
+    faults: dict[str, int]
+    crashes: int  # of actors
+    restarts: int  # by supervisors
+    lives: int  # processes of the engine
+    halts: int
+    submitted: int
+    refused: int
+    executions: int
+    journal_rows: int
+    notes: tuple[str, ...] = ()
+
+
+def simulate(
+    tree: Tree,
+    seed: int,
+    *,
+    duration_s: float = 180.0,
+    profile: str = "none",
+    keep: Callable[[str], None] | None = None,
+) -> Outcome:
+    """Runs a tree in a simulated world for `duration_s` virtual seconds. `keep` gets each line of the trace.
+
+    Raises BadInput when the tree is wrong, with nothing run.
+    """
+    with _quiet_logs() as logs, _no_collector():
+        return run_virtual(_Run(tree, seed, duration_s, profile, keep, logs).outcome())
+
+
+class _Run:
+    """One run, from its world to its verdicts."""
+
+    def __init__(
+        self,
+        tree: Tree,
+        seed: int,
+        duration_s: float,
+        profile: str,
+        keep: Callable[[str], None] | None,
+        logs: list[str],
+    ) -> None:
+        self._tree = tree
+        self._seed = seed
+        self._duration_s = duration_s
+        self._profile = profile
+        self._keep = keep
+        self._logs = logs
+        self._counts: Counter[str] = Counter()
+        self._positions: dict[str, dict[str, Any]] = {}
+        self._told = Told()
+        self._notes: list[str] = []
+
+    async def outcome(self) -> Outcome:
+        """Everything that is to be known of the run."""
+        world = self._world = SimulatedWorld(self._seed, on_frame=self._frame, on_stored=self._stored)
+        self._trace = Trace(world.loop.time, self._keep)
+        clock = LoopClock(world.loop, origin_ns=ORIGIN_NS)
+        venue = SimulatedVenue(self._tree, world.network, clock, seed=self._seed)
+        self._venue = venue
+        restarter = self._restarter = Restarter(
+            world, self._tree, venue.environ,
+            on_system=self._system, on_end=self._life_ended, on_start=self._life_began,
+        )  # fmt: skip
+        async with venue:
+            restarter.begin()
+            await self._hurt()
+            late = await self._trading_again() or await self._halted()
+            await self._ask_positions()
+            await restarter.stop()
+            if restarter.refused is not None:
+                raise restarter.refused
+            truth = venue.truth()
+            await world.close()
+        return self._judged(truth, late)
+
+    # -- what happens ------------------------------------------------------------------------------------------------
+
+    async def _hurt(self) -> None:
+        await asyncio.sleep(self._duration_s)
+
+    async def _trading_again(self) -> Failure | None:
+        """After the faults the tree trades again in time, or is halted, with a proof and a reason."""
+        began_s = self._world.now_s
+        while missing := await self._missing():
+            if self._restarter.refused is not None:
+                return None
+            if self._world.now_s - began_s >= TRADING_AGAIN_S:
+                return Failure(
+                    oracle="liveness", at_s=self._world.now_s,
+                    why=f"not trading {TRADING_AGAIN_S:g} s after the last fault: {'; '.join(missing)}",
+                )  # fmt: skip
+            await asyncio.sleep(LOOK_S)
+        return None
+
+    async def _halted(self) -> Failure | None:
+        """Every run ends as a day does: somebody halts, the halt is proven, and nothing is on its way any more."""
+        if self._restarter.runtime is None:
+            return None
+        began_s = self._world.now_s
+        request = {"command": "halt", "by": "simulation", "reason": "the run is over"}
+        try:
+            answer = await self._world.host.ask(request)
+            while not answer.get("proven"):
+                if self._world.now_s - began_s >= HALT_S:
+                    why = f"not proven {HALT_S:g} s after it was asked for: {answer}"
+                    return Failure(oracle="halt", at_s=self._world.now_s, why=why)
+                await asyncio.sleep(LOOK_S)
+                answer = await self._world.host.ask({"command": "proofs"})
+        except NobodyThere as error:
+            return Failure(oracle="halt", at_s=self._world.now_s, why=str(error))
+        self._venue.kraken.paused = True
+        await asyncio.sleep(DRAIN_S)
+        return None
+
+    async def _missing(self) -> list[str]:
+        runtime = self._restarter.runtime
+        if runtime is None:
+            return ["the engine is down"]
+        if runtime.levels.effective(ROOT) is not Level.HALTED:
+            return obstacles(runtime)
+        try:
+            status = await self._within(halt_status(runtime.root))
+        except (ActorDead, CallTimeout) as error:
+            return [f"the root does not answer: {error}"]
+        unproven = [] if status.proven else ["halted without a proof"]
+        return unproven + ([] if status.reason else ["halted without a reason"])
+
+    async def _ask_positions(self) -> None:
+        """What the engine believes, account by account."""
+        runtime = self._restarter.runtime
+        if runtime is None:
+            return
+        for node in self._tree.accounts.children:
+            try:
+                view = await self._within(runtime.cover(node.id))
+            except (ActorDead, CallTimeout, AllstopError) as error:
+                self._notes.append(f"{node.id}: the guardian does not answer: {error}")
+                continue
+            self._positions[node.account] = {cover.pair: cover.net for cover in view.pairs if cover.net}
+
+    async def _within(self, coroutine: Any) -> Any:
+        """Asks the engine something as if it asked itself: what that starts is of its life."""
+        life = self._world.life
+        assert life is not None
+        return await life.start(coroutine)
+
+    # -- what is told of it --------------------------------------------------------------------------------------------
+
+    def _system(self, system: ActorSystem) -> None:
+        system.subscribe(self._event)
+        for node in self._tree.accounts.children:
+            self._told.watch(system, f"{account_path(node)}/trading/orders")
+
+    def _event(self, event: Event) -> None:
+        match event:
+            case CrashReport():
+                self._counts["crashes"] += 1
+            case ChildStarted() if event.attempt > 0:
+                self._counts["restarts"] += 1
+            case LevelChanged(scope=(), now=Level.HALTED):
+                self._counts["halts"] += 1
+            case _:
+                pass
+        self._trace.event(event)
+
+    def _frame(self, url: str, way: str, frame: str) -> None:
+        self._trace.frame(url, way, frame)
+
+    def _stored(self, chain: str, rows: list[JournalRow], durable: bool) -> None:
+        self._counts["rows"] += len(rows)
+        for row in rows:
+            self._trace.row(chain, row, durable)
+
+    def _life_began(self, number: int) -> None:
+        self._trace.write("life", f"{number} begins")
+
+    def _life_ended(self, end: LifeEnd) -> None:
+        self._told.forget()
+        self._trace.write("life", f"{end.life} ends: {end.why} {list(end.leaked) if end.leaked else ''}")
+
+    # -- what is made of it ----------------------------------------------------------------------------------------------
+
+    def _judged(self, truth: dict[str, Any], late: Failure | None) -> Outcome:
+        world, counts = self._world, self._counts
+        at_s = world.now_s
+        verdicts: dict[str, bool | None] = {}
+        failed = late
+        for node in self._tree.accounts.children:
+            for verdict in judge(self._evidence(truth, node.account, node.cover_s)):
+                held = verdict.holds
+                before = verdicts.get(verdict.oracle)
+                verdicts[verdict.oracle] = held if before is None else (before and held is not False)
+                self._trace.write("oracle", f"{node.account} {verdict.oracle} {held} {verdict.why}")
+                if held is False and failed is None:
+                    failed = Failure(oracle=verdict.oracle, at_s=round(at_s, 6), why=verdict.why)
+        verdicts["liveness"] = late is None
+        return Outcome(
+            seed=self._seed, profile=self._profile, virtual_s=round(at_s, 6), digest=self._trace.digest, lines=self._trace.lines,
+            failed=failed, verdicts=verdicts, faults={}, crashes=counts["crashes"], restarts=counts["restarts"],
+            lives=self._restarter.starts, halts=counts["halts"], submitted=len(self._told.submitted), refused=len(self._told.refused),
+            executions=len(truth["executions"]), journal_rows=counts["rows"], notes=tuple(self._notes),
+        )  # fmt: skip
+
+    def _evidence(self, truth: dict[str, Any], account: str, cover_s: float) -> Evidence:
+        disk = self._world.host.disk
+        journals = [Journal(chain, tuple(_row(row) for row in disk.rows(chain))) for chain in disk.chains()]
+        outputs = {
+            f"journal {one.chain}": "\n".join(row.body.decode() for row in one.rows) for one in journals
+        }
+        outputs["log"] = "\n".join(self._logs)
+        leaked = [f"life {end.life}: {what}" for end in self._restarter.ends for what in end.leaked]
+        return Evidence(
+            truth=truth,
+            account=account,
+            journals=journals,
+            submitted=self._told.submitted,
+            refused=self._told.refused,
+            positions=self._positions.get(account),
+            cover_s=cover_s,
+            outputs=outputs,
+            secrets=list(self._venue.environ.values()),
+            leaked=leaked,
+        )
+
+
+def _row(row: JournalRow) -> Row:
+    return Row(row.seq, row.ts_ns, row.epoch, row.kind, row.key, row.body, row.prev_hash, row.hash)
+
+
+@contextlib.contextmanager
+def _quiet_logs() -> Generator[list[str]]:
+    """The process's log events go into a list; thousands of runs would fill a terminal."""
+    lines: list[str] = []
+
+    def take(_logger: Any, method: str, event: Any) -> Any:
+        if len(lines) < OUTPUT_MAX:
+            lines.append(f"{method} {event}")
+        raise structlog.DropEvent
+
+    configured, before = structlog.is_configured(), structlog.get_config()
+    structlog.configure(processors=[take], cache_logger_on_first_use=False)
+    try:
+        yield lines
+    finally:
+        if configured:
+            structlog.configure(**before)
+        else:
+            structlog.reset_defaults()
+
+
+@contextlib.contextmanager
+def _no_collector() -> Generator[None]:
+    """When garbage is collected depends on all that the process did before; what is dropped in cycles may be seen by
+    who holds a weak reference. So nothing is collected while a run lasts."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
