@@ -1,0 +1,530 @@
+"""The oracles while a run is under way: each tells of a violation at its time, and of nothing else."""
+
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.oracles.stories import BTC, CHAIN, Story
+from tests.simulated.client import Client
+
+from allstop.supervisors.oracles import (
+    CoverInTime,
+    Evidence,
+    NoLimitBroken,
+    OneExecutionPath,
+    PositionsAgree,
+    Terms,
+    Watch,
+    judge,
+)
+from allstop.supervisors.oracles.facts import (
+    Barred,
+    Believed,
+    ConnectTried,
+    Denied,
+    DiskFailed,
+    Ended,
+    FaultsOver,
+    Freed,
+    Halted,
+    LimitBreach,
+    Promised,
+    RowDurable,
+    Settled,
+    Written,
+)
+from allstop.supervisors.oracles.kraken_witness import KrakenWitness
+
+SECRET = "c2VjcmV0LXRoYXQtbXVzdC1uZXZlci1zaG93"
+
+
+def test_a_sound_run_breaks_nothing() -> None:
+    story = Story(secrets=(SECRET,))
+    story.filled_order()
+    story.position("0.5", "0")
+    story.see(Promised(story.now_ns, "a"))
+    story.see(Believed(story.now_ns, "main", {BTC: Decimal("0.5")}))
+    story.see(Written(story.now_ns, "log", "order.state"))
+    story.asked("OpenOrders", nonce="1")
+    story.see(Settled(story.now_ns))
+    story.see(FaultsOver(story.now_ns))
+    story.intent("b")
+    story.see(Ended(story.now_ns, ()))
+    assert [(one.oracle, one.holds) for one in story.watch.finish(story.now_ns)] == [
+        *((f"O{n}", True) for n in range(1, 9)),
+        ("live", True),
+    ]
+
+
+def twice_at_the_venue(story: Story) -> None:
+    story.accepted("O-2", "a")
+
+
+def a_new_client_id_for_one_intent(story: Story) -> None:
+    story.intent("b")
+    story.accepted("O-2", "b")
+    story.report("a", "O-2", "new")
+
+
+def sent_again_without_an_outcome(story: Story) -> None:
+    story.intent("b")
+    story.attempt("b", 1)
+    story.attempt("b", 2)
+
+
+def sent_again_after_an_unknown_outcome(story: Story) -> None:
+    story.intent("b")
+    story.attempt("b", 1)
+    story.outcome("b", "Unknown", reason="no answer")
+    story.attempt("b", 2)
+
+
+def sent_again_after_a_nonce_that_nobody_searched_for(story: Story) -> None:
+    story.intent("b")
+    story.attempt("b", 1)
+    fault = {"code": "NONCE", "outcome": "NO", "remedy": "RENONCE", "writes": "NOW"}
+    story.outcome("b", "Rejected", fault=fault)
+    story.attempt("b", 2)
+
+
+def sent_four_times(story: Story) -> None:
+    story.intent("b")
+    fault = {"code": "BUSY", "outcome": "NO", "remedy": "BACK", "writes": "BACKOFF"}
+    for number in (1, 2, 3, 4):
+        story.attempt("b", number)
+        story.outcome("b", "Rejected", fault=fault)
+
+
+def asked_again_for_what_the_venue_took(story: Story) -> None:
+    story.asked("AddOrder", cl_ord_id="a", nonce="5")
+    story.asked("AddOrder", cl_ord_id="a", nonce="6", error="EOrder:Duplicate")
+
+
+def refused_and_sent(story: Story) -> None:
+    story.see(Denied(story.now_ns, "b"))
+    story.intent("b")
+    story.accepted("O-2", "b")
+
+
+def another_position(story: Story) -> None:
+    story.position("0.5", "0")
+    story.see(Believed(story.now_ns, "main", {BTC: Decimal("0.4")}))
+
+
+def filled_in_the_journal_alone(story: Story) -> None:
+    story.intent("b")
+    story.accepted("O-2", "b")
+    story.report("b", "O-2", "filled")
+    story.terminal("b", "FILLED")
+
+
+def over_without_a_word_of_the_venue(story: Story) -> None:
+    story.intent("b")
+    story.accepted("O-2", "b")
+    story.ended("O-2", "canceled")
+    story.terminal("b", "CANCELED")
+
+
+def over_without_evidence(story: Story) -> None:
+    story.intent("b")
+    story.accepted("O-2", "b")
+    story.ended("O-2", "canceled")
+    story.report("b", "O-2", "canceled")
+    story.terminal("b", "CANCELED", evidence="")
+
+
+def absent_by_an_error(story: Story) -> None:
+    searched(story, lists=1, errors=1)
+
+
+def absent_before_the_deadline(story: Story) -> None:
+    searched(story, lists=2, wait_s=0.1)
+
+
+def absent_and_then_there(story: Story) -> None:
+    searched(story, lists=2)
+    story.wait(1.0)
+    story.accepted("O-2", "b")
+
+
+def rejected_by_nobody(story: Story) -> None:
+    story.intent("b")
+    story.attempt("b")
+    story.outcome("b", "Unknown", reason="no answer")
+    story.terminal("b", "REJECTED")
+
+
+def withheld_after_it_was_sent(story: Story) -> None:
+    story.intent("b")
+    story.attempt("b")
+    story.outcome("b", "Unknown", reason="no answer")
+    story.row("withheld", "b", reason="too late")
+    story.terminal("b", "NOT_PLACED")
+
+
+def searched(story: Story, *, lists: int, errors: int = 0, wait_s: float = 0.6) -> None:
+    """An attempt that nobody answered, so many searches, and the absence that was read from them."""
+    story.intent("b")
+    story.attempt("b", deadline_s=0.5)
+    story.outcome("b", "Unknown", reason="no answer")
+    for number in range(lists + errors):
+        story.wait(wait_s)
+        story.asked("OpenOrders", nonce=str(10 + 2 * number), error=None if number < lists else "EAPI:Busy")
+        story.asked("ClosedOrders", nonce=str(11 + 2 * number))
+    story.row("lookup", "b", verdict="absent", evidence="nothing found")
+    story.terminal("b", "NOT_PLACED")
+
+
+def a_limit(story: Story) -> None:
+    story.see(LimitBreach(story.now_ns, "rest_rate", "20.3"))
+
+
+def an_old_nonce(story: Story) -> None:
+    story.asked("OpenOrders", nonce="7")
+    story.asked("OpenOrders", nonce="7")
+
+
+def a_call_while_locked_out(story: Story) -> None:
+    story.asked("OpenOrders", error="EGeneral:Temporary lockout")
+
+
+def too_many_connects(story: Story) -> None:
+    for _ in range(151):
+        story.see(ConnectTried(story.now_ns, "10.0.0.1"))
+
+
+def a_row_that_does_not_follow(story: Story) -> None:
+    other = Story()
+    other.intent("b")
+    story.see(RowDurable(story.now_ns, CHAIN, other_row(other)))
+
+
+def other_row(story: Story) -> object:
+    rows: list[object] = []
+    watch = Watch(Terms(), oracles=())
+    watch._takers[RowDurable] = [lambda fact: rows.append(fact.row)]  # pyright: ignore[reportPrivateUsage]
+    story.watch = watch
+    story.intent("c")
+    return rows[0]
+
+
+def sent_before_it_was_durable(story: Story) -> None:
+    story.accepted("O-2", "b")
+    story.intent("b")
+
+
+def promised_before_it_was_durable(story: Story) -> None:
+    story.see(Promised(story.now_ns, "b"))
+    story.intent("b")
+
+
+def sent_without_a_client_id(story: Story) -> None:
+    story.accepted("O-2", None)
+
+
+def an_execution_that_was_not_written_down(story: Story) -> None:
+    story.executed("O-1", "0.1")
+    story.see(Settled(story.now_ns))
+
+
+def a_stop_that_executed_unseen(story: Story) -> None:
+    story.accepted("O-2", None, parent_id="O-1")
+    story.executed("O-2", "0.5")
+    story.see(Settled(story.now_ns))
+
+
+def an_end_that_was_not_written_down(story: Story) -> None:
+    story.intent("b")
+    story.accepted("O-2", "b")
+    story.ended("O-2", "canceled")
+    story.see(Settled(story.now_ns))
+
+
+def a_secret_in_a_log(story: Story) -> None:
+    story.see(Written(story.now_ns, "log", f"key={SECRET}"))
+
+
+def a_secret_in_bytes(story: Story) -> None:
+    story.see(Written(story.now_ns, "crash report", repr(b"secret-that-must-never-show")))
+
+
+def a_secret_in_hex(story: Story) -> None:
+    story.see(Written(story.now_ns, "trace", b"secret-that-must-never-show".hex()))
+
+
+def half_a_secret(story: Story) -> None:
+    story.see(Written(story.now_ns, "report", SECRET[:20]))
+
+
+def a_secret_in_the_journal(story: Story) -> None:
+    story.row("note", "", text=SECRET)
+
+
+def somebody_left(story: Story) -> None:
+    story.see(Ended(story.now_ns, ("/accounts/kraken.main/trading/session",)))
+
+
+PLANTED: dict[str, list[Callable[[Story], None]]] = {
+    "O1": [
+        twice_at_the_venue, a_new_client_id_for_one_intent, sent_again_without_an_outcome, sent_again_after_an_unknown_outcome,
+        sent_again_after_a_nonce_that_nobody_searched_for, sent_four_times, asked_again_for_what_the_venue_took, refused_and_sent,
+    ],
+    "O2": [another_position],
+    "O4": [
+        filled_in_the_journal_alone, over_without_a_word_of_the_venue, over_without_evidence, absent_by_an_error, absent_before_the_deadline,
+        absent_and_then_there, rejected_by_nobody, withheld_after_it_was_sent,
+    ],
+    "O5": [a_limit, an_old_nonce, a_call_while_locked_out, too_many_connects],
+    "O6": [
+        a_row_that_does_not_follow, sent_before_it_was_durable, promised_before_it_was_durable, sent_without_a_client_id,
+        an_execution_that_was_not_written_down, a_stop_that_executed_unseen, an_end_that_was_not_written_down,
+    ],
+    "O7": [a_secret_in_a_log, a_secret_in_bytes, a_secret_in_hex, half_a_secret, a_secret_in_the_journal],
+    "O8": [somebody_left],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("oracle", "lie"),
+    [
+        pytest.param(oracle, lie, id=f"{oracle}-{lie.__name__}")
+        for oracle, lies in PLANTED.items()
+        for lie in lies
+    ],
+)
+def test_a_planted_lie_is_told_at_once_by_the_oracle_that_it_is_about(
+    oracle: str, lie: Callable[[Story], None]
+) -> None:
+    story = Story(secrets=(SECRET,))
+    story.filled_order()
+    story.wait(10.0)
+    lie(story)
+    assert story.broken() == [(oracle, story.at_s)]
+    assert story.verdict(oracle).holds is False
+
+
+# -- O3 --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_position_without_cover_is_told_when_its_time_is_over_and_not_when_somebody_looks() -> None:
+    story = Story(cover_s=2.0)
+    story.executed("O-1", "0.5")
+    story.position("0.5", "0.5")
+    story.silence(1.9)
+    assert story.broken() == []
+    story.silence(8.0)
+    assert story.broken() == [("O3", 102.0)]
+
+
+def test_time_in_which_the_venue_is_away_does_not_count() -> None:
+    story = Story(cover_s=2.0)
+    story.executed("O-1", "0.5")
+    story.position("0.5", "0.5")
+    story.wait(1.5)
+    story.see(Barred(story.now_ns, "venue"))
+    story.wait(60.0)
+    story.see(Freed(story.now_ns, "venue"))
+    story.silence(0.4)
+    assert story.broken() == []
+    story.silence(0.2)
+    assert story.broken() == [("O3", 162.0)]
+
+
+def test_what_a_new_engine_finds_uncovered_counts_from_its_connection() -> None:
+    story = Story(cover_s=2.0)
+    story.executed("O-1", "0.5")
+    story.position("0.5", "0.5")
+    story.wait(1.5)
+    story.see(Barred(story.now_ns, "dead", anew=True))
+    story.wait(5.0)
+    story.see(Freed(story.now_ns, "dead"))
+    story.silence(1.9)
+    story.position("0.5", "0")
+    story.silence(10.0)
+    assert story.broken() == []
+    assert story.verdict("O3").why == "longest uncovered 1900 ms of 2000"
+
+
+def test_two_bars_at_once_end_with_the_last() -> None:
+    story = Story(cover_s=2.0)
+    story.executed("O-1", "0.5")
+    story.position("0.5", "0.5")
+    for by in ("venue", "net"):
+        story.see(Barred(story.now_ns, by))
+    story.wait(3.0)
+    story.see(Freed(story.now_ns, "venue"))
+    story.silence(3.0)
+    assert story.broken() == []
+
+
+# -- what is allowed -------------------------------------------------------------------------------------------------
+
+
+def test_an_absence_that_two_answered_searches_proved_is_one() -> None:
+    story = Story()
+    searched(story, lists=2)
+    assert story.broken() == []
+    assert story.verdict("O4").holds is True
+
+
+def test_an_attempt_of_which_nothing_was_sent_may_be_followed_by_another() -> None:
+    story = Story()
+    story.intent("b")
+    story.attempt("b", 1)
+    story.outcome("b", "NotSent", reason="the session is not up")
+    story.attempt("b", 2)
+    assert story.broken() == []
+
+
+def test_a_nonce_that_one_search_confirmed_may_be_followed_by_another_attempt() -> None:
+    story = Story()
+    story.intent("b")
+    story.attempt("b", 1)
+    fault = {"code": "NONCE", "outcome": "NO", "remedy": "RENONCE", "writes": "NOW"}
+    story.outcome("b", "Rejected", fault=fault)
+    story.row("lookup", "b", verdict="checked", evidence="nothing found")
+    story.attempt("b", 2)
+    assert story.broken() == []
+
+
+def test_a_guardian_may_protect_when_no_journal_can_be_written_and_nobody_else_may() -> None:
+    story = Story()
+    story.see(DiskFailed(story.now_ns, CHAIN))
+    story.accepted("O-2", "g0123456789abcdef")
+    assert story.broken() == []
+    story.accepted("O-3", "b")
+    assert story.broken() == [("O6", 100.0)]
+
+
+def test_an_order_that_somebody_else_made_is_not_ours_to_explain() -> None:
+    story = Story(external=("O-2",))
+    story.accepted("O-2", None)
+    assert story.broken() == []
+
+
+# -- liveness --------------------------------------------------------------------------------------------------------
+
+
+def test_a_tree_that_does_not_trade_again_is_told_when_its_time_is_over() -> None:
+    story = Story(recover_s=30.0)
+    story.see(FaultsOver(story.now_ns))
+    story.silence(29.9)
+    assert story.broken() == []
+    story.silence(5.0)
+    assert story.broken() == [("live", 130.0)]
+
+
+def test_recovery_counts_from_the_moment_at_which_the_venue_allows_it() -> None:
+    story = Story(recover_s=30.0)
+    story.see(Barred(story.now_ns, "ban"))
+    story.see(FaultsOver(story.now_ns))
+    story.silence(600.0)
+    story.see(Freed(story.now_ns, "ban"))
+    story.silence(29.0)
+    story.intent("b")
+    story.silence(100.0)
+    assert story.broken() == []
+    assert story.verdict("live").why == "traded again 629.0 s after the last fault"
+
+
+def test_a_halt_counts_when_it_is_proven_and_says_why() -> None:
+    story = Story(recover_s=30.0)
+    story.see(FaultsOver(story.now_ns))
+    story.row("halt", "", by="root", reason="two venues are latched")
+    story.row("halt.proof", "main", canceled=0)
+    story.silence(100.0)
+    assert story.broken() == []
+    assert story.verdict("live").why == "halted, and proven: two venues are latched"
+
+
+@pytest.mark.parametrize(("reason", "proven"), [("", True), ("two venues are latched", False)])
+def test_a_halt_without_a_reason_or_a_proof_does_not_count(reason: str, proven: bool) -> None:
+    story = Story(recover_s=30.0)
+    story.see(Halted(story.now_ns, reason, proven))
+    story.see(FaultsOver(story.now_ns))
+    story.silence(31.0)
+    assert story.broken() == [("live", 130.0)]
+
+
+def test_an_exit_is_no_entry() -> None:
+    story = Story(recover_s=30.0)
+    story.see(FaultsOver(story.now_ns))
+    story.intent("b", kind="REDUCE")
+    story.silence(31.0)
+    assert story.broken() == [("live", 130.0)]
+
+
+# -- one verdict, told live or judged afterwards -----------------------------------------------------------------------
+
+CLOSE = {"close[ordertype]": "stop-loss", "close[price]": "95.0"}
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("buy"), st.sampled_from(["0.5", "1", "3"]), st.booleans(), st.sampled_from("abc")),
+        st.tuples(st.just("sell"), st.sampled_from(["0.5", "1", "3"])),
+        st.tuples(st.just("stop"), st.sampled_from(["0.5", "1", "3"])),
+        st.tuples(st.just("wait"), st.sampled_from([0.2, 0.9, 1.7, 3.0])),
+        st.tuples(st.just("away"), st.sampled_from([0.5, 2.0, 5.0])),
+        st.tuples(st.just("refuse closes")),
+        st.tuples(st.just("nonce")),
+        st.tuples(st.just("print"), st.sampled_from(["94.0", "100.5"])),
+    ),
+    max_size=25,
+)
+
+
+def do(client: Client, step: tuple[object, ...]) -> None:
+    match step:
+        case ("buy", qty, covered, name):
+            close = CLOSE if covered else {}
+            client.post(
+                "AddOrder",
+                pair="XBTUSD",
+                type="buy",
+                ordertype="market",
+                volume=qty,
+                cl_ord_id=f"id-{name}",
+                **close,
+            )
+        case ("sell", qty):
+            client.post("AddOrder", pair="XBTUSD", type="sell", ordertype="market", volume=qty)
+        case ("stop", qty):
+            client.post(
+                "AddOrder", pair="XBTUSD", type="sell", ordertype="stop-loss", price="95.0", volume=qty
+            )
+        case ("wait", float(seconds)):
+            client.wait(seconds)
+        case ("away", float(seconds)):
+            client.venue.fault({"kind": "unreachable", "s": seconds}, client.at)
+        case ("refuse closes",):
+            client.venue.fault({"kind": "refuse_closes", "n": 1}, client.at)
+        case ("nonce",):
+            client.signed("Balance", client.nonce)
+        case ("print", str(price)):
+            client.print(price)
+        case _:
+            raise AssertionError(step)
+
+
+@given(steps=STEPS)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_what_is_told_live_and_what_is_judged_afterwards_is_one_verdict(
+    steps: list[tuple[object, ...]],
+) -> None:
+    oracles = (OneExecutionPath, PositionsAgree, CoverInTime, NoLimitBroken)
+    client = Client(None, counting=False, balances={"USD": Decimal(1_000_000), "BTC": Decimal(50)})
+    watch = Watch(Terms(cover_s=2.0), oracles=oracles)
+    client.venue.attach(KrakenWitness(watch.see))
+    client.book([("100.0", "10"), ("99.0", "20")], [("101.0", "10"), ("102.0", "20")])
+    client.print("100.5")
+    for step in steps:
+        do(client, step)
+        watch.pass_to(client.at.wall_ns)
+    believed = {BTC: Decimal("1")}
+    watch.see(Believed(client.at.wall_ns, "main", believed))
+    live = watch.finish(client.at.wall_ns)
+    evidence = Evidence(truth=client.truth(), account="main", journals=[], submitted=[], positions=believed)
+    after = judge(evidence, oracles)
+    assert [(one.oracle, one.holds) for one in live] == [(one.oracle, one.holds) for one in after]
+    assert live[2].why == after[2].why
