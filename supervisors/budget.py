@@ -4,8 +4,10 @@ import math
 from collections.abc import Iterable, Sequence
 
 from allstop.actors.errors import Problem
+from allstop.actors.runtime.arguments import want, want_count, want_seconds
 from allstop.actors.spec import ChildSpec, OnExceeded, Restart, SupervisorFlags
 from allstop.supervisors.backoff import shortest_span_s
+from allstop.supervisors.childspecs import check_flags
 
 
 def check_budget(flags: SupervisorFlags, children: Iterable[ChildSpec], *, where: str = "") -> list[Problem]:
@@ -14,6 +16,10 @@ def check_budget(flags: SupervisorFlags, children: Iterable[ChildSpec], *, where
     Attempts that are spaced wider than max_seconds / max_restarts never spend the budget, so the breaker that it is
     would never open. The least span of the attempts, without jitter, must fit; or `max_consecutive` must bound them.
     """
+    check_flags(flags)
+    children = tuple(children)
+    for spec in children:
+        want("children", spec, ChildSpec, "child specs")
     words = (_unspendable(flags, spec) for spec in children if spec.restart is not Restart.TEMPORARY)
     return [Problem(what, where) for what in words if what]
 
@@ -76,6 +82,11 @@ def check_connect_limit(
     `connections`: how many each start of the leaf opens; `nested`: the supervisors above it that restart it. A tree
     whose connections also pass a connect ledger cannot break the limit; then this says how often it would wait.
     """
+    for one in nested:
+        check_flags(one)
+    want_count("connections", connections, least=0)
+    want_count("limit", limit, least=0)
+    want_seconds("per_s", per_s, above=True)
     opened = starts_at_most(nested, per_s) * connections
     if opened <= limit:
         return []

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from allstop.actors.runtime import Actor
+from allstop.actors.runtime.arguments import want
 from allstop.actors.spec import (
     AutoShutdown,
     Backoff,
@@ -61,6 +62,8 @@ def check_childspecs(specs: object, auto_shutdown: AutoShutdown | None = None) -
     """
     if isinstance(specs, (str, bytes, Mapping)) or not isinstance(specs, Sequence):
         raise InvalidChildSpec("badarg", specs)
+    if auto_shutdown is not None:
+        want("auto_shutdown", auto_shutdown, AutoShutdown, "one of AutoShutdown")
     seen: set[Hashable] = set()
     for value in specs:
         spec = as_child_spec(value)
@@ -84,6 +87,8 @@ def _check_spec(spec: ChildSpec) -> None:
         hash(spec.id)
     except TypeError:
         raise InvalidChildSpec("invalid_id", spec.id) from None
+    if spec.id == "":
+        raise InvalidChildSpec("invalid_id", spec.id)
     _require(spec, _is_start(spec.start), "invalid_mfa", spec.start)
     _require(spec, isinstance(spec.restart, Restart), "invalid_restart_type", spec.restart)
     _require(spec, isinstance(spec.type, ChildType), "invalid_child_type", spec.type)

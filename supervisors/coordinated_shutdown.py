@@ -14,6 +14,7 @@ from typing import Final
 import structlog
 
 from allstop.actors.errors import AllstopError, BadInput, Problem
+from allstop.actors.runtime.arguments import want, want_function, want_text
 
 Task = Callable[[], Awaitable[object] | object]
 GRACE_S: Final = 1.0  # how long a cancelled task may take to clean up
@@ -79,6 +80,9 @@ class PhaseOver(AllstopError):
 def in_order(phases: Mapping[str, Phase]) -> tuple[str, ...]:
     """The phases, each after all that it depends on, otherwise as they are listed. Raises BadInput for a phase that
     there is not and for a circle."""
+    want("phases", phases, Mapping, "phases by name")
+    for name, phase in phases.items():
+        want(f"phases[{name!r}]", phase, Phase, "a Phase")
     problems = [
         Problem(f"phase {name!r} depends on {other!r}, which there is not", where=f"phases.{name}")
         for name, phase in phases.items()
@@ -90,7 +94,7 @@ def in_order(phases: Mapping[str, Phase]) -> tuple[str, ...]:
             f"phase {name!r}: timeout_s is {phase.timeout_s!r}, it must be above 0", where=f"phases.{name}"
         )
         for name, phase in phases.items()
-        if not phase.timeout_s > 0
+        if not _is_time(phase.timeout_s)
     ]
     if problems:
         raise BadInput(*problems)
@@ -111,13 +115,17 @@ def in_order(phases: Mapping[str, Phase]) -> tuple[str, ...]:
     return tuple(ordered)
 
 
+def _is_time(given: object) -> bool:
+    return isinstance(given, int | float) and not isinstance(given, bool) and given > 0
+
+
 class CoordinatedShutdown:
     """Runs the tasks of its phases once, in order. `add_task` while it runs: only to phases that have not begun."""
 
     def __init__(self, phases: Mapping[str, Phase]) -> None:
         """Raises BadInput when the phases cannot be put in order."""
-        self._phases = dict(phases)
         self._order = in_order(phases)
+        self._phases = dict(phases)
         self._tasks: dict[str, dict[str, Task]] = {name: {} for name in self._order}
         self._begun: set[str] = set()
         self._running: asyncio.Task[ShutdownReport] | None = None
@@ -134,6 +142,9 @@ class CoordinatedShutdown:
 
         Raises BadInput for a phase that there is not or a name that the phase has already, PhaseOver when it is too late.
         """
+        want("phase", phase, str, "the name of a phase")
+        want_text("name", name)
+        want_function("function", function)
         if phase not in self._tasks:
             raise BadInput(Problem(f"no phase {phase!r}: there are {', '.join(self._order)}", where=name))
         if name in self._tasks[phase]:
@@ -153,6 +164,7 @@ class CoordinatedShutdown:
         A caller that is cancelled stops waiting; the shutdown goes on. Raises ShutdownAborted, and BadInput for a
         phase that there is not.
         """
+        want_text("reason", reason)
         if self._running is None:
             if from_phase is not None and from_phase not in self._tasks:
                 raise BadInput(

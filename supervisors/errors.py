@@ -68,6 +68,10 @@ class NotForDynamic(ReplyError):
 
 
 _EXPECTED: Final = {
+    "invalid_id": "hashable, and not an empty text: it is part of the path",
+    "invalid_pause": "a Pause: seconds above 0, probes and min_volume from 0 on, max_trips and thresholds from 1 on, "
+    "failure_ratio above 0 and at most 1",
+    "invalid_partitions": "a whole number from 1 on, and not thousands: each is an actor that is always there",
     "badarg": "a list of child specs",
     "invalid_auto_shutdown": "one of AutoShutdown",
     "invalid_backoff": "a Backoff: seconds from 0 on, and max_backoff_s at least min_backoff_s",
@@ -94,8 +98,30 @@ _EXPECTED: Final = {
 }
 
 
+# By the field that does not go with the other.
+_COMBINATIONS: Final = {
+    "auto_shutdown": "a supervisor that shuts itself down is no permanent child: it would come back at once, each time",
+    "budget": "a temporary child is never restarted, so it needs no budget",
+    "isolation": "a supervisor runs on the loop: it does not block, and its children can be isolated",
+    "significant": "a significant child ends its supervisor by ending for good: it is transient or temporary, and the "
+    "flags say auto_shutdown",
+}
+
+
+_NOTHING: Final = object()  # None may be what was given
+
+
+def _bad_combination(value: object) -> str:
+    if not isinstance(value, tuple) or len(value) != 3:  # pyright: ignore[reportUnknownArgumentType]
+        return f"bad_combination: auto_shutdown={value!s} (no child of a dynamic supervisor is significant)"
+    field, child_id, other = value  # pyright: ignore[reportUnknownVariableType]
+    return f"bad_combination: {field} of child {child_id!r}, with {other} ({_COMBINATIONS[field]})"
+
+
 def _what_is_wrong(code: str, value: object, child_id: Hashable) -> str:
-    text = code if value is None else f"{code}: {value!r}"
+    if code == "bad_combination":
+        return _bad_combination(value)
+    text = code if value is _NOTHING else f"{code}: {value!r}"
     if child_id is not None:
         text = f"{text}, child {child_id!r}"
     expected = _EXPECTED.get(code)
@@ -106,20 +132,28 @@ class InvalidChildSpec(ReplyError):
     """A child spec is wrong; nothing was started. `code` is OTP's word for it, `value` what was given, `child_id`
     whose it is, if that is known."""
 
-    def __init__(self, code: str, value: object = None, child_id: Hashable = None) -> None:
+    def __init__(self, code: str, value: object = _NOTHING, child_id: Hashable = None) -> None:
         super().__init__(_what_is_wrong(code, value, child_id))
         self.code = code
-        self.value = value
+        self.value = None if value is _NOTHING else value
         self.child_id = child_id
 
 
 class InvalidFlags(ReplyError):
     """The flags of a supervisor are wrong; nothing was started. `code` is OTP's word for it."""
 
-    def __init__(self, code: str, value: object = None) -> None:
+    def __init__(self, code: str, value: object = _NOTHING) -> None:
         super().__init__(_what_is_wrong(code, value, None))
         self.code = code
-        self.value = value
+        self.value = None if value is _NOTHING else value
+
+
+class NotASupervisor(AllstopError, TypeError):
+    """What was asked is no supervisor, or not one that can do this: nothing was sent."""
+
+    def __init__(self, ref: object, kind: str, what: str) -> None:
+        super().__init__(f"supervisor: {ref!r} is a {what}, not a {kind}")
+        self.ref = ref
 
 
 class StartFailure(ReplyError):

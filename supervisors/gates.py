@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from allstop.actors.errors import BadInput, Problem
+from allstop.actors.runtime.arguments import want
 from allstop.actors.spec import ChildSpec, RestartGate
 from allstop.supervisors.errors import InvalidChildSpec
 
@@ -154,6 +155,8 @@ class Gates:
 
     def declare(self, *gates: RestartGate) -> None:
         """Makes these gates known. Raises BadInput for numbers that make no gate, or for another gate of that name."""
+        for gate in gates:
+            want("gates", gate, RestartGate, "a RestartGate")
         if problems := [Problem(wrong) for gate in gates if (wrong := wrong_gate(gate))]:
             raise BadInput(*problems)
         for gate in gates:

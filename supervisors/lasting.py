@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from allstop.actors.runtime import ActorSystem
+from allstop.actors.runtime.arguments import want
 from allstop.actors.spec import RestartGate
 from allstop.supervisors.degrade import Breaker
 from allstop.supervisors.gates import Gates, GateView
@@ -43,9 +44,11 @@ def lasting_of(system: ActorSystem) -> Lasting:
 def declare_gates(system: ActorSystem, *gates: RestartGate) -> None:
     """Makes gates known to every supervisor of the system, before specs name them. Raises BadInput; telling the same
     gate twice is no mistake, telling another one of its name is."""
+    want("system", system, ActorSystem, "an ActorSystem")
     lasting_of(system).gates.declare(*gates)
 
 
 def gates(system: ActorSystem) -> tuple[GateView, ...]:
     """Every gate of the system as it stands now."""
+    want("system", system, ActorSystem, "an ActorSystem")
     return lasting_of(system).gates.views(system.clock.now_s())

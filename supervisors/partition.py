@@ -10,10 +10,11 @@ from typing import Any
 import msgspec
 
 from allstop.actors.runtime import Ref
+from allstop.actors.runtime.arguments import want_count, want_function
 from allstop.actors.spec import ChildSpec, SupervisorFlags
-from allstop.supervisors.childspecs import check_dynamic
-from allstop.supervisors.errors import InvalidFlags
-from allstop.supervisors.supervisor import TIMEOUT_S, Supervisor
+from allstop.supervisors.childspecs import check_dynamic, check_flags
+from allstop.supervisors.errors import InvalidChildSpec, InvalidFlags
+from allstop.supervisors.supervisor import TIMEOUT_S, Supervisor, asked
 from allstop.supervisors.votes import Votes
 
 PARTITIONS_MAX = 4096  # each is an actor that is always there
@@ -29,6 +30,7 @@ def partition_of(key: object, partitions: int) -> int:
     Keys are numbers, texts, bytes, members of an Enum, None, and tuples of these. Raises TypeError for others, whose
     text might differ from run to run.
     """
+    want_count("partitions", partitions, least=1)
     return zlib.crc32(_text(key).encode()) % partitions
 
 
@@ -77,13 +79,17 @@ class PartitionSupervisor(Supervisor):
         """Raises InvalidFlags for a number of partitions that cannot be, another strategy than one_for_one, or an
         auto_shutdown, and InvalidChildSpec for the spec."""
         flags = flags or SupervisorFlags()
+        if not isinstance(spec, ChildSpec):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidChildSpec("invalid_child_spec", spec)
+        if with_arguments is not None:
+            want_function("with_arguments", with_arguments)
         if (
             isinstance(partitions, bool)
             or not isinstance(partitions, int)
             or not 1 <= partitions <= PARTITIONS_MAX
         ):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidFlags("invalid_partitions", partitions)
-        check_dynamic(flags)
+        check_dynamic(check_flags(flags))
         copies = [
             replace(spec, id=number, start=_start(spec, number, with_arguments))
             for number in range(partitions)
@@ -107,4 +113,4 @@ def _start(
 
 async def partitions_of(supervisor: Ref, *, timeout_s: float = TIMEOUT_S) -> Partitions:
     """The copies of a PartitionSupervisor. Ask once and keep it: restarts change nothing about it."""
-    return await supervisor.call(GetPartitions(), timeout_s=timeout_s)
+    return await asked(supervisor, timeout_s, PartitionSupervisor).call(GetPartitions(), timeout_s=timeout_s)

@@ -13,7 +13,8 @@ import msgspec
 
 from allstop.actors.errors import CircuitOpen
 from allstop.actors.exits import Exit
-from allstop.actors.runtime import Actor, Down, Mailbox, Ref
+from allstop.actors.runtime import Actor, Down, Mailbox, Ref, Via
+from allstop.actors.runtime.arguments import want, want_ref, want_seconds, want_text
 from allstop.actors.spec import ChildSpec, ChildType, OnExceeded, Start, SupervisorFlags
 from allstop.supervisors import decisions as d
 from allstop.supervisors.carrying_out import CarryingOut, finished
@@ -21,6 +22,7 @@ from allstop.supervisors.children import ChildCount, ChildInfo
 from allstop.supervisors.childspecs import SECONDS_MAX
 from allstop.supervisors.core import SupervisorCore
 from allstop.supervisors.degrade import Breaker
+from allstop.supervisors.errors import InvalidChildSpec, NotASupervisor
 from allstop.supervisors.lasting import lasting_of
 from allstop.supervisors.votes import Votes
 from allstop.supervisors.waiting import Minding, Wait
@@ -83,6 +85,8 @@ class Supervisor(CarryingOut):
     ) -> None:
         """Raises InvalidFlags, InvalidChildSpec or BadInput, so that a wrong tree fails to start."""
         super().__init__()
+        if isinstance(children, str | bytes | Mapping) or not isinstance(children, Iterable):
+            raise InvalidChildSpec("badarg", children)
         self._begin(SupervisorCore(self.path, flags, children, lasting=lasting_of(self.system)), votes)
 
     @classmethod
@@ -203,6 +207,19 @@ class Supervisor(CarryingOut):
 # -- asking a supervisor ------------------------------------------------------------------------------------------
 
 
+def asked(supervisor: Ref | Via, timeout_s: float | None = None, kind: type[Supervisor] = Supervisor) -> Ref:
+    """The address of a supervisor, when it is one. Raises TypeError or NotASupervisor for others: what is told a plain
+    actor it may take for anything. Where nothing runs, who asks is told so by its call."""
+    ref = supervisor.ref if isinstance(supervisor, Via) else supervisor
+    want_ref("supervisor", ref)
+    cell = ref.cell
+    if not cell.ended and not issubclass(cell.actor_class, kind):
+        raise NotASupervisor(ref, kind.__name__, cell.actor_class.__qualname__)
+    if timeout_s is not None:
+        want_seconds("timeout_s", timeout_s)
+    return ref
+
+
 def start_child(supervisor: Ref, spec: ChildSpec, *, timeout_s: float | None = None) -> Awaitable[Ref | None]:
     """Starts one more child, last in the order, and gives its address once it runs (None: it ignored its start).
 
@@ -210,52 +227,52 @@ def start_child(supervisor: Ref, spec: ChildSpec, *, timeout_s: float | None = N
     no spec. The default deadline is what the start may take, and the usual one besides.
     """
     wait_s = _start_takes_s(spec) + TIMEOUT_S if timeout_s is None else timeout_s
-    return supervisor.call(d.AddChild(spec), timeout_s=wait_s)
+    return asked(supervisor, wait_s).call(d.AddChild(spec), timeout_s=wait_s)
 
 
 def _start_takes_s(spec: object) -> float:
     """At most; of nonsense, which is refused at once, nothing."""
     fields = spec if isinstance(spec, Mapping) else {"start_timeout_s": getattr(spec, "start_timeout_s", 0.0)}
     limit_s: Any = cast("Mapping[str, Any]", fields).get("start_timeout_s", START_TIMEOUT_S)
-    return limit_s if isinstance(limit_s, int | float) and abs(limit_s) <= SECONDS_MAX else 0.0
+    return limit_s if isinstance(limit_s, int | float) and 0 <= limit_s <= SECONDS_MAX else 0.0
 
 
 async def terminate_child(supervisor: Ref, child_id: Hashable, *, timeout_s: float = STOP_TIMEOUT_S) -> None:
     """Stops a child, or its wait for a restart, for good; its spec stays unless it is temporary. Raises NotFound."""
-    await supervisor.call(d.TerminateChild(child_id), timeout_s=timeout_s)
+    await asked(supervisor, timeout_s).call(d.TerminateChild(child_id), timeout_s=timeout_s)
 
 
 def restart_child(
     supervisor: Ref, child_id: Hashable, *, timeout_s: float = STOP_TIMEOUT_S
 ) -> Awaitable[Ref | None]:
     """Starts a known child that is down. Raises NotFound, Running, Restarting, CircuitOpen, StartFailure."""
-    return supervisor.call(d.RestartChild(child_id), timeout_s=timeout_s)
+    return asked(supervisor, timeout_s).call(d.RestartChild(child_id), timeout_s=timeout_s)
 
 
 async def delete_child(supervisor: Ref, child_id: Hashable, *, timeout_s: float = TIMEOUT_S) -> None:
     """Forgets a child that is down. Raises NotFound, Running, Restarting."""
-    await supervisor.call(d.DeleteChild(child_id), timeout_s=timeout_s)
+    await asked(supervisor, timeout_s).call(d.DeleteChild(child_id), timeout_s=timeout_s)
 
 
 def which_children(supervisor: Ref, *, timeout_s: float = TIMEOUT_S) -> Awaitable[tuple[ChildInfo, ...]]:
     """Every known child, dead or alive, in start order (not reversed, as OTP has it)."""
-    return supervisor.call(WhichChildren(), timeout_s=timeout_s)
+    return asked(supervisor, timeout_s).call(WhichChildren(), timeout_s=timeout_s)
 
 
 def which_child(supervisor: Ref, child_id: Hashable, *, timeout_s: float = TIMEOUT_S) -> Awaitable[ChildInfo]:
     """Raises NotFound."""
-    return supervisor.call(WhichChild(child_id), timeout_s=timeout_s)
+    return asked(supervisor, timeout_s).call(WhichChild(child_id), timeout_s=timeout_s)
 
 
 def count_children(supervisor: Ref, *, timeout_s: float = TIMEOUT_S) -> Awaitable[ChildCount]:
-    return supervisor.call(CountChildren(), timeout_s=timeout_s)
+    return asked(supervisor, timeout_s).call(CountChildren(), timeout_s=timeout_s)
 
 
 def get_childspec(
     supervisor: Ref, child_id: Hashable, *, timeout_s: float = TIMEOUT_S
 ) -> Awaitable[ChildSpec]:
     """Raises NotFound."""
-    return supervisor.call(GetChildspec(child_id), timeout_s=timeout_s)
+    return asked(supervisor, timeout_s).call(GetChildspec(child_id), timeout_s=timeout_s)
 
 
 def reconfigure(
@@ -265,17 +282,17 @@ def reconfigure(
 
     Added specs are not started; those left out stay. Raises InvalidFlags or InvalidChildSpec.
     """
-    return supervisor.call(d.Reconfigure(flags, tuple(specs)), timeout_s=timeout_s)
+    return asked(supervisor, timeout_s).call(d.Reconfigure(flags, tuple(specs)), timeout_s=timeout_s)
 
 
 def status(supervisor: Ref, *, timeout_s: float = TIMEOUT_S) -> Awaitable[SupervisorView]:
     """The supervisor itself, its budget and its children; `tree_view.tree` gives all below it, too."""
-    return supervisor.call(GetView(), timeout_s=timeout_s)
+    return asked(supervisor, timeout_s).call(GetView(), timeout_s=timeout_s)
 
 
 def breaker_state(supervisor: Ref, *, timeout_s: float = TIMEOUT_S) -> Awaitable[Breaker]:
     """The breaker of a supervisor: its `state`, its trips, and by `retry_after_s(now_s)` when to try again."""
-    return supervisor.call(GetBreaker(), timeout_s=timeout_s)
+    return asked(supervisor, timeout_s).call(GetBreaker(), timeout_s=timeout_s)
 
 
 def report_failure(supervisor: Ref, category: str) -> None:
@@ -283,18 +300,22 @@ def report_failure(supervisor: Ref, category: str) -> None:
 
     Told, not called, so that a child may tell its own supervisor. A venue that says no is not a failure.
     """
-    supervisor.tell(d.CallReported(category))
+    want_text("category", category)
+    asked(supervisor).tell(d.CallReported(category))
 
 
 def report_success(supervisor: Ref) -> None:
-    supervisor.tell(d.CallReported(None))
+    asked(supervisor).tell(d.CallReported(None))
 
 
 def report_probe(supervisor: Ref, ok: bool) -> None:
     """While half-open: a probe came back. `probes` good ones close the breaker, a bad one opens it for longer."""
-    supervisor.tell(d.CallReported(None if ok else "probe"))
+    want("ok", ok, bool, "True or False")
+    asked(supervisor).tell(d.CallReported(None if ok else "probe"))
 
 
 async def reset_breaker(supervisor: Ref, by: str, reason: str, *, timeout_s: float = STOP_TIMEOUT_S) -> None:
     """A person wants another try of a breaker, latched or not: it becomes half-open, and its trips are forgotten."""
-    await supervisor.call(d.ResetBreaker(by, reason), timeout_s=timeout_s)
+    want_text("by", by)
+    want_text("reason", reason)
+    await asked(supervisor, timeout_s).call(d.ResetBreaker(by, reason), timeout_s=timeout_s)

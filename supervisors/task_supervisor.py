@@ -15,11 +15,12 @@ import msgspec
 
 from allstop.actors.exits import NORMAL
 from allstop.actors.runtime import Actor, ActorDead, CallTimeout, Continue, Future, MailboxFull, Ref
+from allstop.actors.runtime.arguments import want, want_count, want_function, want_seconds
 from allstop.actors.spec import ChildSpec, Isolation, Restart, Shutdown, Start, SupervisorFlags
 from allstop.supervisors import decisions as d
 from allstop.supervisors.dynamic import DynamicSupervisor
 from allstop.supervisors.errors import NotFound
-from allstop.supervisors.supervisor import STOP_TIMEOUT_S, start_child, terminate_child
+from allstop.supervisors.supervisor import STOP_TIMEOUT_S, asked, start_child, terminate_child
 
 SHUTDOWN_S: Final = 5.0
 MAX_CHILDREN: Final = 10_000
@@ -114,6 +115,7 @@ class Task:
 
     async def result(self, timeout_s: float = 5.0) -> Any:
         """What `await task` gives, within a time. Raises CallTimeout after it; the task goes on."""
+        want_seconds("timeout_s", timeout_s)
         try:
             async with asyncio.timeout(timeout_s):
                 return await self._future
@@ -152,6 +154,7 @@ async def async_(
     the owner cannot go on. With `isolation="thread"` the function is plain and may block. Raises MaxChildren, and
     ActorDead without a supervisor.
     """
+    want("owner", owner, Actor, "the actor that calls this")
     ref = await _claimed(supervisor, _start_of(function, args, kwargs), shutdown, isolation, owner.link)
     return Task(supervisor, ref, owner)
 
@@ -167,6 +170,8 @@ async def async_nolink(
 ) -> Task:
     """Starts `function(*args)` as a task whose failure is only told: to those who await it, and to `owner`, an actor,
     as the Down of a monitor (with NORMAL if it went well). Otherwise as `async_`."""
+    if owner is not None:
+        want("owner", owner, Actor, "the actor that calls this")
     monitors = owner.monitor if owner is not None else None
     ref = await _claimed(supervisor, _start_of(function, args, kwargs), shutdown, isolation, monitors)
     return Task(supervisor, ref)
@@ -223,6 +228,7 @@ async def _start(
     isolation: Isolation | str,
     child_id: str | None = None,
 ) -> Ref:
+    asked(supervisor, None, DynamicSupervisor)
     words: Any = {"restart": restart, "isolation": isolation}  # the supervisor takes the words of both
     spec = ChildSpec(child_id, start, shutdown=shutdown, **words)
     ref = await start_child(supervisor, spec)
@@ -256,8 +262,10 @@ async def async_stream(
     is then ended. Raises MaxChildren when the supervisor has no room for one more, and ActorDead when it ends: what
     still runs is ended then, too. `max_concurrency` up to what the supervisor has free always fits.
     """
-    if max_concurrency < 1:
-        raise ValueError(f"max_concurrency is {max_concurrency}, and one at a time is the least")
+    want_count("max_concurrency", max_concurrency, least=1)
+    want_seconds("timeout_s", timeout_s)
+    want_function("function", function)
+    want("items", items, Iterable, "something to go through")
     waiting: deque[asyncio.Task[Outcome]] = deque()
     source = iter(items)
     try:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from allstop.actors.levels import CastVote, Level, Scope, Vote, WithdrawVote
 from allstop.actors.runtime import Ref
+from allstop.actors.runtime.arguments import want, want_ref
 
 __all__ = ["CastVote", "Votes", "WithdrawVote"]
 
@@ -17,6 +18,12 @@ class Votes:
     scope: Scope
     open_level: Level = Level.READ_ONLY
     latched_level: Level = Level.READ_ONLY
+
+    def __post_init__(self) -> None:
+        want_ref("to", self.to)
+        want("scope", self.scope, tuple, "a tuple of names, as ('kraken', 'main')")
+        want("open_level", self.open_level, Level, "a Level")
+        want("latched_level", self.latched_level, Level, "a Level")
 
     def cast(self, by: str, reason: str, *, latched: bool) -> None:
         level = self.latched_level if latched else self.open_level

@@ -11,6 +11,7 @@ from pykka.messages import ProxyCall
 from allstop.actors.clock import Clock, Dice, Ids
 from allstop.actors.exits import NORMAL, Exit
 from allstop.actors.runtime import linking
+from allstop.actors.runtime.arguments import want, want_exit, want_ref, want_seconds
 from allstop.actors.runtime.behaviours.stash import (
     NOTHING,
     Stashed,
@@ -216,8 +217,11 @@ class Actor(pykka.Actor):
         ref.tell(message)
 
     def send_after(self, delay_s: float, message: Any) -> Timer:
-        """Tells myself `message` after `delay_s`. Cancelled with this incarnation. Loop timers keep milliseconds."""
+        """Tells myself `message` after `delay_s`; 0 or less: as soon as others had their turn. Cancelled with this
+        incarnation. Loop timers keep milliseconds."""
         cell = self._cell
+        if delay_s.__class__ is not float or delay_s != delay_s:  # not a NaN, which equals nothing
+            want_seconds("delay_s", max(delay_s, 0) if isinstance(delay_s, int | float) else delay_s)
         self.check_fence()
         timer = Timer(cell, message)
         cell.scheduler.hop(self._start_timer, timer, delay_s)
@@ -243,12 +247,14 @@ class Actor(pykka.Actor):
         return self._observe(MonitorRef(ref, self._cell, final=True))
 
     def _observe(self, monitor: MonitorRef) -> MonitorRef:
+        want_ref("ref", monitor.ref)
         self.check_fence()
         self._cell.scheduler.hop(self.system.observe, monitor)
         return monitor
 
     def demonitor(self, monitor: MonitorRef) -> None:
         """Ends a monitor or a watch. No Down of it is handled afterwards, not even one that waits already."""
+        want("monitor", monitor, MonitorRef, "what monitor() or watch() gave")
         monitor.active = False
         self._cell.scheduler.hop(monitor.ref.forget, monitor)
 
@@ -258,11 +264,13 @@ class Actor(pykka.Actor):
         An end with NORMAL ends nobody. With `trap_exits` I get an ExitSignal instead, for every end. Where nothing
         runs, the link ends at once with NOPROC. A link does not outlive a restart of either.
         """
+        want_ref("ref", ref)
         self.check_fence()
         self._cell.scheduler.hop(linking.link, self._cell, ref)
 
     def unlink(self, ref: "Ref") -> None:
         """Ends my links to `ref`, if I have any. No ExitSignal of them is handled afterwards, not even a waiting one."""
+        want_ref("ref", ref)
         self._cell.scheduler.hop(linking.unlink, self._cell, ref, linking.forget(self._cell, ref))
 
     @property
@@ -300,8 +308,8 @@ class Actor(pykka.Actor):
 
         0: `message` is handled before the next queued one. None ends a running wait, and so does a new one.
         """
-        if delay_s is not None and not delay_s >= 0:  # nor a NaN
-            raise ValueError(f"{self.path}: a receive timeout of {delay_s!r} s")
+        if delay_s is not None:
+            want_seconds("delay_s", delay_s)
         clear_receive_timeout(self)
         if delay_s is not None and delay_s != float("inf"):
             self.check_fence()
@@ -309,6 +317,7 @@ class Actor(pykka.Actor):
 
     def start_task(self, coroutine: Coroutine[Any, Any, Any], name: str) -> "asyncio.Task[Any]":
         """A task of this incarnation, for pumps: cancelled when it ends; an exception in it crashes the actor."""
+        want("coroutine", coroutine, Coroutine, "a coroutine")
         if self._cell.ended:
             coroutine.close()
             raise Fenced(self.path, self.incarnation)
@@ -316,6 +325,8 @@ class Actor(pykka.Actor):
 
     def exit(self, exit_: Exit = NORMAL) -> None:
         """Ends me after this handler; on_stop runs."""
+        if exit_ is not NORMAL:
+            want_exit("exit_", exit_)
         self._cell.scheduler.hop(self.system.ask_to_stop, self._cell, exit_)
 
     # -- pykka -----------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from allstop.actors.runtime.actor import Actor
+from allstop.actors.runtime.arguments import want_path
 from allstop.actors.runtime.incarnations import Incarnations
 from allstop.actors.runtime.ref import Ref
 
@@ -39,11 +40,15 @@ class Addresses:
 
     def at(self, path: str) -> Ref:
         """The address at this path, whether or not an actor runs there."""
-        place = self._places.get(path)
+        try:
+            place = self._places.get(path)
+        except TypeError:  # it cannot even be looked for
+            want_path(path)
+            raise
         if place is not None and (held := place()) is not None:
             return held
-        if path[:1] != "/":
-            raise ValueError(f"a path starts with a slash: {path!r}")
+        if path.__class__ is not str or path[:1] != "/" or path[-1:] == "/" or "//" in path:
+            want_path(path)
         while self._dropped:
             self._incarnations.note(*self._dropped.popleft())
         number = self._incarnations.latest(path)

@@ -8,6 +8,7 @@ so a lane of them needs a timer only for its first.
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
+from allstop.actors.runtime.arguments import want_seconds
 from allstop.actors.runtime.errors import CallTimeout
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class CallTimeouts:
         """The lane of this timeout; one of its own, that nobody keeps, when there are too many."""
         lane = self._lanes.get(timeout_s)
         if lane is None:
+            want_seconds("timeout_s", timeout_s)
             lane = Lane(self._loop, timeout_s)
             if len(self._lanes) >= LANES_MAX:
                 self._lanes = {kept: other for kept, other in self._lanes.items() if other.armed}

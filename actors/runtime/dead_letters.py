@@ -9,6 +9,7 @@ import msgspec
 
 from allstop.actors.errors import ReplyError
 from allstop.actors.exits import Exit
+from allstop.actors.runtime.arguments import want, want_count, want_function, want_ref
 from allstop.actors.runtime.messages import SPECIAL
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class DeadLetters:
     """A ring of the latest dead letters. `count` and `counts` (by cause, in words) are of all that ever were."""
 
     def __init__(self, system: "ActorSystem", capacity: int = DEAD_LETTERS_MAX) -> None:
+        want_count("capacity", capacity, least=1)
         self._system = system
         self._ring: deque[DeadLetter] = deque(maxlen=capacity)
         # Any thread may lose a message, and losing one may free another, whose unread answer is lost then, too.
@@ -90,6 +92,7 @@ class DeadLetters:
 
     def subscribe(self, subscriber: Callable[[DeadLetter], None]) -> Callable[[], None]:
         """Calls `subscriber` with each letter, on the thread that lost it. Gives back what ends the subscription."""
+        want_function("subscriber", subscriber)
         self._subscribers.append(subscriber)
         return lambda: self._unsubscribe(subscriber)
 
@@ -100,6 +103,8 @@ class DeadLetters:
     # -- replay ----------------------------------------------------------------------------------------------------
     def never_replay(self, *types: type[Any]) -> None:
         """No letter with a message of these types is ever replayed: for classes that one cannot mark `no_replay`."""
+        for kind in types:
+            want("types", kind, type, "classes of messages")
         self._never = (*self._never, *types)
 
     def replay(self, where: Callable[[DeadLetter], bool], to: "Ref | None" = None) -> Replayed:
@@ -109,6 +114,9 @@ class DeadLetters:
         its class forbids (`no_replay = True`, as on every order command: statement 245), what nobody runs for, and
         what the actor's mailbox refuses: it is full, or in another process, and the message cannot travel.
         """
+        want_function("where", where)
+        if to is not None:
+            want_ref("to", to)
         replayed: list[DeadLetter] = []
         refused: list[Refusal] = []
         for letter in self.recent():

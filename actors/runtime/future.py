@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 import pykka
 
 from allstop.actors.errors import ReplyError
+from allstop.actors.runtime.arguments import want_seconds
 from allstop.actors.runtime.errors import BlockingOnLoop, CallTimeout
 
 T = TypeVar("T")
@@ -78,6 +79,8 @@ class Future(pykka.Future[T]):
         super().set_get_hook(func)
 
     def get(self, *, timeout: float | None = None) -> T:
+        if timeout is not None:
+            want_seconds("timeout", timeout)
         if self._get_hook is not None:
             return super().get(timeout=timeout)
         if not self._done:

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
+from allstop.actors.runtime.arguments import want_function, want_seconds
+
 CONTROL_LANE_MAX: Final = (
     65_536  # a Down for every child of the largest dynamic supervisor we foresee, and room
 )
@@ -68,16 +70,17 @@ class Mailbox:
     put_timeout_s: float = 5.0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.capacity, int) or self.capacity < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(self.capacity, int) or isinstance(self.capacity, bool) or self.capacity < 1:
             raise ValueError(
-                f"a mailbox holds a whole number of messages, at least one, not {self.capacity!r}"
+                f"the capacity of a mailbox is a whole number of messages, at least one, not {self.capacity!r}"
             )
         if not isinstance(self.overflow, Overflow):  # pyright: ignore[reportUnnecessaryIsInstance]
             words = ", ".join(Overflow)
             if self.overflow not in tuple(Overflow):
                 raise ValueError(f"the overflow of a mailbox is one of {words}, not {self.overflow!r}")
             object.__setattr__(self, "overflow", Overflow(self.overflow))
-        if self.put_timeout_s <= 0:
-            raise ValueError(f"put_timeout_s of a mailbox is above 0, not {self.put_timeout_s}")
+        want_seconds("put_timeout_s", self.put_timeout_s, above=True)
+        if self.key is not None:
+            want_function("key", self.key)
         if (self.overflow is Overflow.CONFLATE) != (self.key is not None):
             raise ValueError("CONFLATE needs a key, and only CONFLATE takes one")

@@ -11,6 +11,7 @@ import pykka
 
 from allstop.actors.errors import ReplyError
 from allstop.actors.exits import NORMAL, Exit
+from allstop.actors.runtime.arguments import want_seconds
 from allstop.actors.runtime.entrance import count
 from allstop.actors.runtime.errors import (
     ActorDead,
@@ -225,6 +226,7 @@ class Ref(pykka.ActorRef[Any]):
 
     async def _call_from_afar(self, message: Any, timeout_s: float) -> Any:
         """A call between two loops, or to an actor on a thread."""
+        want_seconds("timeout_s", timeout_s)
         future: Future[Any] = Future()
         self.tell(Call(message, future))
         try:
@@ -241,6 +243,8 @@ class Ref(pykka.ActorRef[Any]):
         Raises BlockingOnLoop on a thread that runs a loop, before anything is sent: `await ref.call(message)` there;
         CallingSelf on the actor's own thread.
         """
+        if timeout is not None:
+            want_seconds("timeout", timeout)
         if block and on_a_loop():
             raise BlockingOnLoop(
                 f"a blocking ask of {self.path} would stop the event loop: use `await ref.call(message)`"
@@ -268,6 +272,8 @@ class Ref(pykka.ActorRef[Any]):
         Served before waiting messages. Raises BlockingOnLoop on the loop: `await system.stop(ref)` there; CallingSelf on
         the actor's own thread: `self.exit()` there.
         """
+        if timeout is not None:
+            want_seconds("timeout", timeout)
         if block and on_a_loop():
             raise BlockingOnLoop(
                 f"a blocking stop of {self.path} would stop the event loop: use `await system.stop(ref)`"

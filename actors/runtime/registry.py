@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from allstop.actors.exits import Exit, ExitKind
+from allstop.actors.runtime.arguments import want_ref
 from allstop.actors.runtime.errors import ActorDead, NameTaken
 from allstop.actors.runtime.ref import PinnedRef, Ref
 
@@ -27,6 +28,7 @@ class Registry:
         """Names an address, or gives its key a new value. Raises NameTaken, with the owner, if a unique key is
         another's, and ActorDead for an address at which nothing will run any more. A ref to one incarnation names
         its address, while that one runs."""
+        want_ref("ref", ref)
         if isinstance(ref, PinnedRef):
             ref = ref.as_parent()
         if ref.retired:
@@ -41,6 +43,8 @@ class Registry:
 
     def unregister(self, key: Hashable, ref: "Ref | None" = None) -> None:
         """Takes a key back from one address, or from all that have it. Nothing happens if none does."""
+        if ref is not None:
+            want_ref("ref", ref)
         for owner in tuple(self._entries.get(key, ())):
             if ref is None or owner is ref:
                 self._drop(key, owner)
@@ -48,6 +52,7 @@ class Registry:
 
     def forget(self, ref: "Ref") -> None:
         """Takes back all keys of an address: the system does so when it is retired."""
+        want_ref("ref", ref)
         for key in tuple(ref.keys_in(self)):
             self._drop(key, ref)
         ref.keys_in(self).clear()
@@ -68,6 +73,7 @@ class Registry:
 
     def keys(self, ref: "Ref") -> frozenset[Hashable]:
         """The keys of an address."""
+        want_ref("ref", ref)
         return frozenset(ref.keys_in(self))
 
     def __len__(self) -> int:

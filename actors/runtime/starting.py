@@ -8,6 +8,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from allstop.actors.exits import SHUTDOWN
+from allstop.actors.runtime.arguments import want_ref
 from allstop.actors.runtime.cell import Cell
 from allstop.actors.runtime.errors import AlreadyStarted, StartError, StartTimeout
 from allstop.actors.runtime.isolation import IsolationRefused, isolated
@@ -86,8 +87,12 @@ def launch(
     Its life has begun when `cell.started` is None and it has not ended; otherwise `begun` is to be awaited. Raises
     StartError when the constructor raised.
     """
-    if parent is not None and isinstance(parent, PinnedRef):
-        parent = parent.as_parent()  # a killed actor's child would hang on the incarnation that replaced it
+    if parent is not None and parent.__class__ is not Ref:
+        want_ref("parent", parent)
+        if isinstance(parent, PinnedRef):
+            parent = (
+                parent.as_parent()
+            )  # a killed actor's child would hang on the incarnation that replaced it
     incarnation = ref._incarnation = ref._incarnation + 1
     ref.actor_class = actor_class
     try:

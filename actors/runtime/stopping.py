@@ -134,7 +134,9 @@ async def stop(
 ) -> Exit:
     """Asks what runs at `ref` to end and waits for it; after `timeout_s` it is killed."""
     if not (timeout_s.__class__ is float and timeout_s >= 0) and not _is_time(timeout_s):  # type: ignore[operator]
-        raise ValueError(f"{timeout_s!r} is not a time to stop in: seconds, INFINITY or BRUTAL_KILL")
+        raise ValueError(
+            f"timeout_s: {timeout_s!r} is not a time to stop in: seconds, INFINITY or BRUTAL_KILL"
+        )
     cell = ref.cell
     if not cell.ended and cell.task is not None and cell.task is asyncio.current_task():
         raise CallingSelf(f"{ref.path} would wait for its own end: use self.exit()")

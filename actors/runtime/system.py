@@ -13,6 +13,15 @@ from allstop.actors.events import Event, Unstopped
 from allstop.actors.exits import SHUTDOWN, Exit
 from allstop.actors.runtime.actor import Actor
 from allstop.actors.runtime.addresses import Addresses
+from allstop.actors.runtime.arguments import (
+    want,
+    want_count,
+    want_exit,
+    want_function,
+    want_path,
+    want_ref,
+    want_seconds,
+)
 from allstop.actors.runtime.cell import Cell
 from allstop.actors.runtime.dead_letters import DeadLetter, DeadLetters
 from allstop.actors.runtime.errors import NotOnLoop
@@ -39,6 +48,7 @@ MAX_HANDLER_S: Final = (
 LOOP: Final = (
     Isolation.LOOP
 )  # an enum's attribute costs a lookup through its metaclass, as much as making the cell
+START_TIMEOUT_S: Final = 30.0
 CLOSE_STOP_S: Final = 30.0  # how long `close` waits for each actor that nobody supervises
 
 
@@ -62,6 +72,12 @@ class ActorSystem:
         max_handler_s: float | None = MAX_HANDLER_S,
         tuned: bool = True,
     ) -> None:
+        want_count("turn", turn, least=1)
+        want_count("batch", batch, least=1)
+        if max_handler_s is not None:
+            want_seconds("max_handler_s", max_handler_s, above=True)
+        if on_event is not None:
+            want_function("on_event", on_event)
         self._clock = clock
         self.dice: Dice = dice or SystemDice()
         self.ids: Ids = ids or SystemIds()
@@ -178,7 +194,10 @@ class ActorSystem:
 
     # -- addresses and names ---------------------------------------------------------------------------------------
     def address(self, path: str) -> Ref:
-        """The address at this path, whether or not an actor runs there. The same Ref as long as anybody holds it."""
+        """The address at this path, whether or not an actor runs there. The same Ref as long as anybody holds it.
+
+        Raises ValueError for what is no path: it starts with a slash, and between two stands a name.
+        """
         return self.addresses.at(path)
 
     def register(self, name: str, ref: Ref) -> None:
@@ -194,6 +213,9 @@ class ActorSystem:
     def refuse_below(self, path: str, refusal: Callable[[], Exception | None] | None) -> None:
         """While nothing runs at an address below `path`, calls to it are answered with what `refusal()` gives, if it
         gives something, instead of ActorDead: a paused subtree says when to try again. None ends that."""
+        want_path(path)
+        if refusal is not None:
+            want_function("refusal", refusal)
         self.addresses.refuse_below(path, refusal)
 
     # -- starting --------------------------------------------------------------------------------------------------
@@ -204,7 +226,7 @@ class ActorSystem:
         path: str | None = None,
         parent: Ref | None = None,
         while_down: Stash | None = None,
-        start_timeout_s: float = 30.0,
+        start_timeout_s: float = START_TIMEOUT_S,
         isolation: Isolation | str = LOOP,
         **kwargs: Any,
     ) -> Ref:
@@ -213,6 +235,12 @@ class ActorSystem:
         At a path whose address exists, this is a new incarnation of the same Ref. If it returned Ignore, the Ref is
         not alive. Raises AlreadyStarted, StartError (constructor or on_start raised, or it ended) or StartTimeout.
         """
+        if while_down is not None:
+            want("while_down", while_down, Stash, "a Stash(capacity)")
+            if not isinstance(while_down.capacity, int) or while_down.capacity < 1:
+                raise ValueError(f"while_down: a Stash of at least one message, not {while_down!r}")
+        if start_timeout_s is not START_TIMEOUT_S:
+            want_seconds("start_timeout_s", start_timeout_s, above=True)
         if isolation is not LOOP:
             actor_class = stand_in(self, actor_class, isolation, path)
         ref = nameless(self) if path is None else vacant(self, path)
@@ -227,6 +255,7 @@ class ActorSystem:
     async def ended(self, ref: Ref) -> Exit:
         """Waits until what runs at `ref` ends, however it does, and gives its exit: the last one, or NOPROC, if nothing
         runs there. On the loop, outside actors: an actor monitors."""
+        want_ref("ref", ref)
         return await ended(self, ref)
 
     async def stop(
@@ -237,6 +266,10 @@ class ActorSystem:
         After `timeout_s` it is killed: the exit is KILLED, its detail an Overrun. If nothing ran: the last exit, or
         NOPROC. Raises ValueError for a wrong `timeout_s`, and has stopped nothing then.
         """
+        if ref.__class__ is not Ref:
+            want_ref("ref", ref)
+        if exit_ is not SHUTDOWN:
+            want_exit("exit_", exit_)
         if not drain and timeout_s.__class__ is float and timeout_s >= 0 and ended_idle(ref._cell, exit_):  # type: ignore[operator]
             return exit_
         return await stop(self, ref, exit_, timeout_s, drain=drain)
@@ -248,6 +281,8 @@ class ActorSystem:
     def crash(self, ref: Ref, error: Exception) -> bool:
         """Fails what runs at `ref` as a task of its own would that raised `error`: for chaos, and for tests of
         supervision. A suspended handler is interrupted, one that runs ends first. False if nothing runs there."""
+        want_ref("ref", ref)
+        want("error", error, Exception, "an exception")
         cell = ref.cell
         if cell.ended:
             return False
@@ -256,6 +291,7 @@ class ActorSystem:
 
     def kill(self, ref: Ref) -> None:
         """The fence. From now on the incarnation is dead: its mail dead letters, its monitors told, its task cancelled."""
+        want_ref("ref", ref)
         if not ref.cell.ended:
             ref.cell.kill()
 
@@ -264,6 +300,8 @@ class ActorSystem:
 
         Watchers get their Down, the name and the stash go. An actor without a parent is retired when it ends.
         """
+        if ref.__class__ is not Ref:
+            want_ref("ref", ref)
         retire(self, ref)
 
     # -- looking ---------------------------------------------------------------------------------------------------
@@ -273,10 +311,12 @@ class ActorSystem:
 
     def get_status(self, ref: Ref) -> Status | None:
         """What the actor is doing, also while one of its handlers is suspended. None if none runs."""
+        want_ref("ref", ref)
         return status_of(ref)
 
     def mailbox_metrics(self, ref: Ref) -> MailboxMetrics | None:
         """How full the actor's mailbox is, and what its bound did so far in this incarnation. None if none runs."""
+        want_ref("ref", ref)
         return metrics_of(ref)
 
     def live_refs(self) -> list[Ref]:
@@ -298,6 +338,7 @@ class ActorSystem:
         Most events come on the loop's thread. What a watchdog thread sees while the loop hangs (HandlerHung where="loop",
         LoopHeld) comes on that thread: a subscriber that acts on it must be fit for that, as `ref.tell` is.
         """
+        want_function("subscriber", subscriber)
         self.subscribers = (*self.subscribers, subscriber)
         return lambda: self._unsubscribe(subscriber)
 

@@ -226,7 +226,7 @@ async def test_what_is_no_handler_is_refused_and_the_manager_lives(manager: Ref)
         await EventManager.add_handler(manager, "b", Notes)
     with pytest.raises(HandlerRefused, match="is not an EventHandler"):
         await EventManager.add_handler(manager, "b", int)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="unhashable"):
+    with pytest.raises(TypeError, match=r"handler: something hashable, not \[\]"):
         await EventManager.add_handler(manager, [], Notes)  # type: ignore[arg-type]
     assert await EventManager.which_handlers(manager) == ["a"]
 
@@ -422,17 +422,17 @@ async def test_what_is_no_ref_is_refused_to_the_caller_and_the_bus_lives(
     system: ActorSystem, manager: Ref
 ) -> None:
     via: Any = system.names.via("somebody")
-    with pytest.raises(TypeError, match="a subscriber is the Ref of an actor"):
+    with pytest.raises(TypeError, match="ref: the Ref of an actor"):
         await EventManager.subscribe(manager, via)
-    with pytest.raises(TypeError, match="an owner is the Ref of an actor"):
+    with pytest.raises(TypeError, match="owner: the Ref of an actor"):
         await EventManager.add_sup_handler(manager, "h", Notes, "h", [], owner=via)
-    with pytest.raises(TypeError, match="an owner is the Ref of an actor"):
+    with pytest.raises(TypeError, match="owner: the Ref of an actor"):
         await EventManager.swap_handler(manager, "h", "i", Notes, "i", [], owner=via)
     assert await EventManager.which_handlers(manager) == []
 
 
 async def test_a_subscription_names_classes(manager: Ref) -> None:
-    with pytest.raises(TypeError, match="names classes of events"):
+    with pytest.raises(TypeError, match="kinds: classes of events"):
         await EventManager.subscribe(manager, manager, "tick")  # type: ignore[arg-type]
 
 

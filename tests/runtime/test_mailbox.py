@@ -297,7 +297,7 @@ async def test_metrics_of_a_new_incarnation_begin_at_nothing(system: ActorSystem
     [
         ({"overflow": "drop"}, "one of refuse, drop_oldest, drop_newest, conflate, block, not 'drop'"),
         ({"capacity": 2.5}, "a whole number of messages, at least one, not 2.5"),
-        ({"put_timeout_s": 0}, "put_timeout_s of a mailbox is above 0, not 0"),
+        ({"put_timeout_s": 0}, "put_timeout_s: seconds above 0, not 0"),
     ],
 )
 def test_a_mailbox_that_makes_no_sense_is_refused_when_it_is_made(wrong: Any, said: str) -> None:

@@ -261,7 +261,7 @@ async def test_a_stream_that_is_left_early_ends_what_still_runs() -> None:
 
 async def test_a_stream_needs_room_for_one_at_a_time() -> None:
     async with Stage().system() as system:
-        with pytest.raises(ValueError, match="max_concurrency is 0"):
+        with pytest.raises(ValueError, match="max_concurrency: a whole number from 1 on, not 0"):
             await anext(async_stream(await jobs(system), max, [1], max_concurrency=0))
 
 

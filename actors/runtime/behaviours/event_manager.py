@@ -16,6 +16,7 @@ from allstop.actors.errors import ReplyError
 from allstop.actors.events import HandlerRemoved
 from allstop.actors.exits import Exit
 from allstop.actors.runtime.actor import Actor
+from allstop.actors.runtime.arguments import want, want_ref
 from allstop.actors.runtime.behaviours.event_handler import (
     EventHandler,
     HandlerDown,
@@ -104,12 +105,12 @@ class EventManager(Actor):
     @staticmethod
     def notify(manager: Ref, event: Any) -> None:
         """Sends the event and goes on. From any thread."""
-        manager.tell(event)
+        _manager(manager).tell(event)
 
     @staticmethod
     async def sync_notify(manager: Ref, event: Any, timeout_s: float = CALL_TIMEOUT_S) -> None:
         """Returns after all handlers ran, and all subscribers were told (not: have handled it)."""
-        await manager.call(SyncNotify(event), timeout_s)
+        await _manager(manager).call(SyncNotify(event), timeout_s)
 
     @staticmethod
     async def add_handler(
@@ -120,8 +121,8 @@ class EventManager(Actor):
         timeout_s: float = CALL_TIMEOUT_S,
     ) -> None:
         """Makes `handler_class(*args)` in the manager, known as `handler`. Raises HandlerExists or HandlerRefused."""
-        hash(handler)  # a TypeError here, not in the manager
-        await manager.call(AddHandler(handler, handler_class, args), timeout_s)
+        _check_id("handler", handler)
+        await _manager(manager).call(AddHandler(handler, handler_class, args), timeout_s)
 
     @staticmethod
     async def add_sup_handler(
@@ -133,17 +134,17 @@ class EventManager(Actor):
         timeout_s: float = CALL_TIMEOUT_S,
     ) -> None:
         """The same for `owner`: it is removed when that incarnation ends, and its own end is told to it by HandlerDown."""
-        hash(handler)
-        _check_ref(owner, "an owner")
-        await manager.call(AddHandler(handler, handler_class, args, owner), timeout_s)
+        _check_id("handler", handler)
+        want_ref("owner", owner)
+        await _manager(manager).call(AddHandler(handler, handler_class, args, owner), timeout_s)
 
     @staticmethod
     async def delete_handler(
         manager: Ref, handler: Hashable, argument: Any = None, timeout_s: float = CALL_TIMEOUT_S
     ) -> Any:
         """Removes the handler and gives what its `on_stop` returned. Raises NoSuchHandler."""
-        hash(handler)
-        return await manager.call(DeleteHandler(handler, argument), timeout_s)
+        _check_id("handler", handler)
+        return await _manager(manager).call(DeleteHandler(handler, argument), timeout_s)
 
     @staticmethod
     async def swap_handler(
@@ -161,21 +162,24 @@ class EventManager(Actor):
         The owner stays, unless another is given. Without an old one the new is added, as in OTP. Raises HandlerExists,
         or HandlerRefused if the new one does not start: the old one is gone then.
         """
-        hash((old, new))
+        _check_id("old", old)
+        _check_id("new", new)
         if owner is not None:
-            _check_ref(owner, "an owner")
-        await manager.call(SwapHandler(old, Swap(new, handler_class, args, argument), owner), timeout_s)
+            want_ref("owner", owner)
+        await _manager(manager).call(
+            SwapHandler(old, Swap(new, handler_class, args, argument), owner), timeout_s
+        )
 
     @staticmethod
     async def call(manager: Ref, handler: Hashable, request: Any, timeout_s: float = CALL_TIMEOUT_S) -> Any:
         """What the handler's `on_call` returns. Raises NoSuchHandler, or HandlerFailed if that raised."""
-        hash(handler)
-        return await manager.call(CallHandler(handler, request), timeout_s)
+        _check_id("handler", handler)
+        return await _manager(manager).call(CallHandler(handler, request), timeout_s)
 
     @staticmethod
     async def which_handlers(manager: Ref, timeout_s: float = CALL_TIMEOUT_S) -> list[Hashable]:
         """The ids of the handlers, in the order in which they run."""
-        return await manager.call(WhichHandlers(), timeout_s)
+        return await _manager(manager).call(WhichHandlers(), timeout_s)
 
     @staticmethod
     async def subscribe(manager: Ref, ref: Ref, *kinds: type[Any], timeout_s: float = CALL_TIMEOUT_S) -> None:
@@ -184,16 +188,16 @@ class EventManager(Actor):
         A subscription is of the address: it outlives restarts and ends when nothing will run there any more. What the
         subscriber's own mailbox refuses becomes a dead letter, and hurts nobody else.
         """
-        _check_ref(ref, "a subscriber")
+        want_ref("ref", ref)
         for kind in kinds:
-            if not isinstance(kind, type):
-                raise TypeError(f"a subscription names classes of events, not {kind!r:.200}")
-        await manager.call(Subscribe(ref, kinds), timeout_s)
+            want("kinds", kind, type, "classes of events")
+        await _manager(manager).call(Subscribe(ref, kinds), timeout_s)
 
     @staticmethod
     async def unsubscribe(manager: Ref, ref: Ref, timeout_s: float = CALL_TIMEOUT_S) -> None:
         """No event is told to `ref` after this. Nothing happens if it had not subscribed."""
-        await manager.call(Unsubscribe(ref), timeout_s)
+        want_ref("ref", ref)
+        await _manager(manager).call(Unsubscribe(ref), timeout_s)
 
     # -- the manager -------------------------------------------------------------------------------------------------
     def on_receive(self, message: Any) -> Any:
@@ -383,10 +387,22 @@ class EventManager(Actor):
             self.demonitor(entry[1])
 
 
-def _check_ref(ref: object, what: str) -> None:
-    """Here, with the caller: in the manager it would end the bus."""
-    if not isinstance(ref, Ref):
-        raise TypeError(f"{what} is the Ref of an actor, not {ref!r:.200}")
+# What is wrong is found here, with the caller: in the manager it would end the bus.
+def _manager(manager: object) -> Ref:
+    """The Ref of what may be a manager: in a process it is another class that stands for it."""
+    want_ref("manager", manager)
+    assert isinstance(manager, Ref)
+    cell = manager.cell
+    if not cell.ended and not issubclass(cell.actor_class, EventManager) and cell.inspectable:
+        raise TypeError(
+            f"manager: an EventManager, not {manager!r}, which is a {cell.actor_class.__qualname__}"
+        )
+    return manager
+
+
+def _check_id(name: str, handler: object) -> None:
+    want(name, handler, Hashable, "something hashable")  # type: ignore[type-abstract]
+    hash(handler)
 
 
 def _garbage(installed: Installed, result: Any) -> BadReturnValue:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 from allstop.actors.errors import AllstopError
 from allstop.actors.exits import Exit
+from allstop.actors.runtime.arguments import want, want_function, want_ref, want_seconds
 from allstop.actors.runtime.errors import ActorDead, BlockingOnLoop, CallingSelf, CallTimeout, NotOnLoop
 from allstop.actors.runtime.future import on_a_loop
 from allstop.actors.runtime.inspection.observer import STEPS_MAX, Hook, Observer, Statistics, Step
@@ -58,6 +59,7 @@ async def replace_state(ref: "Ref", function: Callable[[Any], Any], timeout_s: f
     The function runs on the actor's thread between two messages; it must give back new values and not change those it
     was given. Raises StateUnchanged if it raises or gives back no dict; the state is then as it was.
     """
+    want_function("function", function)
     return await _asked(ref, lambda cell: _replace_state(cell, function), timeout_s)
 
 
@@ -89,11 +91,15 @@ async def trace(ref: "Ref", function: Hook | None) -> None:
 
     It is called on the thread where the actor runs, within its handling: do little. If it raises it is removed.
     """
+    if function is not None:
+        want_function("function", function)
     await (remove(ref, _TRACE) if function is None else install(ref, function, key=_TRACE))
 
 
 async def statistics(ref: "Ref", on: bool | None = None) -> Statistics | None:
     """True: counts from now on. False: ends that. Gives the count so far (with False, the last); None if none is kept."""
+    if on is not None:
+        want("on", on, bool, "True, False or None")
     cell = _cell_of(ref)
     if on:
         Observer.of(cell).count()
@@ -112,8 +118,10 @@ async def log(ref: "Ref", n: int | None = None) -> list[Step]:
     While a log is kept, a crash report of this incarnation carries it. ValueError for more than STEPS_MAX.
     """
     cell = _cell_of(ref)
-    if n is not None and not 0 <= n <= STEPS_MAX:
-        raise ValueError(f"a log holds 0 to {STEPS_MAX} steps, not {n}")
+    if n is not None:
+        want("n", n, int, f"0 to {STEPS_MAX} steps")
+        if not 0 <= n <= STEPS_MAX:
+            raise ValueError(f"n: a log holds 0 to {STEPS_MAX} steps, not {n}")
     kept = list(cell.observer.log or ()) if cell.observer is not None else []
     if n:
         Observer.of(cell).log = deque(kept, maxlen=n)
@@ -129,6 +137,7 @@ async def install(ref: "Ref", hook: Hook, *, key: Any = None) -> Any:
 
     One that returns `DONE`, or raises, is removed; the error becomes a dead letter. The same key replaces.
     """
+    want_function("hook", hook)
     cell = _cell_of(ref)
     which = hook if key is None else key
     Observer.of(cell).hooks[which] = hook
@@ -155,6 +164,8 @@ def blocking(
 
     Raises BlockingOnLoop on a thread that runs a loop: await the function there.
     """
+    want_function("function", function)
+    want_ref("ref", ref)
     if on_a_loop():
         raise BlockingOnLoop(f"await inspection.{function.__name__}(...) on the loop instead of blocking it")
     loop = ref.system.scheduler.loop
@@ -163,6 +174,7 @@ def blocking(
 
 # -- asking ------------------------------------------------------------------------------------------------------------
 def _cell_of(ref: "Ref", *, from_beside: bool = False) -> "Cell":
+    want_ref("ref", ref)
     scheduler = ref.system.scheduler
     if not scheduler.on_thread():
         raise NotOnLoop("inspection runs on the loop's thread: elsewhere, inspection.blocking(function, ref)")
@@ -177,6 +189,7 @@ def _cell_of(ref: "Ref", *, from_beside: bool = False) -> "Cell":
 
 
 async def _asked(ref: "Ref", question: "Callable[[Cell], Any]", timeout_s: float) -> Any:
+    want_seconds("timeout_s", timeout_s)
     cell = _cell_of(ref)
     if cell.task is not None and cell.task is asyncio.current_task():
         raise CallingSelf(f"{ref.path} would wait until it has handled the message that it is handling")
