@@ -32,7 +32,23 @@ class HeldLoop:
         self._vote: Vote | None = None  # the latest; written by the watchdog's thread
 
     def __call__(self, event: Event) -> None:
-        """On the watchdog's thread for a hang, on the loop for its end."""
+        """On the watchdog's thread for a hang, on the loop for its end.
+
+        Whoever subscribes to events and raises is dropped. This one may not be missing in silence: its own failure is
+        a halt, written to the board at once and told to the root, which latches it.
+        """
+        try:
+            self._take(event)
+        except Exception as error:
+            self._halt(f"nobody looks any more whether the loop hangs: {type(error).__name__}: {error}")
+            raise
+
+    def _halt(self, reason: str) -> None:
+        vote = Vote(f"{BY}#failed", ROOT, Level.HALTED, reason)
+        self._board.cast(vote)
+        self._loop.call_soon_threadsafe(self._root.tell, CastVote(vote, True))
+
+    def _take(self, event: Event) -> None:
         match event:
             case HandlerHung(where="loop"):
                 what = f"{event.message} " if event.message else ""

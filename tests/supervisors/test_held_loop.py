@@ -12,7 +12,7 @@ from allstop.actors.events import Event, HandlerHung, HandlerReturned, LevelChan
 from allstop.actors.levels import ROOT, IntentKind, Level, LevelBoard, Vote, permits
 from allstop.actors.links.latch import FileLatch
 from allstop.actors.runtime import ActorSystem
-from allstop.supervisors.halt import HaltRoot
+from allstop.supervisors.halt import HaltRoot, halt_status
 from allstop.supervisors.held_loop import BY, HeldLoop
 
 PATIENCE_S = 20.0
@@ -90,6 +90,31 @@ class TestVotes:
             await asyncio.sleep(6.0)
             assert board.effective(ROOT) is Level.EMERGENCY
             assert [event for event in events if isinstance(event, LevelChanged)] == []
+            held.close()
+
+    async def test_one_that_raises_halts_for_nobody_would_see_the_next_hang(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The system drops a subscriber that raises: of this one that must not go unnoticed."""
+        board = LevelBoard()
+        async with ActorSystem(on_event=lambda _: None) as system:
+            root = await system.spawn(HaltRoot, board, FileLatch(tmp_path), (), path="/")
+            await asyncio.sleep(0.1)
+            held = HeldLoop(system, board, root)
+            system.subscribe(held)
+
+            def broken(_reason: str) -> None:
+                raise RuntimeError("planted")
+
+            monkeypatch.setattr(held, "_lower", broken)
+            system.emit(hung())
+            assert board.effective(ROOT) is Level.HALTED
+            await asyncio.sleep(0.1)
+            status = await halt_status(root)
+            assert status.halted
+            assert status.reason == "nobody looks any more whether the loop hangs: RuntimeError: planted"
+            assert FileLatch(tmp_path).read().latched
+            assert [letter.kind for letter in system.dead_letters.recent()] == ["observer"]
             held.close()
 
     async def test_a_hung_task_or_thread_is_its_own_actors_trouble(self, tmp_path: Path) -> None:

@@ -268,8 +268,8 @@ SUPERVISORS: dict[str, tuple[Case, str, tuple[Any, ...]]] = {
     "CoordinatedShutdown(phases)": (lambda w, v: s.CoordinatedShutdown(v), "phases", (None, "x", -1)),
     "CoordinatedShutdown(timeout_s)": (
         lambda w, v: s.CoordinatedShutdown({"a": s.Phase(timeout_s=v)}), "timeout_s", (*NO_SECONDS, 0)),
-    "add_task(phase)": (lambda w, v: s.CoordinatedShutdown({"a": s.Phase()}).add_task(v, "t", max), "phase", (None, "", -1, [])),
-    "add_task(name)": (lambda w, v: s.CoordinatedShutdown({"a": s.Phase()}).add_task("a", v, max), "name", NO_TEXT),
+    "add_task(phase)": (lambda w, v: s.CoordinatedShutdown({"a": s.Phase()}).add_task(v, "t", list), "phase", (None, "", -1, [])),
+    "add_task(name)": (lambda w, v: s.CoordinatedShutdown({"a": s.Phase()}).add_task("a", v, list), "name", NO_TEXT),
     "add_task(function)": (
         lambda w, v: s.CoordinatedShutdown({"a": s.Phase()}).add_task("a", "t", v), "function", NO_FUNCTION),
     "shutdown.run(reason)": (lambda w, v: s.CoordinatedShutdown({}).run(v), "reason", NO_TEXT),
