@@ -208,7 +208,7 @@ async def _claimed(
     observe: Callable[[Ref], object] | None,
 ) -> Ref:
     """A task for somebody, who is to `observe` it. If they are gone before it has started, it is, too."""
-    child_id = supervisor.system.ids.new()
+    child_id = asked(supervisor, None, DynamicSupervisor).system.ids.new()
     try:
         ref = await _start(supervisor, start, Restart.TEMPORARY, shutdown, isolation, child_id)
         if observe is not None:
