@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench bench-peers soak lock clean
+.PHONY: help setup demo test check compiled bench bench-peers soak lock clean
 
 help:
 	@echo "make demo    set up .venv and run the main job: trade, get hurt, recover, halt, prove it (under 60 s)"
 	@echo "make test    set up .venv and run the whole suite"
 	@echo "make check   format, lint, types, architecture, lock file"
+	@echo "make compiled  build Ref.tell and the run loop in C into .venv (optional, needs a C compiler): messages cost half"
 	@echo "make bench   measure against limits and peers in one run, about 12 minutes; ARGS='--quick', '--help'; writes build/bench.json"
 	@echo "make bench-peers  the same with every peer: installs Erlang and the other Python libraries first"
 	@echo "make soak    the longer tier: many demo seeds and process kills"
@@ -37,6 +38,9 @@ check: $(READY)
 	@$(BIN)/ruff check actors supervisors tests examples
 	@$(BIN)/lint-imports
 	@$(BIN)/basedpyright --level error
+
+compiled: $(READY)
+	@$(BIN)/allstop compile $(ARGS)
 
 bench: $(READY)
 	@mkdir -p build

@@ -1,7 +1,6 @@
 """What on this machine would hurt an engine: each probe measures, each judgement is a table lookup beside it."""
 
 import ctypes
-import importlib.machinery
 import importlib.util
 import os
 import platform
@@ -9,7 +8,6 @@ import resource
 import sqlite3
 import ssl
 import stat
-import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -34,7 +32,6 @@ STEP_MS = 20.0
 TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
 WAL_RESET_FIXED: tuple[tuple[int, ...], ...] = ((3, 51, 3), (3, 50, 7), (3, 44, 6))  # sqlite.org/wal.html
 WAL_SINCE = (3, 7, 0)
-_COMPILED = tuple(importlib.machinery.EXTENSION_SUFFIXES)
 EXTRAS = {
     "uvloop": "the event loop is slower",
     "click": "there is no command line",
@@ -70,26 +67,20 @@ def examine(state_dir: str | Path, clock: Clock) -> list[Finding]:
     findings.append(judge_clock(clock.wall_ns(), _newest_ns(directory), stepped_ms, probe_clock_error_ms()))
     findings.append(judge_open_files(resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
     findings.append(judge_certificates(probe_certificates()))
-    findings.append(judge_runtime(probe_compiled()))
     findings.extend(judge_extra(name, importlib.util.find_spec(name) is not None) for name in EXTRAS)
     return findings
 
 
-def probe_compiled() -> list[str]:
-    """The modules of the runtime that are no Python source, of those that are loaded: an installation may have any
-    of them compiled, and the interpreter then prefers that file."""
-    return sorted(
-        name
-        for name, module in sys.modules.items()
-        if name.startswith("allstop.") and str(getattr(module, "__file__", None) or "").endswith(_COMPILED)
-    )
-
-
-def judge_runtime(compiled: Sequence[str]) -> Finding:
-    """Not an accusation: it says which code runs, for whoever compares figures or reads a traceback."""
-    running = f"{platform.python_implementation()} {platform.python_version()}"
-    what = f"compiled: {', '.join(compiled)}" if compiled else "pure Python; no compiled module is in use"
-    return _ok("runtime", f"{what} ({running})", "figures of docs/performance.md are of pure Python")
+def judge_runtime(in_use: str | None, refused: str | None) -> Finding:
+    """Which code runs the hot functions: a fact for whoever compares figures, and a warning if a build is not used."""
+    running = f"({platform.python_implementation()} {platform.python_version()})"
+    why = "compiled, messages cost about half; everything else is the same (docs/performance.md)"
+    if refused is not None:
+        return _warn(
+            "runtime", f"pure Python; refused {refused} {running}", why, "build it anew: allstop compile"
+        )
+    what = "pure Python; no compiled module is in use" if in_use is None else f"compiled: {in_use}"
+    return _ok("runtime", f"{what} {running}", why)
 
 
 def judge_sqlite(version: Sequence[int]) -> Finding:

@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from allstop.actors.runtime import inspection
+from allstop.actors.runtime import compiled, inspection
 from allstop.actors.runtime.actor import Actor, ThreadActor
 from allstop.actors.runtime.belongings import Reply, Timer
 from allstop.actors.runtime.dead_letters import DeadLetter, DeadLetters, Refusal, Replayed
@@ -153,8 +153,11 @@ __all__ = [
     "UnknownMessage",
     "Via",
     "Why",
+    "compiled",
     "inspection",
 ]
+
+compiled.choose()
 
 # Imported when first asked for: half of the programs need none of them, and every child process imports this.
 _LATE: Final = {

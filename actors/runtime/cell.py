@@ -49,13 +49,14 @@ WIND_DOWN_S: Final = (
 class Cell:
     """One incarnation. Everything but `enqueue`, `wake` and `accept` belongs to the loop's thread."""
 
-    # Set for every cell: what the run loop and senders read.
+    # Set for every cell: what the run loop and senders read. Slots, because a compiled module finds those without asking.
+    __slots__ = ("__dict__", "__weakref__", "actor", "detour", "idle", "limit", "queue", "scheduler")
     idle: bool  # True: nothing waits, and the next message rides in the run queue
     queue: Any  # a deque when it is first needed
-    limit: int = 0  # where the fast way in ends: 0 sends every message the slow way, through `accept`
+    limit: int  # where the fast way in ends: 0 sends every message the slow way, through `accept`
     detour: Callable[[Any], None] | None  # where the run loop leaves a message for the task, or after the end
+    actor: Any
     calling: m.Call | None  # the call that is being handled
-    actor: Any = None
     # Set by those that need them: a small cell starts faster, and costs the garbage collector less.
     belongings: Belongings | None = None
     control: "deque[Any] | None" = None
@@ -87,7 +88,9 @@ class Cell:
     ) -> None:
         self.idle = False  # until started, mail waits in the queue
         self.queue = ()
+        self.limit = 0
         self.detour = None
+        self.actor = None
         self.calling = None
         self.scheduler = scheduler
         self.ref = ref
@@ -561,8 +564,7 @@ def _shape() -> None:
     none: Any = None
     cell: Cell = object.__new__(Cell)
     cell.__init__(none, none, none, 0, none)
-    cell.actor = cell.exit = cell.belongings = None
-    cell.limit = 0
+    cell.exit = cell.belongings = None
 
 
 _shape()

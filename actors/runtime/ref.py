@@ -41,6 +41,8 @@ class Ref(pykka.ActorRef[Any]):
     made by the system: `system.address(path)`, `await system.spawn(...)`.
     """
 
+    __slots__ = ("_cell",)  # a slot, because a compiled module finds it without asking
+    _cell: Any  # the incarnation that runs here now, or the vacancy
     _last_exit: Exit | None = None
     _parent: "Ref | None" = None
     _retired = False  # nothing will run here any more
@@ -56,7 +58,7 @@ class Ref(pykka.ActorRef[Any]):
     actor_class: Any
 
     def __init__(self, system: "ActorSystem", path: str | int) -> None:
-        self._cell: Any = system.vacancy
+        self._cell = system.vacancy
         self._system = system
         self._path = path  # a number until somebody asks for the path of an anonymous actor
         self._incarnation = 0
@@ -368,7 +370,7 @@ def _shape() -> None:
     """The interpreter keeps the attributes of an instance in an array if their names were known when the class was new;
     one that gets a further name later gets a dict of its own: 150 bytes, and slower. These come late, and often."""
     ref: Ref = object.__new__(Ref)
-    ref._cell = ref._system = ref._path = ref.actor_class = None  # type: ignore[assignment]  # pyright: ignore
+    ref._system = ref._path = ref.actor_class = None  # type: ignore[assignment]  # pyright: ignore
     ref._incarnation = 0
     ref._place = ref._parent = ref._last_exit = None
     ref._retired = False

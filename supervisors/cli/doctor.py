@@ -6,7 +6,8 @@ import click
 import msgspec
 
 from allstop.actors.clock import SystemClock
-from allstop.actors.links.doctor import FindingLevel, examine
+from allstop.actors.links.doctor import FindingLevel, examine, judge_runtime
+from allstop.actors.runtime import compiled
 from allstop.supervisors.cli.options import state_dir_option
 
 _MARK = {FindingLevel.OK: "ok  ", FindingLevel.WARN: "warn", FindingLevel.BAD: "BAD "}
@@ -20,7 +21,7 @@ def command(state_dir: Path, as_json: bool) -> int:
 
     Exit 0 if nothing is bad, 1 if something is. One small file is written in the state directory and removed.
     """
-    findings = examine(state_dir, SystemClock())
+    findings = [*examine(state_dir, SystemClock()), judge_runtime(compiled.in_use, compiled.refused)]
     if as_json:
         click.echo(msgspec.json.encode(findings))
     else:

@@ -13,6 +13,7 @@ COMMANDS = {
     "capture": "verify captured market data, frame by frame",
     "chaos": "run a chaos script against a tree",
     "check": "prove a tree file without connecting",
+    "compile": "build the compiled module of the two hot functions (optional)",
     "demo": "the main job: trade, get hurt, recover, halt, prove it",
     "doctor": "say what on this machine would hurt",
     "halt": "halt trading, also with no engine running",

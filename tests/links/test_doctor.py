@@ -1,10 +1,7 @@
-import importlib.machinery
 import importlib.util
 import os
 import stat
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -22,7 +19,6 @@ from allstop.actors.links.doctor import (
     judge_runtime,
     judge_sqlite,
     judge_state_dir,
-    probe_compiled,
     probe_fsync,
 )
 
@@ -122,14 +118,20 @@ def test_a_missing_extra_says_what_is_lost_and_how_to_get_it():
     assert "tree" in finding.why
 
 
-def test_it_is_said_whether_a_compiled_module_is_in_use(monkeypatch: pytest.MonkeyPatch):
-    assert probe_compiled() == []
-    assert judge_runtime([]).what.startswith("pure Python; no compiled module is in use (CPython 3.")
-    swift = ModuleType("allstop.actors.runtime.swift")
-    swift.__file__ = f"/somewhere/swift{importlib.machinery.EXTENSION_SUFFIXES[0]}"
-    monkeypatch.setitem(sys.modules, swift.__name__, swift)
-    assert probe_compiled() == [swift.__name__]
-    assert judge_runtime([swift.__name__]).what.startswith("compiled: allstop.actors.runtime.swift (")
+def test_it_is_said_whether_a_compiled_module_is_in_use():
+    pure = judge_runtime(None, None)
+    assert pure.level == FindingLevel.OK
+    assert pure.what.startswith("pure Python; no compiled module is in use (CPython 3.")
+    assert judge_runtime("/somewhere/hot.so", None).what.startswith("compiled: /somewhere/hot.so (CPython 3.")
+
+
+def test_a_build_that_is_not_used_is_warned_of_by_name():
+    finding = judge_runtime(None, "/somewhere/hot.so: it was built from other sources")
+    assert finding.level == FindingLevel.WARN
+    assert finding.what.startswith(
+        "pure Python; refused /somewhere/hot.so: it was built from other sources ("
+    )
+    assert "allstop compile" in finding.advice
 
 
 def test_flushes_are_measured_and_the_probe_leaves_nothing(tmp_path: Path):
@@ -148,7 +150,6 @@ def test_a_machine_is_examined_whole_and_what_is_not_ok_comes_with_advice(tmp_pa
         "clock",
         "open_files",
         "certificates",
-        "runtime",
         "uvloop",
         "click",
         "rich",

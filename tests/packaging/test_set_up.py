@@ -62,7 +62,7 @@ def test_an_old_python_is_refused_with_its_version(tmp_path: Path) -> None:
     assert "needs Python 3.11 or newer, found Python 3.9.2" in done.stderr
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "check", "bench", "soak"])
+@pytest.mark.parametrize("target", ["demo", "test", "check", "compiled", "bench", "soak"])
 def test_every_command_of_the_readme_sets_itself_up_first(target: str) -> None:
     lines = (ROOT / "Makefile").read_text().splitlines()
     assert f"{target}: $(READY)" in lines

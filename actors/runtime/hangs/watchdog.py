@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from allstop.actors.clock import Clock, SystemClock
 from allstop.actors.events import Event, HandlerHung, HandlerReturned, LoopHeld
-from allstop.actors.runtime import handling, ref, scheduler, serving
+from allstop.actors.runtime import compiled, handling, ref, scheduler, serving
 from allstop.actors.runtime.cell import Cell
 from allstop.actors.runtime.hangs.stacks import stack_of
 from allstop.actors.runtime.messages import SPECIAL, unwrapped
@@ -37,8 +37,7 @@ JOIN_S: Final = (
 
 
 def _codes(*functions: Any) -> frozenset[CodeType]:
-    """A compiled function has no Python frame, and so nothing to recognise."""
-    return frozenset(function.__code__ for function in functions if hasattr(function, "__code__"))
+    return frozenset(function.__code__ for function in functions)
 
 
 # The runtime's own functions that have a cell and a message among their locals while the actor's code runs.
@@ -51,6 +50,7 @@ _RUNS_A_MESSAGE: Final = _codes(
     serving._serve_plain,
     serving._finish_handler,
 )
+_RUNS_COMPILED: Final = compiled.turn.__code__  # `running` knows the cell and the message
 _CALLS_INLINE: Final = _codes(ref.Ref.call)  # `cell` is the callee; it runs there once there is a `call`
 
 
@@ -103,6 +103,10 @@ def sample(innermost: FrameType, task_name: str | None = None) -> Sample:
 def _run_by(frame: FrameType) -> tuple[Cell, Any] | None:
     """The cell and message that this frame of the runtime is handling."""
     code = frame.f_code
+    if code is _RUNS_COMPILED:
+        running = frame.f_locals.get("running")
+        cell = getattr(running, "cell", None)
+        return (cell, running.message) if isinstance(cell, Cell) else None
     if code not in _RUNS_A_MESSAGE and not (code in _CALLS_INLINE and frame.f_locals.get("call") is not None):
         return None
     cell, message = frame.f_locals.get("cell"), frame.f_locals.get("message")
