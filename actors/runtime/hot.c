@@ -5,7 +5,7 @@
    road is left to the Python function. Between the test of `idle` and its change no Python code runs and the
    interpreter's lock is held, which is all that ref.py and scheduler.py ask for.
 
-   Compared with Ref.tell as of db7a9b176248 and Scheduler._turn as of 351cec93d88a: test_compiled.py holds these marks
+   Compared with Ref.tell as of 60397536972a and Scheduler._turn as of 9604b2fe1d1a: test_compiled.py holds these marks
    against the functions. Built by `allstop compile`, found and checked by compiled.py. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>

@@ -24,7 +24,7 @@ SUITES = (
     "tests/runtime/test_context.py", "tests/runtime/test_dead_letters.py", "tests/runtime/test_inspection.py",
     "tests/runtime/test_linking.py", "tests/runtime/test_stash.py", "tests/runtime/test_watchdog.py",
     "tests/runtime/test_crash_reports.py", "tests/runtime/test_state_machine.py", "tests/supervisors/test_supervisor.py",
-    "tests/supervisors/test_dynamic.py", "tests/supervisors/test_task_supervisor.py"
+    "tests/supervisors/test_dynamic.py", "tests/supervisors/test_task_supervisor.py",
     "tests/otp/test_sup_restart.py", "tests/otp/test_sup_stop.py", "tests/otp/test_sup_termination.py",
     "tests/otp/test_sup_start.py", "tests/otp/test_sup_significant.py", "tests/otp/test_sup_admin.py",
     "tests/otp/test_gen_server.py", "tests/otp/test_gen_statem.py", "tests/otp/test_gen_event.py",
@@ -123,7 +123,7 @@ def test_the_suites_of_the_runtime_hold_with_the_compiled_module(build: Path) ->
         [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *SUITES],
         env=environ, cwd=ROOT, capture_output=True, text=True, timeout=SUITES_S,
     )  # fmt: skip
-    assert ran.returncode == 0, ran.stdout[-5000:]
+    assert ran.returncode == 0, (ran.stdout + ran.stderr)[-5000:]
     passed = re.search(r"(\d+) passed", ran.stdout)
     assert passed is not None
     assert int(passed[1]) > 500

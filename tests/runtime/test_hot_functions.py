@@ -94,7 +94,7 @@ class Busy(Cell):
         return False
 
     @idle.setter
-    def idle(self, rests: bool) -> None:
+    def idle(self, rests: bool) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         self.rests = rests
         if rests and self.queue:
             self.added()

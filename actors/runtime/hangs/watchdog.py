@@ -104,8 +104,8 @@ def _run_by(frame: FrameType) -> tuple[Cell, Any] | None:
     """The cell and message that this frame of the runtime is handling."""
     code = frame.f_code
     if code is _RUNS_COMPILED:
-        running = frame.f_locals.get("running")
-        cell = getattr(running, "cell", None)
+        running: Any = frame.f_locals.get("running")
+        cell = running.cell if running is not None else None
         return (cell, running.message) if isinstance(cell, Cell) else None
     if code not in _RUNS_A_MESSAGE and not (code in _CALLS_INLINE and frame.f_locals.get("call") is not None):
         return None
