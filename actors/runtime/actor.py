@@ -256,7 +256,7 @@ class Actor(pykka.Actor):
         """Ends a monitor or a watch. No Down of it is handled afterwards, not even one that waits already."""
         want("monitor", monitor, MonitorRef, "what monitor() or watch() gave")
         monitor.active = False
-        self._cell.scheduler.hop(monitor.ref.forget, monitor)
+        self._cell.scheduler.hop(self.system.unobserve, monitor)
 
     def link(self, ref: "Ref") -> None:
         """Ends me when the incarnation that runs at `ref` now ends, with the same exit, and it when I do.

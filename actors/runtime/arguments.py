@@ -4,12 +4,14 @@ Not on the way of a message: there a wrong argument is found where it is used.
 """
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from allstop.actors.exits import Exit
 
 if TYPE_CHECKING:
     from allstop.actors.runtime.ref import Ref
+
+SECONDS_MAX: Final = 1e15  # thirty million years; an integer may be more than a clock can add
 
 
 def _not(name: str, wanted: str, given: object) -> TypeError:
@@ -30,8 +32,8 @@ def want_seconds(name: str, given: object, *, above: bool = False) -> None:
     wanted = "seconds above 0" if above else "seconds from 0 on"
     if not isinstance(given, int | float) or isinstance(given, bool):
         raise _not(name, wanted, given)
-    if math.isnan(given) or given < 0 or (above and given == 0):
-        raise ValueError(f"{name}: {wanted}, not {given!r}")
+    if (not 0 <= given <= SECONDS_MAX and given != math.inf) or (above and given == 0):  # nor a NaN
+        raise ValueError(f"{name}: {wanted}, not {given!r:.40}")
 
 
 def want_text(name: str, given: object) -> None:

@@ -80,6 +80,11 @@ class Reply:
         self._cell = cell
         self._call = call
 
+    @property
+    def pointless(self) -> bool:
+        """True once nobody waits for it any more."""
+        return self._call.future is not None and self._call.future.done()
+
     def set(self, value: Any = None) -> None:
         """Answers the caller. A second answer, or one after the caller gave up, is dropped. From any thread."""
         self._cell.scheduler.hop(self._resolve, value, None)

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from allstop.actors.runtime.scheduler import Scheduler
     from allstop.actors.runtime.system import ActorSystem
 
+REPLIES_LOOK: Final = (
+    1024  # deferred answers, each time so many, are looked through for callers that are gone
+)
 WIND_DOWN_S: Final = (
     5.0  # how long the tasks of an ended actor may take to see their cancellation; then they are leaks
 )
@@ -309,7 +312,13 @@ class Cell:
             call.future = self.scheduler.loop.create_future()
         call.deferred = True
         reply = Reply(self, call)
-        self.own().replies[reply] = None
+        replies = self.own().replies
+        replies[reply] = None
+        if (
+            len(replies) % REPLIES_LOOK == 0
+        ):  # whoever never answers may have dropped them: these callers gave up
+            for other in [other for other in replies if other.pointless]:
+                del replies[other]
         return reply
 
     # -- starting --------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
 
 from allstop.actors.exits import KILLED, Exit, ExitKind
+from allstop.actors.runtime.arguments import SECONDS_MAX
 from allstop.actors.runtime.dead_letters import DeadLetter
 from allstop.actors.runtime.errors import CallingSelf
 from allstop.actors.runtime.messages import ActorStop, Down, Overrun, Stop, unwrapped
@@ -106,7 +107,9 @@ def stopped_at_once(ref: "Ref", exit_: Exit, limit: float | Shutdown) -> Exit | 
 def _is_time(timeout_s: object) -> bool:
     if isinstance(timeout_s, Shutdown):
         return True
-    return isinstance(timeout_s, int | float) and not isinstance(timeout_s, bool) and timeout_s >= 0
+    if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float):
+        return False
+    return 0 <= timeout_s <= SECONDS_MAX or timeout_s == float("inf")
 
 
 async def ended(system: "ActorSystem", ref: "Ref") -> Exit:

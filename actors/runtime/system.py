@@ -376,6 +376,13 @@ class ActorSystem:
             ref._told.add(watcher)
         watcher.post(Down(monitor, ref, ref.incarnation, ref.last_exit or NOPROC))
 
+    def unobserve(self, monitor: MonitorRef) -> None:
+        """Ends a monitor or a watch, on both sides."""
+        belongings = monitor.watcher.belongings
+        if belongings is not None:
+            belongings.monitoring.pop(monitor, None)
+        monitor.ref.forget(monitor)
+
     def abandon(self, cell: Cell, thing: Any) -> None:
         """Remembers a task or thread of a killed actor, to name it if it does not end."""
         self.abandoned.add(cell, thing)

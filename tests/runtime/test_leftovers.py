@@ -9,6 +9,7 @@ import pytest
 from allstop.actors.exits import SHUTDOWN
 from allstop.actors.runtime import (
     Actor,
+    ActorDead,
     ActorSystem,
     CallTimeout,
     Mailbox,
@@ -18,6 +19,8 @@ from allstop.actors.runtime import (
     inspection,
 )
 from allstop.actors.runtime.entrance import GIVEN_UP_MAX
+
+# pyright: reportUnknownLambdaType=false
 
 pytestmark = pytest.mark.virtual
 
@@ -109,8 +112,8 @@ class Suicidal(Actor):
         self.ran = ran
         self.stubborn = stubborn
 
-    async def on_receive(self, end: Callable[[Actor], Any]) -> None:
-        end(self)
+    async def on_receive(self, message: Callable[[Actor], Any]) -> None:
+        message(self)
         if self.stubborn:
             try:
                 await asyncio.sleep(60)
@@ -210,3 +213,61 @@ async def test_who_gives_up_at_a_full_mailbox_again_and_again_does_not_fill_the_
             outcomes.add(type(error))
     assert outcomes == {TimeoutError, CallTimeout, MailboxFull}
     assert len(hung.cell.queue) <= GIVEN_UP_MAX + Hung.mailbox.capacity
+
+
+class Deferring(Actor):
+    def on_receive(self, message: Any) -> Any:
+        self.defer()  # and never answers: what it keeps of its callers, it drops by itself
+
+
+async def test_deferred_answers_that_nobody_waits_for_any_more_are_dropped(system: ActorSystem) -> None:
+    actor = await system.spawn(Deferring)
+    kept = asyncio.ensure_future(actor.call("kept", 1e6))
+    await asyncio.sleep(0)
+    for number in range(5_000):
+        with pytest.raises(CallTimeout):
+            await actor.call(number, 0.001)
+    assert len(actor.cell.own().replies) < 2_000
+    system.kill(actor)
+    with pytest.raises(ActorDead):
+        await kept
+
+
+async def test_what_is_observed_no_more_is_forgotten_on_both_sides(system: ActorSystem) -> None:
+    def churns(actor: Actor) -> None:
+        for _ in range(5):
+            actor.demonitor(actor.monitor(target))
+            actor.demonitor(actor.watch(target))
+            actor.link(target)
+            actor.unlink(target)
+
+    target, watcher = await system.spawn(Plain, path="/target"), await system.spawn(Plain)
+    watcher.tell(churns)
+    await asyncio.sleep(0.01)
+    mine, other = watcher.cell.own(), target.cell.own()
+    assert (mine.monitoring, mine.links, other.monitored_by, other.links) == ({}, {}, {}, {})
+
+
+# -- times that are none -----------------------------------------------------------------------------------------------
+@pytest.mark.req("253")
+@pytest.mark.parametrize("nonsense", [float("nan"), -1, 10**400])
+async def test_a_call_that_waits_for_no_time_that_there_is_fails_at_once(
+    system: ActorSystem, nonsense: Any
+) -> None:
+    hung = await system.spawn(Hung)
+    with pytest.raises(ValueError, match="seconds from 0 on"):
+        await asyncio.wait_for(hung.call("x", nonsense), 1)
+
+
+@pytest.mark.req("201")
+async def test_a_stop_within_more_than_a_clock_can_add_stops_nothing(system: ActorSystem) -> None:
+    actor = await system.spawn(Hung)
+    with pytest.raises(ValueError, match="is not a time to stop in"):
+        await system.stop(actor, timeout_s=10**400)
+    assert actor.is_alive()
+
+
+async def test_a_delay_that_is_no_number_is_refused(system: ActorSystem) -> None:
+    actor = await system.spawn(Plain)
+    with pytest.raises(ValueError, match="delay_s"):
+        await actor.call(lambda it: it.send_after(float("nan"), "tick"))
