@@ -73,6 +73,8 @@ class Actor(pykka.Actor):
     has_on_restart: ClassVar[bool] = False
     has_on_start: ClassVar[bool] = False  # spared where there is none: starting is a hot path, too
     has_on_stop: ClassVar[bool] = False  # and so is stopping
+    has_on_failure: ClassVar[bool] = False  # and failing, where a restart follows
+    has_status: ClassVar[bool] = False
     wire: ClassVar[
         tuple[type[Any], ...]
     ] = ()  # with isolation="process": the classes of messages and answers
@@ -95,6 +97,8 @@ class Actor(pykka.Actor):
         cls.has_on_restart = cls.on_restart is not Actor.on_restart
         cls.has_on_start = cls.has_on_restart or cls.on_start is not Actor.on_start
         cls.has_on_stop = cls.on_stop is not Actor.on_stop
+        cls.has_on_failure = cls.on_failure is not Actor.on_failure
+        cls.has_status = cls.format_status is not Actor.format_status
         if cls.stash_capacity > 0:
             cls.on_receive = remembering(cls.on_receive)  # pyright: ignore[reportAttributeAccessIssue]
 

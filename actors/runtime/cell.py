@@ -136,9 +136,8 @@ class Cell:
         return self.belongings
 
     # -- mail ------------------------------------------------------------------------------------------------------
-    def accept(self, ref: "Ref", message: Any, *, may_park: bool = True) -> Any:
-        """The slow way in: the first message that has to wait, a full mailbox, or a mailbox with rules of its own."""
-        return accept(self, ref, message, may_park=may_park)
+    # The slow way in: the first message that has to wait, a full mailbox, or a mailbox with rules of its own.
+    accept = accept
 
     def carry(self, message: Any) -> Any:
         """The message as it waits: for a cell that adds something to each (context_cell.py)."""
@@ -154,7 +153,7 @@ class Cell:
 
     def open_queue(self) -> "deque[Any]":
         if self.queue.__class__ is tuple:
-            with self.system.lock:
+            with self.ref._system.lock:
                 if self.queue.__class__ is tuple:
                     self.queue = deque()
                     box = self.actor_class.mailbox
@@ -478,20 +477,24 @@ class Cell:
 
     def crash(self, error: BaseException, message: Any = None) -> None:
         """The actor failed: its on_failure runs once, while it is still known as failing; then it ends."""
-        if not self.enter(FAILING):
+        if self.state is RUNNING and self.__class__ is Cell:
+            self.state = FAILING  # what `enter` comes to
+        elif not self.enter(FAILING):
             return
         exit_ = crashed(error)
         self.report(error, message)
-        try:
-            self.actor.on_failure(type(error), error, error.__traceback__)
-        except BaseException as second:  # noqa: BLE001 - reported
-            second.__context__ = error
-            self.report(second, message)
+        if self.actor_class.has_on_failure:
+            try:
+                self.actor.on_failure(type(error), error, error.__traceback__)
+            except BaseException as second:  # noqa: BLE001 - reported
+                second.__context__ = error
+                self.report(second, message)
         self.wind_down(exit_)
 
     def report(self, error: BaseException, message: Any) -> None:
-        if self.system.subscribers:
-            self.system.emit(crash_report(self, error, message))
+        system = self.ref._system
+        if system.subscribers:
+            system.emit(crash_report(self, error, message))
 
     def wind_down(self, exit_: Exit) -> None:
         """Cancels what is left running; the end is told when that is over, or when it was given long enough."""
@@ -516,7 +519,9 @@ class Cell:
     def finish(self, exit_: Exit) -> None:
         """The end, once: the mailbox becomes dead letters, timers and replies go, and everyone who asked is told."""
         ran = self.state is RUNNING
-        if not self.enter(ENDED):
+        if self.__class__ is Cell and self.state is not ENDED:
+            self.state = ENDED  # what `enter` comes to
+        elif not self.enter(ENDED):
             return
         started = None if ran else self.started
         starting = started is not None and not started.done()

@@ -8,7 +8,6 @@ from allstop.actors.runtime import messages as m
 from allstop.actors.runtime.aftermath import current_task
 
 if TYPE_CHECKING:
-    from allstop.actors.clock import Clock
     from allstop.actors.runtime.cell import Cell
     from allstop.actors.runtime.ref import Ref
 
@@ -24,28 +23,46 @@ def crash_report(cell: "Cell", error: BaseException, message: Any) -> CrashRepor
 
     Only references are taken, but for `status`: the state as it is now, before anything else runs.
     """
-    inner = m.unwrapped(message) if message.__class__ in m.CARRIERS else message
-    has, queue, actor, clock, ref = cell.belongings, cell.queue, cell.actor, cell.system.clock, cell.ref
-    parent = ref._parent
-    caller, caller_stack = _caller(cell, message)
+    carried = message.__class__ in m.CARRIERS
+    inner = m.unwrapped(message) if carried else message
+    has, queue, actor, actor_class, ref = cell.belongings, cell.queue, cell.actor, cell.actor_class, cell.ref
+    system, path, parent = ref._system, ref._path, ref._parent
+    clock = system._clock or system.clock
+    lived_s: float | None = None
+    ancestors: tuple[str, ...] = ()
+    if parent is not None:
+        ancestors = (parent.path,) if parent._parent is None else _ancestors(parent)
+        # Its parent's record of it says when it was started: only who has a parent pays for a clock at its start.
+        if (above := parent._cell.belongings) is not None and (
+            started_s := above.children.get(cell)
+        ) is not None:
+            lived_s = clock.now_s() - started_s
+    caller, caller_stack = None, ()
+    if (
+        carried
+        or cell.caller is not None
+        or cell.threaded
+        or asyncio.current_task(cell.scheduler.loop) is not None
+    ):
+        caller, caller_stack = _caller(cell, message)
     return CrashReport(
         at_ns=clock.wall_ns(),
-        path=ref.path,
+        path=path if isinstance(path, str) else ref.path,
         incarnation=cell.incarnation,
-        actor_class=cell.actor_class.__qualname__,
+        actor_class=actor_class.__qualname__,
         error=error,
         last_message=None if isinstance(inner, m._Token) else inner,
-        status=actor.shown_status() if actor is not None else None,
+        status=actor.shown_status() if actor_class.has_status and actor is not None else None,
         mailbox_len=len(queue),
-        ancestors=_ancestors(parent) if parent is not None else (),
+        ancestors=ancestors,
         waiting=waiting_types(cell) if queue else (),
-        children=_paths(has.children) if has is not None else (),
-        links=_paths(has.links or ()) if has is not None else (),
-        monitored_by=_paths(monitor.watcher for monitor in has.monitored_by) if has is not None else (),
+        children=() if has is None else _paths(has.children),
+        links=() if has is None else _paths(has.links or ()),
+        monitored_by=() if has is None else _paths(monitor.watcher for monitor in has.monitored_by),
         caller=caller,
         caller_stack=caller_stack,
-        log=tuple(cell.observer.log or ()) if cell.observer is not None else (),
-        lived_s=_lived_s(cell, parent, clock) if parent is not None else None,
+        log=() if cell.observer is None else tuple(cell.observer.log or ()),
+        lived_s=lived_s,
     )
 
 
@@ -101,13 +118,6 @@ def _frames(task: "asyncio.Task[Any]") -> tuple[Frame, ...]:
         found.append((frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name))
         waiting = waiting.cr_await
     return tuple(found[-CALLER_FRAMES_MAX:])
-
-
-def _lived_s(cell: "Cell", parent: "Ref", clock: "Clock") -> float | None:
-    """Its parent's record of it says when it was started: only who has a parent pays for a clock at its start."""
-    has = parent._cell.belongings
-    started_s = has.children.get(cell) if has is not None else None
-    return None if started_s is None else clock.now_s() - started_s
 
 
 def _paths(cells: Any) -> tuple[str, ...]:
