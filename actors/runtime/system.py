@@ -51,6 +51,10 @@ LOOP: Final = (
 START_TIMEOUT_S: Final = 30.0
 CLOSE_STOP_S: Final = 30.0  # how long `close` waits for each actor that nobody supervises
 
+TOLD_LOOK: Final = (
+    1024  # whoever was told of an end, each time so many, are looked through for those that ended
+)
+
 
 class ActorSystem:
     """All actors of one event loop, and their addresses. `async with ActorSystem() as system: ...`
@@ -374,6 +378,10 @@ class ActorSystem:
                 ref._kept = True
                 return
             ref._told.add(watcher)
+            if (
+                len(ref._told) % TOLD_LOOK == 0
+            ):  # an address may stay vacant for ever, and those who asked do not
+                ref._told = {known for known in ref._told if not known.ended}
         watcher.post(Down(monitor, ref, ref.incarnation, ref.last_exit or NOPROC))
 
     def unobserve(self, monitor: MonitorRef) -> None:

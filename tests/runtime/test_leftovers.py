@@ -29,7 +29,7 @@ class Plain(Actor):
     """Does what it is told to."""
 
     def on_receive(self, message: Callable[[Actor], Any]) -> Any:
-        return message(self)
+        return message(self) if callable(message) else None
 
 
 class Caller(Actor):
@@ -246,6 +246,21 @@ async def test_what_is_observed_no_more_is_forgotten_on_both_sides(system: Actor
     await asyncio.sleep(0.01)
     mine, other = watcher.cell.own(), target.cell.own()
     assert (mine.monitoring, mine.links, other.monitored_by, other.links) == ({}, {}, {}, {})
+
+
+async def test_an_address_that_stays_vacant_forgets_those_who_asked_after_it_and_ended(
+    system: ActorSystem,
+) -> None:
+    target = system.address("/nobody")
+    lasting = await system.spawn(Plain)
+    await lasting.call(lambda it: it.monitor(target) and None)
+    for _ in range(3_000):
+        watcher = await system.spawn(Plain)
+        await watcher.call(lambda it: it.monitor(target) and None)
+        await system.stop(watcher)
+    assert target._told is not None
+    assert len(target._told) < 2_000
+    assert lasting.cell in target._told
 
 
 # -- times that are none -----------------------------------------------------------------------------------------------
