@@ -17,7 +17,9 @@ names a function of `erl/bench.erl`. A side whose needs are not installed is abs
 `targets.py`.
 
 Absolute rates drift on shared machines; ratios of sides measured in the same round hold still. So a ratio is the
-median over rounds of one round's ratio, above 1 where we are better, whichever way the unit goes.
+median over rounds of one round's ratio, above 1 where we are better, whichever way the unit goes. A host is slow for
+seconds at a time, as long as a side runs: a workload whose floor is near has several `slices` in a round, in which we,
+the limits and BEAM run again, in turned order, and each slice is a pair of its own.
 """
 
 import importlib
@@ -29,7 +31,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,9 @@ SIDE_TIMEOUT_S = 120.0  # the slowest side takes a few seconds; beyond this it h
 OURS = "allstop"
 RAW, PYKKA, BEAM = "raw", "pykka", "BEAM"
 CAPTURING = "BEAM capturing"
+CLOSE = frozenset(
+    (OURS, RAW, BEAM, CAPTURING)
+)  # who runs in each slice: the others are further off than any noise
 Figures = dict[str, float]
 
 
@@ -126,6 +131,7 @@ class Workload:
     more_is_better: bool = True
     measures: tuple[Measure, ...] = ()
     about: str = ""  # one sentence on what is done
+    slices: int = 1  # how often in a round the sides run whose figures are compared with floors
 
     def figures(self) -> tuple[Measure, ...]:
         return self.measures or (Measure("", self.unit, self.more_is_better),)
@@ -148,9 +154,23 @@ class Row:
     lowest: float | None = None
     highest: float | None = None
     note: str = ""
+    least: float | None = None  # of our own values, in the run's slices
+    most: float | None = None
 
     def as_json(self) -> dict[str, Any]:
-        keys = ("workload", "measure", "unit", "peer", "ours", "theirs", "ratio", "lowest", "highest")
+        keys = (
+            "workload",
+            "measure",
+            "unit",
+            "peer",
+            "ours",
+            "theirs",
+            "ratio",
+            "lowest",
+            "highest",
+            "least",
+            "most",
+        )
         return {key: getattr(self, key) for key in keys} | ({"note": self.note} if self.note else {})
 
 
@@ -213,7 +233,9 @@ class Measurement:
         self.scale = scale
         self.rounds = 0
         self.absent: dict[tuple[str, str], str] = {}
-        self.values: dict[tuple[str, str], list[Figures]] = {}
+        self.values: dict[
+            tuple[str, str], list[Figures | None]
+        ] = {}  # by slice; None: it took no part in that one
         for workload in self.workloads:
             for name, side in workload.sides().items():
                 why = side.missing()
@@ -227,7 +249,8 @@ class Measurement:
                     self.absent[workload.name, name] = why
 
     def round(self, say: Callable[[str], None]) -> None:
-        """Runs every side of every workload once, in turned order every other time.
+        """Runs every side of every workload once, and those that are compared closely in further slices; in turned order
+        every other time.
 
         Raises SideFailed when one of ours, of the limits, of pykka's or of BEAM's breaks down or counts wrong. A peer
         from elsewhere that does is named and dropped.
@@ -236,9 +259,13 @@ class Measurement:
             if (workload.name, OURS) in self.absent:
                 continue
             say(workload.name)
-            sides = [name for name in workload.sides() if (workload.name, name) in self.values]
-            for name in sides if self.rounds % 2 == 0 else reversed(sides):
-                self._run(workload, name)
+            for part in range(workload.slices):
+                sides = [name for name in workload.sides() if (workload.name, name) in self.values]
+                for name in sides if (self.rounds + part) % 2 == 0 else reversed(sides):
+                    if part == 0 or name in CLOSE:
+                        self._run(workload, name)
+                    else:
+                        self.values[workload.name, name].append(None)
         self.rounds += 1
 
     def _run(self, workload: Workload, name: str) -> None:
@@ -256,33 +283,35 @@ class Measurement:
             if why := self.absent.get((workload.name, OURS)):
                 yield Row(workload.name, "", workload.unit, "", 0.0, note=f"skipped: {why}")
                 continue
-            mine = self.values[workload.name, OURS]
+            mine = [figures for figures in self.values[workload.name, OURS] if figures is not None]
             for measure in workload.figures():
                 ours = [figures[measure.name] for figures in mine]
                 compared = [
                     row for name in workload.peers if (row := self._row(workload, measure, name, ours))
                 ]
-                yield from compared or [
-                    Row(workload.name, measure.name, measure.unit, "", statistics.median(ours))
-                ]
+                alone = Row(workload.name, measure.name, measure.unit, "", statistics.median(ours))
+                for row in compared or [alone]:
+                    yield replace(row, least=min(ours), most=max(ours))
 
     def _row(self, workload: Workload, measure: Measure, name: str, ours: list[float]) -> Row | None:
         middle = statistics.median(ours)
         if why := self.absent.get((workload.name, name)):
             return Row(workload.name, measure.name, measure.unit, name, middle, note=f"absent: {why}")
-        theirs = [
-            figures[measure.name] for figures in self.values[workload.name, name] if measure.name in figures
+        pairs = [
+            (mine, figures[measure.name])
+            for mine, figures in zip(ours, self.values[workload.name, name], strict=True)
+            if figures is not None and measure.name in figures
         ]
-        if not theirs:
+        if not pairs:
             return None  # a peer may have a part of the measures
-        ratios = list(map(measure.ratio, ours, theirs))
+        ratios = [measure.ratio(mine, theirs) for mine, theirs in pairs]
         return Row(
             workload=workload.name,
             measure=measure.name,
             unit=measure.unit,
             peer=name,
             ours=middle,
-            theirs=statistics.median(theirs),
+            theirs=statistics.median(theirs for _, theirs in pairs),
             ratio=statistics.median(ratios),
             lowest=min(ratios),
             highest=max(ratios),

@@ -139,12 +139,12 @@ def thread_tell() -> dict[str, float]:
     took = now_ns() - started
     thread.join()
     expect("handled", counter.count, count)
-    return {"rate": per_second(count, took)} | latencies(run(_wake_ups))
+    return {"rate": per_second(count, took)} | latencies(run(lambda: wake_ups(amount(400), 0.0005)))
 
 
-async def _wake_ups() -> list[float]:
+async def wake_ups(count: int, pause_s: float) -> list[float]:
+    """Nanoseconds from a thread's call_soon_threadsafe to the callback, one at a time."""
     loop = asyncio.get_running_loop()
-    count = amount(400)
     took: list[float] = []
     done = loop.create_future()
 
@@ -155,7 +155,7 @@ async def _wake_ups() -> list[float]:
 
     def produce() -> None:
         for _ in range(count):
-            time.sleep(0.0005)
+            time.sleep(pause_s)
             loop.call_soon_threadsafe(arrived, now_ns())
 
     thread = threading.Thread(target=produce)

@@ -30,7 +30,7 @@ class Line:
             "-" if row is None else f"{number(row.ours)} {row.unit}",
             peer or "-",
             "-" if row is None or target.absolute or row.theirs is None else number(row.theirs),
-            "-" if row is None or target.absolute else spread(row),
+            "-" if row is None else own_spread(row) if target.absolute else spread(row),
             "-" if target.floor is None else bound(target, target.floor),
             bound(target, target.goal),
             str(self.verdict),
@@ -48,6 +48,7 @@ class Line:
             "value": value,
             "floor": target.floor,
             "goal": target.goal,
+            "least": self.row.least if self.row is not None and target.quietest else None,
             "verdict": str(self.verdict),
         }
 
@@ -66,7 +67,7 @@ def _judged(target: Target, rows: list[Row]) -> Line:
     measured = [row for row in rows if (row.workload, row.measure) == (target.workload, target.measure)]
     if target.absolute:
         row = measured[0] if measured else None
-        return Line(target, row, target.verdict(row.ours if row else None))
+        return Line(target, row, target.verdict(row.ours, row.least) if row else Verdict.ABSENT)
     compared = [row for row in measured if row.ratio is not None and _is_meant(target, row.peer)]
     # Of several, the one that does best against us.
     row = min(compared, key=lambda row: row.ratio or 0.0, default=None)
@@ -133,6 +134,12 @@ def spread(row: Row) -> str:
     if row.ratio is None or row.lowest is None or row.highest is None:
         return "-"
     return f"{row.ratio:.2f} [{row.lowest:.2f}..{row.highest:.2f}]"
+
+
+def own_spread(row: Row) -> str:
+    if row.least is None or row.most is None or row.least == row.most:
+        return "-"
+    return f"[{number(row.least)}..{number(row.most)}]"
 
 
 def other_cells(row: Row) -> tuple[str, ...]:

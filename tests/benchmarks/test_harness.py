@@ -120,6 +120,24 @@ def test_every_other_round_runs_in_the_opposite_order(monkeypatch: pytest.Monkey
     assert order == ["a", "b", "c", "c", "b", "a"]
 
 
+def test_the_slices_of_a_round_run_in_turned_order_and_only_those_that_are_compared_closely_have_more_than_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    order: list[str] = []
+    given = iter([10.0, 5.0, 1.0, 4.0, 20.0])
+
+    def run_apart(which: harness.Side, scale: float) -> dict[str, float]:
+        order.append(which.function)
+        return {"": next(given)}
+
+    monkeypatch.setattr(harness, "run_apart", run_apart)
+    raw, peer = measured(Workload("w", Python("a"), {RAW: Python("b"), "c": Python("c")}, "u", slices=2))
+    assert order == ["a", "b", "c", "b", "a"]
+    assert (raw.ratio, raw.lowest, raw.highest) == (3.5, 2.0, 5.0)
+    assert (peer.ratio, peer.lowest, peer.highest) == (10.0, 10.0, 10.0)
+    assert (raw.ours, raw.least, raw.most) == (15.0, 10.0, 20.0)
+
+
 def test_the_figures_are_the_last_line_that_says_so() -> None:
     assert harness.parsed('noise\nFIGURES {"": 1}\nFIGURES {"p50": 2.5}\nmore noise') == {"p50": 2.5}
     assert harness.parsed("noise") is None
@@ -146,6 +164,24 @@ SMALL = Target("X", "small", "w", "", "", 1200, 500)
 )
 def test_the_verdict_is_that_of_floor_and_goal(target: Target, value: float | None, verdict: Verdict) -> None:
     assert target.verdict(value) is verdict
+
+
+@pytest.mark.parametrize(
+    ("middle", "least", "verdict"),
+    [
+        (120.0, 40.0, Verdict.GOAL),
+        (900.0, 40.0, Verdict.FLOOR),  # the quietest is not the goal's business
+        (900.0, 501.0, Verdict.BELOW),
+        (501.0, None, Verdict.BELOW),
+    ],
+)
+def test_a_floor_of_the_quietest_slice_is_judged_by_the_least_of_our_values_and_the_goal_by_their_median(
+    middle: float, least: float | None, verdict: Verdict
+) -> None:
+    late = Target("X", "late", "w", "", "", 500, 120, quietest=True)
+    (line,) = table.judged([Row("w", "", "us", "", middle, least=least, most=middle)], (late,))
+    assert line.verdict is verdict
+    assert line.cells[5] == ("-" if least is None else f"[{table.number(least)}..{table.number(middle)}]")
 
 
 def test_only_a_line_below_its_floor_is_broken() -> None:

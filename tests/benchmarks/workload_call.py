@@ -77,9 +77,11 @@ def ask() -> float:
     return run(main)
 
 
-def _workload(name: str, about: str, peers: dict[str, Python | Beam]) -> Workload:
+def _workload(name: str, about: str, peers: dict[str, Python | Beam], slices: int = 1) -> Workload:
     ours = Python(f"tests.benchmarks.workload_call:{name.replace('-', '_')}")
-    return Workload(name=name, unit="us", more_is_better=False, about=about, ours=ours, peers=peers)
+    return Workload(
+        name=name, unit="us", more_is_better=False, about=about, ours=ours, peers=peers, slices=slices
+    )
 
 
 WORKLOADS = [
@@ -87,11 +89,13 @@ WORKLOADS = [
         "call",
         "a call of an idle actor, median of 1,000 batches of 100",
         {BEAM: Beam("call"), PYKKA: Python("tests.benchmarks.threads:call"), **others.of("call")},
+        slices=2,
     ),
     _workload(
         "queued-call",
         "a tell, and behind it a call that must wait its turn in the mailbox; raw: a deque, and a future set by call_soon",
         {RAW: Python("tests.benchmarks.raw:queued_call")},
+        slices=5,
     ),
     _workload(
         "ask",

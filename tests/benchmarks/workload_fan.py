@@ -64,6 +64,7 @@ async def _in(system: ActorSystem, each: int) -> float:
 WORKLOADS = [
     Workload(
         name="fan-out",
+        slices=2,
         about="1,000 messages to each of 1,000 counters in turn; then 1,000 actors tell one counter 1,000 each",
         measures=(Measure("out", "messages/s"), Measure("in", "messages/s")),
         ours=Python("tests.benchmarks.workload_fan:fan_out"),

@@ -65,6 +65,7 @@ def pipeline() -> float:
 WORKLOADS = [
     Workload(
         name="pipeline",
+        slices=3,
         unit="ticks/s",
         about="200,000 ticks through feed, strategy and order tracker; an order and its acknowledgement every tenth",
         ours=Python("tests.benchmarks.workload_pipeline:pipeline"),

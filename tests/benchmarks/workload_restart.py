@@ -103,6 +103,7 @@ def restart() -> dict[str, float]:
 WORKLOADS = [
     Workload(
         name="restart",
+        slices=2,
         about="1,000 crashes of a child: from the raise until the replacement handles its first message; the same with "
         "a fresh supervisor every 100; 100 of one of ten children under one_for_all, until all ten have handled theirs",
         measures=(
