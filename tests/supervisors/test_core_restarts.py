@@ -527,6 +527,18 @@ class TestBackoff:
         assert rig.up == ["a", "b"]
 
     @pytest.mark.req("230")
+    def test_the_attempt_after_a_start_that_failed_is_not_made_before_its_delay_is_over(self) -> None:
+        rig = Rig(flags(max_restarts=9, max_seconds=1000), *permanent("a", backoff=Backoff(1, 4, 0)))
+        rig.outcomes["a"] = [ValueError("no")] * 3
+        rig.end("a")
+        for delay_s in (1, 2, 4, 4):
+            attempts = len(rig.since(0))
+            rig.advance(delay_s - 0.001)
+            assert len(rig.since(0)) == attempts
+            rig.advance(0.001)
+            assert len(rig.since(0)) > attempts
+        assert rig.up == ["a"]
+
     def test_a_failed_attempt_waits_longer_each_time(self) -> None:
         rig = Rig(flags(max_restarts=9, max_seconds=1000), *permanent("a", backoff=Backoff(1, 4, 0)))
         rig.outcomes["a"] = [ValueError("no")] * 3
