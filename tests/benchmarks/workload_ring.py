@@ -46,7 +46,7 @@ def ring() -> float:
 WORKLOADS = [
     Workload(
         name="ring",
-        slices=3,
+        slices=2,
         unit="hops/s",
         about="1,000,000 hops of one message around 1,000 actors",
         ours=Python("tests.benchmarks.workload_ring:ring"),

@@ -298,7 +298,7 @@ WORKLOADS = [
     ),
     Workload(
         name="cpu-thread",
-        slices=3,
+        slices=2,
         about="a message each millisecond from a thread to an actor, beside a thread that computes without a break",
         measures=(Measure("p50", "us", more_is_better=False), Measure("p99", "us", more_is_better=False)),
         ours=Python(f"{HERE}:cpu_thread"),

@@ -180,7 +180,7 @@ WORKLOADS = [
     ),
     Workload(
         name="thread-tell",
-        slices=3,
+        slices=2,
         about="500,000 messages from another thread; then 400 single ones, half a millisecond apart, one way",
         measures=(
             Measure("rate", "messages/s"),
