@@ -1,4 +1,4 @@
-"""The oracles O1 to O8 and liveness: what must hold in any run, decided from evidence that the engine did not make.
+"""The oracles O1 to O8, of halts, of budgets and of liveness: what must hold in any run, decided from evidence that the engine did not make.
 
 The venue's truth is the venue's own account of what happened. Journals are read row by row, and their hash chain is
 computed again from the written definition, not with the code that wrote it. What a strategy was told comes from the
@@ -8,6 +8,7 @@ strategy. The oracles import nothing that they check.
 None where the run gave no occasion (an oracle without evidence has proven nothing).
 """
 
+from allstop.supervisors.oracles.budgets import WithinBudget
 from allstop.supervisors.oracles.chains import chain_fault
 from allstop.supervisors.oracles.cover import CoverInTime
 from allstop.supervisors.oracles.endings import TerminalOnEvidence
@@ -22,6 +23,7 @@ from allstop.supervisors.oracles.evidence import (
     row_of,
 )
 from allstop.supervisors.oracles.executions import OneExecutionPath
+from allstop.supervisors.oracles.halts import HaltHolds
 from allstop.supervisors.oracles.judging import judge, uncovered_ms_max
 from allstop.supervisors.oracles.leftovers import NothingLeftRunning
 from allstop.supervisors.oracles.limits import NoLimitBroken
@@ -30,14 +32,16 @@ from allstop.supervisors.oracles.positions import PositionsAgree
 from allstop.supervisors.oracles.records import JournalComplete, executed_by_journal, lost_orders
 from allstop.supervisors.oracles.recovery import Recovers
 from allstop.supervisors.oracles.secrecy import NoSecretShown
-from allstop.supervisors.oracles.watch import EIGHT, EVERY, Watch
+from allstop.supervisors.oracles.watch import EIGHT, EVERY, PROMISES, Watch
 
 __all__ = [
     "EIGHT",
     "EVERY",
+    "PROMISES",
     "Bar",
     "CoverInTime",
     "Evidence",
+    "HaltHolds",
     "Journal",
     "JournalComplete",
     "NoLimitBroken",
@@ -53,6 +57,7 @@ __all__ = [
     "Verdict",
     "Violation",
     "Watch",
+    "WithinBudget",
     "chain_fault",
     "executed_by_journal",
     "journal_of",

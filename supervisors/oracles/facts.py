@@ -201,6 +201,35 @@ class Halted:
 
 
 @dataclass(frozen=True, slots=True)
+class Latched:
+    """A halt stands on the disk from now on."""
+
+    at_ns: int
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lifted:
+    """The latch was lifted, and by whom."""
+
+    at_ns: int
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restarted:
+    """A supervisor started a child again because it had failed. `after_failure` False: it went down and up with
+    another that failed."""
+
+    at_ns: int
+    supervisor: str
+    child: str
+    after_failure: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
     """Text that left the engine: a log line, a report, an answer of the command line."""
 
@@ -220,5 +249,5 @@ class Ended:
 Fact = (
     OrderAccepted | OrderExecuted | OrderEnded | PositionMoved | Exposed | LimitBreach | Asked | ConnectTried
     | Barred | Freed | DiskFailed | FaultsOver | Settled
-    | RowDurable | Recorded | Promised | Denied | Believed | Halted | Written | Ended
+    | RowDurable | Recorded | Promised | Denied | Believed | Halted | Latched | Lifted | Restarted | Written | Ended
 )  # fmt: skip

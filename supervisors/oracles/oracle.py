@@ -1,7 +1,7 @@
 """What all oracles have in common: they take facts in, find violations, and give a verdict."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from allstop.supervisors.oracles.evidence import Verdict
@@ -30,6 +30,12 @@ class Terms:
     account: str | None = None  # judge this account alone; None: every one
     ordered: bool = True
     connects_max: int = 150  # Kraken: about 150 connects per rolling 10 minutes and IP
+    in_flight_s: float = (
+        7.0  # how long an order that was written may still arrive: its deadline and the clocks' skew
+    )
+    budgets: Mapping[str, tuple[int, float]] = field(
+        default_factory=dict[str, tuple[int, float]]
+    )  # restarts, seconds
 
 
 Takes = Mapping[type[Any], Callable[[Any], None]]

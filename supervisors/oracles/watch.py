@@ -9,11 +9,13 @@ from typing import Any
 
 import msgspec
 
+from allstop.supervisors.oracles.budgets import WithinBudget
 from allstop.supervisors.oracles.cover import CoverInTime
 from allstop.supervisors.oracles.endings import TerminalOnEvidence
 from allstop.supervisors.oracles.evidence import Verdict
 from allstop.supervisors.oracles.executions import OneExecutionPath
 from allstop.supervisors.oracles.facts import Fact, Recorded, RowDurable
+from allstop.supervisors.oracles.halts import HaltHolds
 from allstop.supervisors.oracles.leftovers import NothingLeftRunning
 from allstop.supervisors.oracles.limits import NoLimitBroken
 from allstop.supervisors.oracles.oracle import Oracle, Terms, Violation
@@ -32,7 +34,11 @@ EIGHT: tuple[type[Oracle], ...] = (
     NoSecretShown,
     NothingLeftRunning,
 )
-EVERY = (*EIGHT, Recovers)
+PROMISES: tuple[type[Oracle], ...] = (
+    HaltHolds,
+    WithinBudget,
+)  # beyond the eight: 6 and 1 of the design's ten
+EVERY = (*EIGHT, *PROMISES, Recovers)
 
 
 class Watch:
@@ -58,7 +64,7 @@ class Watch:
                 self._takers.setdefault(kind, []).append(take)
 
     def __getitem__(self, name: str) -> Oracle:
-        """One of the oracles, by its name: O1 to O8, live."""
+        """One of the oracles, by its name: O1 to O8, halt, budget, live."""
         return self._oracles[name]
 
     def see(self, fact: Fact) -> None:

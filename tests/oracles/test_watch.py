@@ -29,8 +29,12 @@ from allstop.supervisors.oracles.facts import (
     FaultsOver,
     Freed,
     Halted,
+    Latched,
+    Lifted,
     LimitBreach,
+    OrderAccepted,
     Promised,
+    Restarted,
     RowDurable,
     Settled,
     Written,
@@ -54,6 +58,8 @@ def test_a_sound_run_breaks_nothing() -> None:
     story.see(Ended(story.now_ns, ()))
     assert [(one.oracle, one.holds) for one in story.watch.finish(story.now_ns)] == [
         *((f"O{n}", True) for n in range(1, 9)),
+        ("halt", None),
+        ("budget", None),
         ("live", True),
     ]
 
@@ -454,6 +460,82 @@ def test_an_exit_is_no_entry() -> None:
     story.intent("b", kind="REDUCE")
     story.silence(31.0)
     assert story.broken() == [("live", 130.0)]
+
+
+# -- halts and budgets -----------------------------------------------------------------------------------------------
+
+
+def halted(story: Story) -> None:
+    story.see(Latched(story.now_ns, "ann", "two venues are gone"))
+    story.wait(10.0)
+
+
+def test_an_entry_after_a_halt_is_told_and_one_that_was_on_its_way_is_not() -> None:
+    story = Story(in_flight_s=7.0)
+    story.intent("a")
+    story.intent("b")
+    story.see(Latched(story.now_ns, "ann", "two venues are gone"))
+    story.wait(6.0)
+    story.accepted("O-1", "a")
+    assert story.broken() == []
+    story.wait(2.0)
+    story.accepted("O-2", "b")
+    assert story.broken() == [("halt", 108.0)]
+
+
+def test_an_order_that_reduces_a_position_may_come_while_it_is_halted() -> None:
+    story = Story()
+    story.intent("a", kind="REDUCE")
+    story.position("0.5", "0")
+    halted(story)
+    story.see(OrderAccepted(story.now_ns, "main", "O-1", "a", None, BTC, "sell", "market"))
+    assert story.broken() == []
+
+
+def test_a_proof_of_a_halt_with_an_entry_open_is_told() -> None:
+    story = Story()
+    story.intent("a")
+    story.accepted("O-1", "a")
+    halted(story)
+    story.row("halt.proof", "main", canceled=0)
+    assert story.broken() == [("halt", 110.0)]
+    assert "O-1" in story.verdict("halt").why
+
+
+@pytest.mark.parametrize(("by", "reason"), [("/", "it looked well"), ("", "because"), ("ann", "")])
+def test_only_a_person_with_a_reason_lifts_a_halt(by: str, reason: str) -> None:
+    story = Story()
+    halted(story)
+    story.see(Lifted(story.now_ns, by, reason))
+    assert story.broken() == [("halt", 110.0)]
+
+
+def test_after_a_person_lifted_it_entries_may_come_again() -> None:
+    story = Story()
+    story.intent("a")
+    halted(story)
+    story.see(Lifted(story.now_ns, "ann", "the venue is back"))
+    story.accepted("O-1", "a")
+    assert story.broken() == []
+
+
+def test_a_supervisor_that_restarts_more_than_its_budget_is_told() -> None:
+    story = Story(budgets={"/trading": (3, 60.0)})
+    for _ in range(3):
+        story.see(Restarted(story.now_ns, "/trading", "session"))
+        story.see(Restarted(story.now_ns, "/trading", "stream", after_failure=False))
+        story.wait(10.0)
+    assert story.broken() == []
+    story.see(Restarted(story.now_ns, "/trading", "session"))
+    assert story.broken() == [("budget", 130.0)]
+
+
+def test_restarts_that_the_window_has_left_behind_do_not_count() -> None:
+    story = Story(budgets={"/trading": (3, 60.0)})
+    for _ in range(12):
+        story.see(Restarted(story.now_ns, "/trading", "session"))
+        story.wait(20.1)
+    assert story.broken() == []
 
 
 # -- one verdict, told live or judged afterwards -----------------------------------------------------------------------

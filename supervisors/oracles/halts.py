@@ -1,0 +1,85 @@
+"""A halt holds: once it stands on the disk no entry reaches the venue, also not after a restart, until a person lifts it
+by name and with a reason; and what was proven of it is true: the venue had nothing open that does not protect.
+"""
+
+from decimal import Decimal
+from typing import ClassVar
+
+from allstop.supervisors.oracles.facts import (
+    Latched,
+    Lifted,
+    OrderAccepted,
+    OrderEnded,
+    PositionMoved,
+    Recorded,
+)
+from allstop.supervisors.oracles.oracle import Oracle, Takes, Terms
+
+ZERO = Decimal(0)
+LIST_NS = 1_000_000_000  # a proof is written so long after its list was read, at most
+
+
+class HaltHolds(Oracle):
+    name: ClassVar[str] = "halt"
+
+    def __init__(self, terms: Terms) -> None:
+        super().__init__(terms)
+        self._latched_ns: int | None = None
+        self._halts = 0
+        self._net: dict[tuple[str, str], Decimal] = {}
+        self._open: dict[str, OrderAccepted] = {}  # what may not be left open by a halt
+        self._arrives_ns = int(terms.in_flight_s * 1e9)
+
+    def takes(self) -> Takes:
+        return {
+            Latched: self._was_latched,
+            Lifted: self._was_lifted,
+            OrderAccepted: self._accepted,
+            OrderEnded: self._ended,
+            PositionMoved: self._moved,
+            Recorded: self._recorded,
+        }
+
+    def found(self) -> str | None:
+        return f"{self._halts} halts, and each held" if self._halts else None
+
+    def nothing(self) -> str:
+        return "nothing was halted"
+
+    def _was_latched(self, fact: Latched) -> None:
+        self._halts += 1
+        if self._latched_ns is None:
+            self._latched_ns = fact.at_ns
+        if not fact.by or not fact.reason:
+            self.broken(fact.at_ns, "a halt without a name or a reason")
+
+    def _was_lifted(self, fact: Lifted) -> None:
+        self._latched_ns = None
+        if not fact.by or fact.by.startswith("/") or not fact.reason:
+            self.broken(fact.at_ns, f"a halt was lifted, and by no person with a reason: {fact.by!r}")
+
+    def _moved(self, fact: PositionMoved) -> None:
+        self._net[fact.account, fact.pair] = fact.net
+
+    def _accepted(self, fact: OrderAccepted) -> None:
+        if self._reduces(fact) or fact.parent_id is not None or fact.order_id in self.terms.external:
+            return
+        self._open[fact.order_id] = fact
+        if self._latched_ns is not None and fact.at_ns > self._latched_ns + self._arrives_ns:
+            self.broken(fact.at_ns, f"{fact.order_id} is an entry, and trading is halted")
+
+    def _reduces(self, fact: OrderAccepted) -> bool:
+        net = self._net.get((fact.account, fact.pair), ZERO)
+        return net != ZERO and (fact.side == "sell") == (net > ZERO)
+
+    def _ended(self, fact: OrderEnded) -> None:
+        self._open.pop(fact.order_id, None)
+
+    def _recorded(self, fact: Recorded) -> None:
+        if fact.kind != "halt.proof":
+            return
+        left = [
+            one for one in self._open.values() if one.account == fact.key and one.at_ns < fact.at_ns - LIST_NS
+        ]
+        if left and self.terms.ordered:
+            self.broken(fact.at_ns, f"a halt was proven with {[one.order_id for one in left][:5]} open")

@@ -1,0 +1,166 @@
+"""A run's watch: whoever sees something in the simulated world tells the oracles at that moment.
+
+Rows count when a power cut would leave them; the venue says what reached it; the latch says what stands on the disk;
+and while the engine is dead, or has not reached the venue yet, nobody asks it for cover.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from allstop.actors.events import ChildStarted, ChildTerminated, Event
+from allstop.actors.links.latch import LatchState, MemoryLatch
+from allstop.actors.ports import JournalRow
+from allstop.supervisors.config import Tree
+from allstop.supervisors.kraken_account import account_path
+from allstop.supervisors.oracles import EIGHT, PROMISES, Terms, Violation, Watch
+from allstop.supervisors.oracles.facts import (
+    Barred,
+    Believed,
+    Denied,
+    DiskFailed,
+    Ended,
+    Freed,
+    Latched,
+    Lifted,
+    Promised,
+    Restarted,
+    RowDurable,
+    Settled,
+    Written,
+)
+from allstop.supervisors.oracles.kraken_witness import KrakenWitness
+
+ENGINE = "engine"  # who bars, while it is dead or not connected yet
+
+
+def budgets_of(tree: Tree) -> dict[str, tuple[int, float]]:
+    """The restarts that each supervisor of a tree was given, by its path: restarts, and the seconds they count in."""
+    found = {
+        "/accounts": (tree.accounts.budget.max_restarts, tree.accounts.budget.max_seconds),
+        "/strategies": (tree.strategies.budget.max_restarts, tree.strategies.budget.max_seconds),
+    }
+    for node in tree.accounts.children:
+        found[f"{account_path(node)}/trading"] = (node.trading.max_restarts, node.trading.max_seconds)
+    return found
+
+
+class Watching:
+    """`watch` with its feeds. `now_ns` is the wall clock that is right: the venue's."""
+
+    def __init__(
+        self,
+        tree: Tree,
+        now_ns: Callable[[], int],
+        secrets: Iterable[str],
+        on_violation: Callable[[Violation], None] | None = None,
+    ) -> None:
+        cover_s = max((node.cover_s for node in tree.accounts.children), default=2.0)
+        terms = Terms(cover_s=cover_s, secrets=tuple(secrets), budgets=budgets_of(tree))
+        self.watch = Watch(terms, on_violation=on_violation, oracles=(*EIGHT, *PROMISES))
+        self.venue = _Witness(self)
+        self._now_ns = now_ns
+        self._unflushed: dict[str, list[JournalRow]] = {}
+        self._failed: set[str] = set()  # children that failed and were not started again yet
+        self._connecting = False
+
+    # -- the engine's lives --------------------------------------------------------------------------------------
+
+    def life_began(self) -> None:
+        """A process starts. It can act from its first private request on."""
+        self._connecting = True
+        self.watch.see(Barred(self._now_ns(), ENGINE, anew=True))
+
+    def life_ended(self) -> None:
+        """A process is over: what was not flushed is gone, and nobody acts."""
+        self._connecting = False
+        self._unflushed.clear()
+        self._failed.clear()
+        self.watch.see(Barred(self._now_ns(), ENGINE, anew=True))
+
+    def connected(self) -> None:
+        if self._connecting:
+            self._connecting = False
+            self.watch.see(Freed(self._now_ns(), ENGINE))
+
+    # -- the machine -----------------------------------------------------------------------------------------------
+
+    def stored(self, chain: str, rows: Iterable[JournalRow], durable: bool) -> None:
+        """Rows were written. They count once they are flushed, and everything before them with them."""
+        waiting = self._unflushed.setdefault(chain, [])
+        waiting.extend(rows)
+        if durable:
+            self._unflushed[chain] = []
+            at_ns = self._now_ns()
+            for row in waiting:
+                self.watch.see(RowDurable(at_ns, chain, row))
+
+    def disk_failed(self, chain: str) -> None:
+        self.watch.see(DiskFailed(self._now_ns(), chain))
+
+    def latch(self, latch: MemoryLatch) -> MemoryLatch:
+        """The machine's latch, seen from outside."""
+        return _SeenLatch(latch, self)
+
+    # -- what the engine says ----------------------------------------------------------------------------------------
+
+    def told(self, intent_id: str, *, taken: bool) -> None:
+        """What a strategy was answered."""
+        at_ns = self._now_ns()
+        self.watch.see(Promised(at_ns, intent_id) if taken else Denied(at_ns, intent_id))
+
+    def event(self, event: Event) -> None:
+        """Supervisors tell of failures and of starts; which start followed on which failure is worked out here."""
+        match event:
+            case ChildTerminated(clean=False, stopping=False):
+                self._failed.add(f"{event.path}/{event.child}")
+            case ChildStarted(attempt=attempt, origin="restart") if attempt > 0:
+                child = f"{event.path}/{event.child}"
+                failed = child in self._failed
+                self._failed.discard(child)
+                self.watch.see(Restarted(self._now_ns(), event.path, event.child, after_failure=failed))
+            case _:
+                pass
+
+    def settled(self, account: str, positions: Any, frozen: Iterable[str] = ()) -> None:
+        """Nothing is under way: what does the engine believe, and is everything written down?"""
+        at_ns = self._now_ns()
+        if positions is not None:
+            self.watch.see(Believed(at_ns, account, positions, tuple(frozen)))
+        self.watch.see(Settled(at_ns))
+
+    def written(self, sink: str, lines: Iterable[str]) -> None:
+        at_ns = self._now_ns()
+        for line in lines:
+            self.watch.see(Written(at_ns, sink, line))
+
+    def ended(self, left: Iterable[str]) -> None:
+        self.watch.see(Ended(self._now_ns(), tuple(left)))
+
+
+class _Witness(KrakenWitness):
+    """The venue's word; its first private request shows that an engine is there."""
+
+    def __init__(self, watching: Watching) -> None:
+        super().__init__(watching.watch.see)
+        self._watching = watching
+
+    def asked(self, request: dict[str, Any]) -> None:
+        self._watching.connected()
+        super().asked(request)
+
+
+class _SeenLatch(MemoryLatch):
+    def __init__(self, latch: MemoryLatch, watching: Watching) -> None:
+        super().__init__()
+        self.state = latch.state
+        self._watching = watching
+
+    def write(self, by: str, reason: str, at_ns: int) -> LatchState:
+        state = super().write(by, reason, at_ns)
+        self._watching.watch.see(Latched(self._watching._now_ns(), by, reason))  # pyright: ignore[reportPrivateUsage]
+        return state
+
+    def lift(self, by: str, reason: str, at_ns: int) -> LatchState:
+        state = super().lift(by, reason, at_ns)
+        self._watching.watch.see(Lifted(self._watching._now_ns(), by, reason))  # pyright: ignore[reportPrivateUsage]
+        return state
