@@ -187,6 +187,7 @@ async def test_a_restarted_supervisor_has_its_static_children_and_no_others() ->
         await terminate_child(ref, "a")
         await delete_child(ref, "a")
         await start_child(ref, stage.puppet("c"))
+        assert [child.id for child in await which_children(ref)] == ["b", "c"]
         await kill(system, "/top/inner")
         assert [child.id for child in await which_children(ref)] == ["a", "b"]
 
