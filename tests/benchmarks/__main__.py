@@ -12,14 +12,19 @@ from tests.benchmarks import harness, machine, measuring, table
 from tests.benchmarks.harness import Row
 
 ROUNDS, QUICK_ROUNDS, QUICK_SCALE = 7, 3, 0.2
+CODE = {
+    "pure Python": "pure Python",
+    "compiled": "ours with the compiled module (hot.c); floors and goals are those of pure Python",
+}
 MINUTES = 20.0  # a run of all rounds takes about 12; a machine that is slower than that gets fewer rounds
+TRAVELLING = ("tell", "call", "queued-call", "fan-out", "ring", "thread-tell", "pipeline", "async-tell")
 DOCS = harness.ROOT / "docs" / "performance.md"
 
 
 def main() -> int:
     arguments = _arguments()
     if arguments.side:
-        print("FIGURES " + json.dumps(harness.run_side(arguments.side)))
+        print("FIGURES " + json.dumps(harness.run_side(arguments.side, with_it=arguments.compiled)))
         return 0
     known = {workload.name: workload for workload in harness.workloads()}
     if arguments.list:
@@ -30,12 +35,14 @@ def main() -> int:
         return 0
     if arguments.read:
         return _show(json.loads(arguments.read.read_text()), arguments)
-    names = [name for name in arguments.only.split(",") if name] or list(known)
+    usual = TRAVELLING if arguments.compiled else known
+    names = [name for name in arguments.only.split(",") if name] or list(usual)
     if unknown := set(names) - set(known):
         print(f"no workload {', '.join(sorted(unknown))}; there are {', '.join(known)}", file=sys.stderr)
         return 2
     try:
-        run = _measured([known[name] for name in names], arguments)
+        chosen = [known[name] for name in names]
+        run = _measured(_compiled(chosen) if arguments.compiled else chosen, arguments)
     except harness.SideFailed as error:
         print(f"FAILED, and there are no figures: {error}", file=sys.stderr)
         return 2
@@ -63,6 +70,10 @@ def _arguments() -> argparse.Namespace:
         "--cpu", action="store_true",
         help="processor time instead of wall time, without BEAM: for tuning what computes, on a busy machine",
     )  # fmt: skip
+    parser.add_argument(
+        "--compiled", action="store_true",
+        help="our side with the compiled module (built into build/, needs a compiler), beside the pure one; breaks no floor",
+    )  # fmt: skip
     parser.add_argument("--minutes", type=float, default=MINUTES, help="start no round after this long")
     parser.add_argument(
         "--read", type=Path, metavar="FILE", help="show an earlier run again, and measure nothing"
@@ -70,6 +81,18 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--write-docs", action="store_true", help="put the table into docs/performance.md")
     parser.add_argument("--side", help=argparse.SUPPRESS)
     return parser.parse_args()
+
+
+def _compiled(chosen: list[harness.Workload]) -> list[harness.Workload]:
+    """With a build of its own. Raises SideFailed where none can be made."""
+    from allstop.actors.errors import BadInput  # not above: a peer's environment has no allstop
+    from allstop.supervisors.cli.compile import build
+
+    try:
+        build(harness.COMPILED_FILES)
+    except BadInput as error:
+        raise harness.SideFailed(str(error)) from None
+    return [harness.with_compiled(workload) for workload in chosen]
 
 
 def _measured(chosen: list[harness.Workload], arguments: argparse.Namespace) -> dict[str, Any]:
@@ -95,6 +118,7 @@ def _measured(chosen: list[harness.Workload], arguments: argparse.Namespace) -> 
         "rounds": measurement.rounds,
         "scale": scale,
         "clock": "processor" if arguments.cpu else "wall",
+        "code": "compiled" if arguments.compiled else "pure Python",
         "rows": [row.as_json() for row in measurement.rows()],
     }
 
@@ -112,10 +136,11 @@ def _show(run: dict[str, Any], arguments: argparse.Namespace) -> int:
     lines = table.asked_for(table.judged(rows), {row.workload for row in rows})
     print(_report(run, rows, lines))
     if arguments.write_docs:
-        DOCS.write_text(table.replaced(DOCS.read_text(), _for_docs(run, rows, lines)))
+        start = table.START_COMPILED if run.get("code") == "compiled" else table.START
+        DOCS.write_text(table.replaced(DOCS.read_text(), _for_docs(run, rows, lines), start))
         print(f"\nwritten to {DOCS.relative_to(harness.ROOT)}")
     below = table.broken(lines)
-    if not below:
+    if not below or run.get("code") == "compiled":  # floors are those of pure Python
         return 0
     for line in below:
         print(
@@ -127,7 +152,8 @@ def _show(run: dict[str, Any], arguments: argparse.Namespace) -> int:
 
 def _machine(run: dict[str, Any]) -> list[str]:
     return [f"{name}: {what}" for name, what in run["machine"].items()] + [
-        f"rounds: {run['rounds']}, {run['clock']} time; every side in a process of its own, medians, ratios paired by round, over 1 is better"
+        f"code: {CODE[run.get('code', 'pure Python')]}",
+        f"rounds: {run['rounds']}, {run['clock']} time; every side in a process of its own, medians, ratios paired by round, over 1 is better",
     ]
 
 

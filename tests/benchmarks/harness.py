@@ -44,9 +44,12 @@ SIDE_TIMEOUT_S = 120.0  # the slowest side takes a few seconds; beyond this it h
 OURS = "allstop"
 RAW, PYKKA, BEAM = "raw", "pykka", "BEAM"
 CAPTURING = "BEAM capturing"
+PURE = "pure Python"  # our own side, beside the compiled one
 CLOSE = frozenset(
-    (OURS, RAW, BEAM, CAPTURING)
+    (OURS, PURE, RAW, BEAM, CAPTURING)
 )  # who runs in each slice: the others are further off than any noise
+ALLSTOP_PURE = "ALLSTOP_PURE"  # a peer's environment has no allstop to ask for its name
+COMPILED_FILES = ROOT / "build" / "compiled"  # built by `--compiled`: no environment is changed
 Figures = dict[str, float]
 
 
@@ -74,6 +77,13 @@ class Python:
     needs: tuple[str, ...] = ()  # modules that must be importable
     interpreter: Interpreter = Interpreter.OWN
     caveat: str = ""  # what a reader must know of this side
+    compiled: bool = False  # with the compiled module; else without it, whatever is installed
+
+    def environment(self) -> dict[str, str]:
+        if not self.compiled:
+            return {ALLSTOP_PURE: "1"}
+        path = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), str(COMPILED_FILES))))
+        return {ALLSTOP_PURE: "0", "PYTHONPATH": path}
 
     def missing(self) -> str | None:
         if self.interpreter is not Interpreter.OWN:
@@ -84,7 +94,8 @@ class Python:
         )
 
     def command(self) -> list[str]:
-        return [str(self.interpreter.path), "-m", "tests.benchmarks", "--side", self.function]
+        with_it = ["--compiled"] if self.compiled else []
+        return [str(self.interpreter.path), "-m", "tests.benchmarks", "--side", self.function, *with_it]
 
 
 @dataclass(frozen=True)
@@ -97,6 +108,9 @@ class Beam:
     def missing(self) -> str | None:
         name = next((name for name in ("erl", "erlc") if shutil.which(name) is None), None)
         return name and f"{name} is not installed"
+
+    def environment(self) -> dict[str, str]:
+        return {}
 
     def command(self) -> list[str]:
         return [
@@ -193,10 +207,22 @@ def workloads() -> list[Workload]:
     return found
 
 
-def run_side(function: str) -> Figures:
-    """In the side's own process: runs the function once. A single float is the nameless measure."""
+def with_compiled(workload: Workload) -> Workload:
+    """The same with our side compiled, and our pure one among its peers."""
+    return replace(
+        workload, ours=replace(workload.ours, compiled=True), peers={PURE: workload.ours, **workload.peers}
+    )
+
+
+def run_side(function: str, *, with_it: bool = False) -> Figures:
+    """In the side's own process: runs the function once. A single float is the nameless measure. Raises SideFailed if
+    it was to run with the compiled module, and did not."""
     module, name = function.split(":")
     result = getattr(importlib.import_module(module), name)()
+    if with_it:
+        code = sys.modules["allstop.actors.runtime.compiled"]
+        if code.in_use is None:
+            raise SideFailed(f"the compiled module was not in use: {code.refused or 'there is none'}")
     return result if isinstance(result, dict) else {"": float(result)}
 
 
@@ -330,7 +356,7 @@ def run_apart(side: Side, scale: float) -> Figures:
         done = subprocess.run(
             command,
             cwd=ROOT,
-            env=os.environ | {"PYTHONHASHSEED": "0", SCALE: str(scale)},
+            env=os.environ | {"PYTHONHASHSEED": "0", SCALE: str(scale)} | side.environment(),
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,

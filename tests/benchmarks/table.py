@@ -4,10 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.benchmarks.harness import BEAM, PYKKA, RAW, Row
+from tests.benchmarks.harness import BEAM, PURE, PYKKA, RAW, Row
 from tests.benchmarks.targets import BEST, TARGETS, Target, Verdict
 
 START, END = "<!-- figures of one run: make bench ARGS=--write-docs -->", "<!-- end of figures -->"
+START_COMPILED = "<!-- figures of one run: make bench ARGS='--compiled --write-docs' -->"
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def _judged(target: Target, rows: list[Row]) -> Line:
 
 
 def _is_meant(target: Target, peer: str) -> bool:
-    return peer not in (RAW, BEAM, PYKKA) if target.peer == BEST else peer == target.peer
+    return peer not in (RAW, BEAM, PYKKA, PURE) if target.peer == BEST else peer == target.peer
 
 
 def broken(lines: Iterable[Line]) -> list[Line]:
@@ -191,10 +192,10 @@ def absent(rows: Iterable[Row]) -> list[str]:
     return [f"{peer}: {why} ({', '.join(missed)})" for (peer, why), missed in found.items()]
 
 
-def replaced(document: str, figures: str) -> str:
+def replaced(document: str, figures: str, start: str = START) -> str:
     """The document with the figures between its two marks. Raises ValueError if they are not there."""
-    before, found, rest = document.partition(START)
+    before, found, rest = document.partition(start)
     _, closed, after = rest.partition(END)
     if not found or not closed:
-        raise ValueError(f"the document has no place for figures: a line {START} and a line {END}")
-    return f"{before}{START}\n\n{figures}\n\n{END}{after}"
+        raise ValueError(f"the document has no place for figures: a line {start} and a line {END}")
+    return f"{before}{start}\n\n{figures}\n\n{END}{after}"

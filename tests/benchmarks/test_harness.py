@@ -138,6 +138,39 @@ def test_the_slices_of_a_round_run_in_turned_order_and_only_those_that_are_compa
     assert (raw.ours, raw.least, raw.most) == (15.0, 10.0, 20.0)
 
 
+def test_our_side_runs_without_the_compiled_module_unless_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", "mine")
+    plain = Workload("w", Python("a"), {"b": Python("b")}, "u")
+    with_it = harness.with_compiled(plain)
+    assert plain.ours.environment() == {"ALLSTOP_PURE": "1"}
+    assert with_it.ours.environment() == {
+        "ALLSTOP_PURE": "0",
+        "PYTHONPATH": f"mine:{harness.COMPILED_FILES}",
+    }
+    assert with_it.ours.command()[-3:] == ["--side", "a", "--compiled"]
+    assert list(with_it.sides()) == [OURS, harness.PURE, "b"]
+    assert with_it.peers[harness.PURE] == plain.ours
+
+
+def test_a_side_that_was_to_run_compiled_and_did_not_has_no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    from allstop.actors.runtime import compiled
+
+    monkeypatch.setattr(compiled, "in_use", None)
+    monkeypatch.setattr(compiled, "refused", "built for others")
+    side = "tests.benchmarks.raw:tell"
+    assert harness.run_side(side)[""] > 0
+    with pytest.raises(SideFailed, match="built for others"):
+        harness.run_side(side, with_it=True)
+
+
+def test_the_compiled_run_has_a_place_of_its_own_in_the_document() -> None:
+    document = f"{table.START}\npure\n{table.END}\n{table.START_COMPILED}\nold\n{table.END}\n"
+    written = table.replaced(document, "new", table.START_COMPILED)
+    assert written == f"{table.START}\npure\n{table.END}\n{table.START_COMPILED}\n\nnew\n\n{table.END}\n"
+
+
 def test_the_figures_are_the_last_line_that_says_so() -> None:
     assert harness.parsed('noise\nFIGURES {"": 1}\nFIGURES {"p50": 2.5}\nmore noise') == {"p50": 2.5}
     assert harness.parsed("noise") is None
