@@ -36,6 +36,13 @@ class LinkCondition(msgspec.Struct, frozen=True, kw_only=True):
     def whole(self) -> bool:
         return self == LinkCondition()
 
+    def silent(self, way: Way) -> bool:
+        return self.up_silent if way is Way.UP else self.down_silent
+
+    def bytes_per_s(self, way: Way) -> float:
+        """How fast this direction is read; 0: as fast as it comes."""
+        return self.up_bytes_per_s if way is Way.UP else self.down_bytes_per_s
+
 
 WHOLE = LinkCondition()
 

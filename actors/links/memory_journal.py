@@ -1,11 +1,14 @@
 """The journal's twin in memory: the same promises over a disk that can fail, be slow, and lose its power."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+import msgspec
 
 from allstop.actors.clock import Clock
 from allstop.actors.errors import Fatal
 from allstop.actors.links.chain import ChainVerdict, Tip, checked, epoch_entry, genesis, linked
+from allstop.actors.links.condition import DiskCondition
 from allstop.actors.ports import JournalEntry, JournalRow
 
 
@@ -15,6 +18,10 @@ class MemoryDisk:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.commit_s = 0.0  # how long a durable commit takes
+        self.reached: Callable[[str], None] | None = None  # told of the moments "commit" and "committed"
+        self._conditions: dict[str, DiskCondition] = {}
+        self._torn: dict[str, float] = {}
+        self._pending: dict[str, list[JournalRow]] = {}  # a commit that is being made
         self._rows: dict[str, list[JournalRow]] = {}
         self._durable: dict[str, int] = {}  # how many rows of a chain have been flushed
         self._failing: dict[str, str] = {}
@@ -37,13 +44,50 @@ class MemoryDisk:
         """The next commit of the chain fails, and with it its journal."""
         self._failing[chain] = error
 
+    def set(self, chain: str, condition: DiskCondition) -> None:
+        """From now on the disk under this chain is so."""
+        self._conditions[chain] = condition
+
+    def tear(self, chain: str, keep: float) -> None:
+        """At the next power cut this part (0 to 1) of the rows that were not flushed is on the disk, and the rest is
+        not; a commit that was being made is there whole from a half on, though nobody was told. A commit is never there
+        in part: its store writes it in one transaction."""
+        self._torn[chain] = keep
+
+    def flip(self, chain: str, where: float) -> bool:
+        """One bit of a row's body is another: of the row at `where` (0 to 1) of them all. False: there is none."""
+        rows = self._rows.get(chain, [])
+        if not rows:
+            return False
+        place = min(int(where * len(rows)), len(rows) - 1)
+        body = bytearray(rows[place].body)
+        body[len(body) // 2] ^= 0x01
+        rows[place] = msgspec.structs.replace(rows[place], body=bytes(body))
+        return True
+
+    def commit_takes_s(self, chain: str) -> float:
+        condition = self._conditions.get(chain)
+        return self.commit_s if condition is None else self.commit_s + condition.commit_s
+
+    def begun(self, chain: str, rows: list[JournalRow]) -> None:
+        """A durable commit is being made."""
+        self._pending[chain] = rows
+        if self.reached is not None:
+            self.reached("commit")
+
     def power_cut(self) -> None:
         """Ends every journal at once and drops what was not durable."""
         for journal in self._open.values():
             journal.end(Fatal("JOURNAL_CLOSED", f"{journal.chain}: the power is off"))
         self._open.clear()
         for chain, rows in self._rows.items():
-            del rows[self._durable.get(chain, 0) :]
+            durable, keep = self._durable.get(chain, 0), self._torn.pop(chain, 0.0)
+            kept = durable + int(keep * (len(rows) - durable))
+            del rows[kept:]
+            pending = self._pending.pop(chain, [])
+            if keep >= 0.5 and pending and pending[0].seq == len(rows) + 1:
+                rows.extend(pending)
+            self._durable[chain] = len(rows)
 
     def chains(self) -> list[str]:
         """In the order in which they were first opened."""
@@ -67,10 +111,15 @@ class MemoryDisk:
         """One commit. Raises Fatal where a failure was asked for; then nothing is stored."""
         if error := self._failing.pop(chain, ""):
             raise Fatal("JOURNAL_FAILED", f"{chain}: {error}")
+        if rows and chain in self._conditions and self._conditions[chain].full:
+            raise Fatal("JOURNAL_FAILED", f"{chain}: database or disk is full")
         stored = self._rows[chain]
         stored.extend(rows)
         if durable:
             self._durable[chain] = len(stored)
+            self._pending.pop(chain, None)
+            if self.reached is not None and rows:
+                self.reached("committed")
 
 
 class MemoryJournal:
@@ -95,10 +144,12 @@ class MemoryJournal:
 
     async def _append(self, entries: tuple[JournalEntry, ...], ts_ns: int, durable: bool) -> int:
         async with self._turn:
-            await asyncio.sleep(self._disk.commit_s if durable else 0)
+            tip, rows = linked(self._tip, entries, ts_ns, self.epoch)
+            if durable:
+                self._disk.begun(self.chain, rows)
+            await asyncio.sleep(self._disk.commit_takes_s(self.chain) if durable else 0)
             if self._over is not None:
                 raise Fatal(self._over.code, self._over.message)
-            tip, rows = linked(self._tip, entries, ts_ns, self.epoch)
             try:
                 self._disk.store(self.chain, rows, durable=durable)
             except Fatal as fatal:

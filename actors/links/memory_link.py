@@ -12,6 +12,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+from allstop.actors.clock import Dice, SeededDice
+from allstop.actors.links.condition import Way
+from allstop.actors.links.memory_wire import Flight, MemoryLink, Wire
 from allstop.actors.ports import (
     ConnectFailed,
     HttpNoReply,
@@ -22,6 +25,7 @@ from allstop.actors.ports import (
 )
 
 FRAMES_QUEUED_MAX = 1024  # as the TCP link has; a peer that falls further behind loses the connection
+HEAD_BYTES = 400  # the headers of a request or an answer, about
 ABNORMAL, GOING_AWAY, NORMAL = 1006, 1001, 1000  # RFC 6455, section 7.4.1
 
 HttpHandler = Callable[[HttpRequest], HttpResponse | Awaitable[HttpResponse]]
@@ -35,6 +39,8 @@ class MemoryWebSocket:
         self.peer: MemoryWebSocket = self  # memory_pair says who
         self.half_open = False  # True: what is sent goes nowhere, and no one is told
         self.corrupt_next: Callable[[str], str] | None = None  # applied once to a frame on its way out
+        self.wire: Wire | None = None  # what it sends goes through it; None: straight to the peer
+        self.leave: Callable[[], None] | None = None  # off the link that both wires are of
         self._silent_after_s = silent_after_s
         self._on_traffic = on_traffic
         self._frames: deque[str] = deque()
@@ -48,7 +54,10 @@ class MemoryWebSocket:
         if not self.half_open:
             if self.corrupt_next is not None:
                 frame, self.corrupt_next = self.corrupt_next(frame), None
-            self.peer._arrive(frame)
+            if self.wire is None:
+                self.peer._arrive(frame)
+            else:
+                await self.wire.carry(frame)
         await asyncio.sleep(0)
 
     async def receive(self) -> str:
@@ -60,15 +69,18 @@ class MemoryWebSocket:
         return self._frames.popleft()
 
     async def close(self) -> None:
-        self._end(LinkClosed("closed here", NORMAL))
-        if not self.half_open:
-            self.peer._end(LinkClosed("closed by the peer", NORMAL))
+        self._go(LinkClosed("closed here", NORMAL), LinkClosed("closed by the peer", NORMAL), reset=False)
         await asyncio.sleep(0)
 
     def abort(self) -> None:
-        self._end(LinkClosed("aborted here", ABNORMAL))
-        if not self.half_open:
-            self.peer._end(LinkClosed("reset by the peer", ABNORMAL))
+        self._go(LinkClosed("aborted here", ABNORMAL), LinkClosed("reset by the peer", ABNORMAL), reset=True)
+
+    def _go(self, here: LinkClosed, there: LinkClosed, *, reset: bool) -> None:
+        if self.wire is not None and self._closed is None:
+            self.wire.carry_end(there, reset=reset)
+        elif self.wire is None and not self.half_open:
+            self.peer._end(there)
+        self._end(here)
 
     def cut(self) -> None:
         """Both ends lose the connection at once."""
@@ -84,6 +96,16 @@ class MemoryWebSocket:
                     end._silent_after_s, end._end, LinkClosed("no answer to a ping", ABNORMAL)
                 )
 
+    def pings(self, answered: bool) -> None:
+        """Whether the peer answers from now on. Where it does not, this end gives up in time."""
+        if self._silence is not None:
+            self._silence.cancel()
+            self._silence = None
+        if not answered and self._closed is None:
+            self._silence = asyncio.get_running_loop().call_later(
+                self._silent_after_s, self._end, LinkClosed("no answer to a ping", ABNORMAL)
+            )
+
     @property
     def closed(self) -> bool:
         return self._closed is not None
@@ -94,6 +116,8 @@ class MemoryWebSocket:
         peer = self.peer
         peer.peer = peer
         peer.half_open = True
+        if self.leave is not None:
+            self.leave()
         if self._silence is not None:
             self._silence.cancel()
         if not silent:
@@ -115,6 +139,8 @@ class MemoryWebSocket:
             self._closed = closed
             if self._silence is not None:
                 self._silence.cancel()
+            if self.leave is not None and self.peer._closed is not None:
+                self.leave()
             self._wake()
 
     def _wake(self) -> None:
@@ -128,6 +154,30 @@ def memory_pair(
     """The client's end and the server's end of one connection."""
     client, server = MemoryWebSocket(silent_after_s, on_traffic), MemoryWebSocket(silent_after_s)
     client.peer, server.peer = server, client
+    return client, server
+
+
+def wired_pair(
+    link: MemoryLink, silent_after_s: float, on_traffic: Callable[[], None] | None
+) -> tuple[MemoryWebSocket, MemoryWebSocket]:
+    """The same over a link that may do wrong."""
+    client, server = memory_pair(silent_after_s, on_traffic)
+
+    # Through the server's end always: the client's may be gone, with the process that held it.
+    def arrive(frame: str) -> None:
+        if not server.half_open:
+            link.moment("receive")
+            server.peer._arrive(frame)  # pyright: ignore[reportPrivateUsage]
+
+    def end(closed: LinkClosed) -> None:
+        if not server.half_open:
+            server.peer._end(closed)  # pyright: ignore[reportPrivateUsage]
+
+    cut = server.cut
+    up = client.wire = link.wired(Way.UP, server._arrive, server._end, cut)  # pyright: ignore[reportPrivateUsage]
+    down = server.wire = link.wired(Way.DOWN, arrive, end, cut)
+    client.leave = server.leave = lambda: link.gone(cut, up, down)
+    link.stands(cut, client.pings)
     return client, server
 
 
@@ -145,8 +195,10 @@ class NetworkFaults:
 class MemoryNetwork:
     """Routes connections to handlers by address."""
 
-    def __init__(self) -> None:
+    def __init__(self, dice: Dice | None = None) -> None:
         self.faults = NetworkFaults()
+        self._dice = dice or SeededDice("network")
+        self._links: dict[str, MemoryLink] = {}  # by address
         self._websockets: dict[str, tuple[Callable[..., Awaitable[None]], Callable[[], object] | None]] = {}
         self._https: dict[str, HttpHandler] = {}
         self._connections: dict[MemoryWebSocket, None] = {}  # clients' ends that are open
@@ -162,6 +214,12 @@ class MemoryNetwork:
 
     def serve_http(self, base_url: str, handler: HttpHandler) -> None:
         self._https[base_url] = handler
+
+    def link(self, *urls: str) -> MemoryLink:
+        """One link for all connections to these addresses that are made from now on. It is whole until told."""
+        link = MemoryLink(self._dice)
+        self._links.update(dict.fromkeys(urls, link))
+        return link
 
     async def connect_websocket(
         self,
@@ -180,9 +238,17 @@ class MemoryNetwork:
             raise ConnectFailed(f"{url}: connection refused")
         if self.faults.delay_s > open_timeout_s:
             raise ConnectFailed(f"{url}: timed out during opening handshake")
+        link = self._links.get(url)
+        if link is not None:
+            await link.opened(url, open_timeout_s)
         handler, enter = served
         entered = () if enter is None else (enter(),)
-        client, server = memory_pair(ping_interval_s + ping_timeout_s + close_timeout_s, on_traffic)
+        silent_after_s = ping_interval_s + ping_timeout_s + close_timeout_s
+        client, server = (
+            memory_pair(silent_after_s, on_traffic)
+            if link is None
+            else wired_pair(link, silent_after_s, on_traffic)
+        )
         for end in [end for end in self._connections if end.closed]:
             del self._connections[end]
         self._connections[client] = None
@@ -205,7 +271,7 @@ class MemoryNetwork:
 
     def open_http(self, base_url: str, *, max_connections: int = 4) -> "MemoryHttp":
         """An HttpOpener."""
-        return MemoryHttp(self, base_url, max_connections)
+        return MemoryHttp(self, base_url, max_connections, self._links.get(base_url))
 
     def handler(self, base_url: str) -> HttpHandler | None:
         return None if self.faults.refuse_connects else self._https.get(base_url)
@@ -234,7 +300,10 @@ class MemoryNetwork:
 class MemoryHttp:
     """An HttpLink to a handler on a MemoryNetwork. Build it with `MemoryNetwork.open_http`."""
 
-    def __init__(self, network: MemoryNetwork, base_url: str, max_connections: int) -> None:
+    def __init__(
+        self, network: MemoryNetwork, base_url: str, max_connections: int, link: MemoryLink | None = None
+    ) -> None:
+        self._link = link
         self._network = network
         self._base_url = base_url
         self._slots = asyncio.Semaphore(max_connections)
@@ -254,18 +323,22 @@ class MemoryHttp:
                 await self._slots.acquire()
         except TimeoutError:
             raise HttpNotSent(f"no connection slot came free within {pool_timeout_s} s") from None
+        flight: Flight | None = None
         try:
             handler = self._network.handler(self._base_url)
             if self._closed or handler is None:
                 raise HttpNotSent("the client is closed" if self._closed else "connection refused")
             await asyncio.sleep(0)
+            flight = None if self._link is None else self._link.flight()
             if before_send is not None:
                 before_send()
         except BaseException:
+            if flight is not None:
+                flight.land()
             self._slots.release()
             raise
         # From here on the request counts as written, and its handler runs whether or not anyone waits for it.
-        exchange = _Exchange(self)
+        exchange = _Exchange(self, flight)
         self._exchanges[exchange] = self._network.run(
             exchange.run(handler, request, timeout_s, self._network.faults)
         )
@@ -274,6 +347,8 @@ class MemoryHttp:
                 return await exchange.reply
         except TimeoutError:
             raise HttpNoReply(f"no whole answer within {timeout_s} s") from None
+        finally:
+            exchange.awaited = False
 
     async def close(self) -> None:
         self._closed = True
@@ -301,8 +376,10 @@ class MemoryHttp:
 class _Exchange:
     """One request on its way. It belongs to the network: its client may be gone before it ends."""
 
-    def __init__(self, client: MemoryHttp) -> None:
+    def __init__(self, client: MemoryHttp, flight: Flight | None) -> None:
         self.client: MemoryHttp | None = client
+        self.awaited = True
+        self._flight = flight
         self.reply: asyncio.Future[HttpResponse] = asyncio.get_running_loop().create_future()
 
     async def run(
@@ -318,8 +395,14 @@ class _Exchange:
         except Exception as error:  # noqa: BLE001 - the client's to handle, HttpNoReply above all
             self.failed(error)
         finally:
+            if self._flight is not None:
+                self._flight.land()
             if self.client is not None:
                 self.client.over(self)
+
+    @property
+    def _wanted(self) -> bool:
+        return self.client is not None and self.awaited
 
     def failed(self, error: Exception) -> None:
         if self.client is not None and not self.reply.done():
@@ -335,13 +418,23 @@ class _Exchange:
             faults.lose_requests -= 1
             await asyncio.sleep(timeout_s)
             raise HttpNoReply("ReadTimeout")
+        flight = self._flight
+        if flight is not None and await flight.carried(Way.UP, _size(request)) and not self._wanted:
+            # Held in silence until its client had closed the connection: that is what arrives first.
+            raise HttpNoReply("the connection was closed")
         answer = handler(request)
         response = await answer if inspect.isawaitable(answer) else answer
+        if flight is not None:
+            await flight.carried(Way.DOWN, len(response.body) + HEAD_BYTES)
         await asyncio.sleep(faults.delay_s)
         if faults.lose_replies > 0:
             faults.lose_replies -= 1
             raise HttpNoReply("the server closed the connection without an answer")
         return response
+
+
+def _size(request: HttpRequest) -> int:
+    return len(request.path) + len(request.body) + HEAD_BYTES
 
 
 async def _serve(
