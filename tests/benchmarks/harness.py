@@ -19,7 +19,7 @@ names a function of `erl/bench.erl`. A side whose needs are not installed is abs
 Absolute rates drift on shared machines; ratios of sides measured in the same round hold still. So a ratio is the
 median over rounds of one round's ratio, above 1 where we are better, whichever way the unit goes. A host is slow for
 seconds at a time, as long as a side runs: a workload whose floor is near has several `slices` in a round, in which we,
-the limits and BEAM run again, in turned order, and each slice is a pair of its own.
+the limits, BEAM and pykka run again, in turned order, and each slice is a pair of its own.
 """
 
 import importlib
