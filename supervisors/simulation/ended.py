@@ -4,7 +4,7 @@ A process that dies does nothing more: nothing is sent, written or read, no time
 still lies there half executed, must not do so either when its coroutines are closed and their `finally` blocks run.
 """
 
-from typing import Any, Final, NoReturn
+from typing import Any, NoReturn
 
 
 class WorldEnded(BaseException):
@@ -31,6 +31,3 @@ def make_inert(port: Any) -> None:
     `port` must be of a plain Python class without `__slots__`."""
     vars(port).clear()
     object.__setattr__(port, "__class__", Ended)
-
-
-INERT: Final = Ended

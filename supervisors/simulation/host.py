@@ -2,15 +2,16 @@
 
 import asyncio
 import contextvars
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 from allstop.actors.clock import Clock
 from allstop.actors.errors import AllstopError, BadInput, Problem, ReplyError
 from allstop.actors.links.latch import LatchState, MemoryLatch
 from allstop.actors.links.memory_journal import MemoryDisk
-from allstop.actors.ports import Answering, JournalRow, JournalStore
+from allstop.actors.ports import Answering, JournalEntry, JournalRow, JournalStore
 from allstop.supervisors.simulation.ended import make_inert
+from allstop.supervisors.simulation.witness import Witness
 
 ORIGIN_NS = 1_767_225_600_000_000_000  # 2026-01-01, when every simulation begins
 ANSWER_S = 30.0  # as the control socket
@@ -61,32 +62,25 @@ class LifeClock:
         return self._clock.wall_ns()
 
 
-class TracedDisk(MemoryDisk):
-    """A disk that tells of each commit."""
+class WitnessedDisk(MemoryDisk):
+    """A disk whose commits are seen."""
 
-    def __init__(
-        self, clock: Clock, on_stored: Callable[[str, list[JournalRow], bool], None] | None = None
-    ) -> None:
+    def __init__(self, clock: Clock, witness: Witness) -> None:
         super().__init__(clock)
-        self._on_stored = on_stored
+        self._witness = witness
 
     def store(self, chain: str, rows: list[JournalRow], *, durable: bool) -> None:
         super().store(chain, rows, durable=durable)
-        if self._on_stored is not None and rows:
-            self._on_stored(chain, rows, durable)
+        if rows:
+            self._witness.stored(chain, rows, durable)
 
 
 class SimulatedHost:
     """One machine. `power_cut` is the world's affair (world.py); what it does to the machine is `lose_power`."""
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        *,
-        on_stored: Callable[[str, list[JournalRow], bool], None] | None = None,
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, witness: Witness | None = None) -> None:
         self.clock = HostClock(loop)
-        self.disk = TracedDisk(self.clock, on_stored)
+        self.disk = WitnessedDisk(self.clock, witness or Witness())
         self.latch = MemoryLatch()
         self.keys: dict[tuple[str, str, str], object] = {}
         self.endpoint: ControlEndpoint | None = None
@@ -214,17 +208,44 @@ class ControlEndpoint:
 class LifeDisk:
     """The machine's journals as one life of the engine opens them: a JournalOpener."""
 
-    def __init__(self, disk: MemoryDisk) -> None:
+    def __init__(self, disk: MemoryDisk, witness: Witness) -> None:
         self._disk = disk
-        self._opened: list[Any] = []
+        self._witness = witness
+        self._opened: list[tuple[Any, Any]] = []
 
     async def open_journal(self, chain: str) -> JournalStore:
-        disk, opened = self._disk, self._opened
+        disk, opened, witness = self._disk, self._opened, self._witness
         journal = await disk.open_journal(chain)
-        opened.append(journal)
-        return journal
+        store = LifeJournal(journal, witness)
+        opened.append((journal, store))
+        return store
 
     def end(self) -> None:
-        for journal in self._opened:
+        for journal, store in self._opened:
             make_inert(journal)
+            make_inert(store)
         make_inert(self)
+
+
+class LifeJournal:
+    """A JournalStore."""
+
+    def __init__(self, journal: JournalStore, witness: Witness) -> None:
+        self.epoch = journal.epoch
+        self._journal = journal
+        self._witness = witness
+
+    async def append(self, entries: Sequence[JournalEntry], *, durable: bool = True) -> int:
+        witness = self._witness
+        witness.reached("commit")
+        seq = await self._journal.append(entries, durable=durable)
+        witness.reached("committed")
+        return seq
+
+    async def read(
+        self, *, after_seq: int = 0, kinds: Sequence[str] | None = None, key: str | None = None
+    ) -> list[JournalRow]:
+        return await self._journal.read(after_seq=after_seq, kinds=kinds, key=key)
+
+    async def close(self) -> None:
+        await self._journal.close()

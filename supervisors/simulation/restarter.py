@@ -30,7 +30,8 @@ class LifeEnd(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Restarter:
-    """`runtime` is that of the running process, once its tree stands; None while there is none."""
+    """`life` is the running process, `system` its actors from the first one on, `runtime` all of it once its tree
+    stands; None while there is none."""
 
     def __init__(
         self,
@@ -43,6 +44,8 @@ class Restarter:
         on_start: Callable[[int], None] | None = None,
     ) -> None:
         self.runtime: Runtime | None = None
+        self.system: ActorSystem | None = None
+        self.life: Life | None = None
         self.refused: BadInput | None = None  # by the first process: the tree is wrong
         self.ends: list[LifeEnd] = []
         self.starts = 0
@@ -70,6 +73,7 @@ class Restarter:
         if self._over is None or self._over.done():
             return
         self._down_s = down_s
+        self._gone()
         self._world.power_cut("host" if power else "process")
         self._ended("power cut" if power else "killed")
         await asyncio.sleep(down_s)
@@ -93,7 +97,7 @@ class Restarter:
     async def _keep(self) -> None:
         loop = asyncio.get_running_loop()
         while not self._stopping:
-            life = self._world.new_life()
+            life = self.life = self._world.new_life()
             self._over, self._stop = loop.create_future(), loop.create_future()
             self._leaked = []
             self.starts += 1
@@ -102,8 +106,7 @@ class Restarter:
             life.start(self._live(life, self._over, self._stop))
             why = await self._over
             self._leaked += self._world.end_life()
-            self.runtime = None
-            self.stands.clear()
+            self._gone()
             end = LifeEnd(life=life.number, at_s=self._world.now_s, why=why, leaked=tuple(self._leaked))
             self.ends.append(end)
             if self._on_end is not None:
@@ -114,7 +117,7 @@ class Restarter:
 
     async def _live(self, life: Life, over: "asyncio.Future[str]", stop: "asyncio.Future[None]") -> None:
         """The engine's own main program."""
-        runtime = Runtime(self._tree, world=life.world, environ=self._environ, on_system=self._on_system)
+        runtime = Runtime(self._tree, world=life.world, environ=self._environ, on_system=self._begun)
         why = "stopped"
         try:
             async with runtime:
@@ -136,6 +139,15 @@ class Restarter:
         self._leaked = list(runtime.leaked)
         if not over.done():
             over.set_result(why)
+
+    def _begun(self, system: ActorSystem) -> None:
+        self.system = system
+        if self._on_system is not None:
+            self._on_system(system)
+
+    def _gone(self) -> None:
+        self.life = self.system = self.runtime = None
+        self.stands.clear()
 
     def _ended(self, why: str) -> None:
         self._stop = None  # nobody who could be asked is left

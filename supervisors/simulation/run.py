@@ -23,18 +23,25 @@ from allstop.actors.levels import ROOT, Level
 from allstop.actors.ports import JournalRow
 from allstop.actors.runtime import ActorDead, ActorSystem, CallTimeout
 from allstop.actors.runtime.virtual_time import run_virtual
+from allstop.supervisors.chaos.chaos import Act, Chaos
+from allstop.supervisors.chaos.ports import Link
 from allstop.supervisors.config import Tree
 from allstop.supervisors.halt import halt_status
 from allstop.supervisors.kraken_account import account_path
 from allstop.supervisors.obstacles import obstacles
 from allstop.supervisors.oracles import Evidence, Journal, Row, judge
+from allstop.supervisors.simulation.hand import EngineOfTheMoment, SimulatedMachine, shape_of
 from allstop.supervisors.simulation.host import ORIGIN_NS, NobodyThere
+from allstop.supervisors.simulation.injector import Injected, Injector
 from allstop.supervisors.simulation.places import Told
+from allstop.supervisors.simulation.plan import make_plan
 from allstop.supervisors.simulation.restarter import LifeEnd, Restarter
 from allstop.supervisors.simulation.trace import Trace
 from allstop.supervisors.simulation.venue import SimulatedVenue
+from allstop.supervisors.simulation.witness import Witness
 from allstop.supervisors.simulation.world import SimulatedWorld
 
+NONE: Final = "none"  # the profile of a run without faults
 TRADING_AGAIN_S: Final = 30.0  # after the last fault
 HALT_S: Final = 30.0  # a venue that answers, under its own rate limits
 DRAIN_S: Final = 2.0  # longer than any answer is on its way
@@ -77,7 +84,7 @@ def simulate(
     seed: int,
     *,
     duration_s: float = 180.0,
-    profile: str = "none",
+    profile: str = NONE,
     keep: Callable[[str], None] | None = None,
 ) -> Outcome:
     """Runs a tree in a simulated world for `duration_s` virtual seconds. `keep` gets each line of the trace.
@@ -110,12 +117,16 @@ class _Run:
         self._positions: dict[str, dict[str, Any]] = {}
         self._told = Told()
         self._notes: list[str] = []
+        self._faults: dict[str, int] = {}
+        links: dict[str, Link] = {}
+        self._plan = make_plan(seed, profile, duration_s, shape_of(tree, links)) if profile != NONE else None
 
     async def outcome(self) -> Outcome:
         """Everything that is to be known of the run."""
-        world = self._world = SimulatedWorld(self._seed, on_frame=self._frame, on_stored=self._stored)
-        self._trace = Trace(world.loop.time, self._keep)
-        clock = LoopClock(world.loop, origin_ns=ORIGIN_NS)
+        loop = asyncio.get_running_loop()
+        self._trace = Trace(loop.time, self._keep)
+        world = self._world = SimulatedWorld(self._seed, witness=_Writing(self._trace, self._counts))
+        clock = self._clock = LoopClock(world.loop, origin_ns=ORIGIN_NS)
         venue = SimulatedVenue(self._tree, world.network, clock, seed=self._seed)
         self._venue = venue
         restarter = self._restarter = Restarter(
@@ -137,7 +148,21 @@ class _Run:
     # -- what happens ------------------------------------------------------------------------------------------------
 
     async def _hurt(self) -> None:
-        await asyncio.sleep(self._duration_s)
+        """Until the run's time is over: by the plan, whose last part is quiet."""
+        plan = self._plan
+        if plan is not None:
+            links: dict[str, Link] = {}
+            chaos = Chaos(
+                EngineOfTheMoment(self._restarter), links=links, venues={"kraken": self._venue}, host=SimulatedMachine(self._world, self._restarter),
+                clock=self._clock, seed=self._seed, on_act=self._act,
+            )  # fmt: skip
+            injector = Injector(chaos, on_fault=self._injected)
+            await injector.run(plan)
+            self._faults = injector.counts
+            self._notes += [f"{kind}: {why}" for kind, why in injector.cannot.items()]
+        await asyncio.sleep(
+            max(0.0, self._duration_s - TRADING_AGAIN_S * (plan is not None) - self._world.now_s)
+        )
 
     async def _trading_again(self) -> Failure | None:
         """After the faults the tree trades again in time, or is halted, with a proof and a reason."""
@@ -201,9 +226,9 @@ class _Run:
 
     async def _within(self, coroutine: Any) -> Any:
         """Asks the engine something as if it asked itself: what that starts is of its life."""
-        life = self._world.life
+        life = self._restarter.life
         assert life is not None
-        return await life.start(coroutine)
+        return await life.ask(coroutine)
 
     # -- what is told of it --------------------------------------------------------------------------------------------
 
@@ -224,13 +249,12 @@ class _Run:
                 pass
         self._trace.event(event)
 
-    def _frame(self, url: str, way: str, frame: str) -> None:
-        self._trace.frame(url, way, frame)
+    def _act(self, act: Act) -> None:
+        self._trace.write("act", f"{act.verb} {act.target} {act.detail}")
 
-    def _stored(self, chain: str, rows: list[JournalRow], durable: bool) -> None:
-        self._counts["rows"] += len(rows)
-        for row in rows:
-            self._trace.row(chain, row, durable)
+    def _injected(self, injected: Injected) -> None:
+        fault = injected.fault
+        self._trace.write("fault", f"{fault.kind} {fault.target} {injected.missed}")
 
     def _life_began(self, number: int) -> None:
         self._trace.write("life", f"{number} begins")
@@ -257,7 +281,7 @@ class _Run:
         verdicts["liveness"] = late is None
         return Outcome(
             seed=self._seed, profile=self._profile, virtual_s=round(at_s, 6), digest=self._trace.digest, lines=self._trace.lines,
-            failed=failed, verdicts=verdicts, faults={}, crashes=counts["crashes"], restarts=counts["restarts"],
+            failed=failed, verdicts=verdicts, faults=dict(sorted(self._faults.items())), crashes=counts["crashes"], restarts=counts["restarts"],
             lives=self._restarter.starts, halts=counts["halts"], submitted=len(self._told.submitted), refused=len(self._told.refused),
             executions=len(truth["executions"]), journal_rows=counts["rows"], notes=tuple(self._notes),
         )  # fmt: skip
@@ -282,6 +306,23 @@ class _Run:
             secrets=list(self._venue.environ.values()),
             leaked=leaked,
         )
+
+
+class _Writing(Witness):
+    """Writes into the trace what passes between the engine and its world."""
+
+    def __init__(self, trace: Trace, counts: Counter[str]) -> None:
+        super().__init__()
+        self.frame = trace.frame
+        self.requested = trace.requested
+        self.responded = trace.responded
+        self._trace = trace
+        self._counts = counts
+
+    def stored(self, chain: str, rows: list[JournalRow], durable: bool) -> None:
+        self._counts["rows"] += len(rows)
+        for row in rows:
+            self._trace.row(chain, row, durable)
 
 
 def _row(row: JournalRow) -> Row:

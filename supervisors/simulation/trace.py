@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from allstop.actors.events import Event
-from allstop.actors.ports import JournalRow
+from allstop.actors.ports import HttpRequest, HttpResponse, JournalRow
 
 ADDRESS: Final = re.compile(r"0x[0-9a-f]{6,}")
 DEPTH_MAX: Final = 4
@@ -42,6 +42,20 @@ class Trace:
     def frame(self, url: str, way: str, frame: str) -> None:
         """A frame that the engine sent (>) or received (<), by its hash."""
         self.write("frame", f"{way} {url} {hashlib.sha256(frame.encode()).hexdigest()[:12]}")
+
+    def requested(self, base_url: str, request: HttpRequest) -> None:
+        """An HTTP request that the engine wrote. Without its headers: they hold keys."""
+        self.write(
+            "http",
+            f"> {request.method} {base_url}{request.path} {hashlib.sha256(request.body).hexdigest()[:12]}",
+        )
+
+    def responded(self, base_url: str, request: HttpRequest, response: HttpResponse) -> None:
+        """The answer to one."""
+        self.write(
+            "http",
+            f"< {response.status} {base_url}{request.path} {hashlib.sha256(response.body).hexdigest()[:12]}",
+        )
 
     def row(self, chain: str, row: JournalRow, durable: bool) -> None:
         """A row that was written to the disk; its hash is over all that stands in it."""

@@ -92,6 +92,10 @@ class SimulatedVenue:
         self.kraken.venue.fault({"kind": kind, **fields}, self.kraken.at())
         self.kraken.flush()
 
+    async def clear(self) -> None:
+        """Takes back every fault that is set and has not come yet."""
+        self.kraken.venue.faults.clear()
+
 
 def _urls(tree: Tree) -> dict[str, tuple[str, ...]]:
     """The addresses of a tree by the link that they are reached on, each once, in the tree's order."""

@@ -17,14 +17,16 @@ import asyncio
 import contextvars
 from collections.abc import Callable, Coroutine
 from itertools import count
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from allstop.actors.clock import SeededDice, SeededIds
-from allstop.actors.links.memory_link import MemoryHttp, MemoryNetwork, MemoryWebSocket
-from allstop.actors.ports import HttpLink, JournalRow, WebSocketLink, World
+from allstop.actors.errors import AllstopError
+from allstop.actors.links.memory_link import MemoryNetwork
+from allstop.actors.ports import World
 from allstop.actors.runtime.virtual_time import VirtualTimeLoop
 from allstop.supervisors.simulation.ended import WorldEnded, make_inert
 from allstop.supervisors.simulation.host import LifeClock, LifeDisk, LifeHost, SimulatedHost
+from allstop.supervisors.simulation.links import LifeLinks
 from allstop.supervisors.simulation.lives import (
     LIFE,
     CoroutineLeft,
@@ -33,10 +35,17 @@ from allstop.supervisors.simulation.lives import (
     tasks_of,
     untie_systems,
 )
+from allstop.supervisors.simulation.witness import Witness
 
 NETWORK_S: Final = 0.01  # one way to the venue, on a good day
 COMMIT_S: Final = 0.002  # a commit with its fsync, on a good disk
 CLOSING_ROUNDS: Final = 20  # closing a coroutine may start others; each of those is closed, too
+
+T = TypeVar("T")
+
+
+class LifeOver(AllstopError):
+    """The engine that was asked something died before it answered."""
 
 
 class Life:
@@ -48,9 +57,10 @@ class Life:
         self.context = contextvars.copy_context()
         self.context.run(LIFE.set, number)
         self._whole = whole
+        self._waiting: dict[asyncio.Future[Any], None] = {}
         clock = LifeClock(whole.loop, whole.host.clock)
-        self._links = LifeLinks(whole.network, whole.on_frame)
-        self._disk = LifeDisk(whole.host.disk)
+        self._links = LifeLinks(whole.network, whole.witness)
+        self._disk = LifeDisk(whole.host.disk, whole.witness)
         self._host = LifeHost(whole.host, number)
         dice, ids = SeededDice(f"{seed}:{number}"), SeededIds(f"{seed}:{number}", clock.wall_ns)
         self._plain = (clock, dice, ids)
@@ -63,12 +73,30 @@ class Life:
         """A task of this life."""
         return self._whole.loop.create_task(coroutine, context=self.context)
 
-    def run(self, function: Callable[..., Any], *args: Any) -> Any:
+    def run(self, function: Callable[..., T], *args: Any) -> T:
         """Calls a function as if this life did: what it starts is of this life."""
         return self.context.copy().run(function, *args)
 
+    async def ask(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Has the engine do something and gives what came of it. Raises LifeOver when it dies first."""
+        if self.ended:
+            coroutine.close()
+            raise LifeOver("this engine is dead")
+        answer: asyncio.Future[T] = self._whole.loop.create_future()
+        self._waiting[answer] = None
+        asked = self.start(_answered(coroutine, answer))
+        try:
+            return await answer
+        finally:
+            if not self.ended:
+                asked.cancel()
+            self._waiting.pop(answer, None)
+
     def make_inert(self, *, silent: bool) -> None:
         """Every port lets nothing through any more, and the connections are gone."""
+        for answer in list(self._waiting):
+            if not answer.done():
+                answer.set_exception(LifeOver("the engine died before it answered"))
         self._links.end(silent=silent)
         self._disk.end()
         self._host.end()
@@ -83,21 +111,20 @@ class SimulatedWorld:
         self,
         seed: int | str,
         *,
-        on_frame: Callable[[str, str, str], None] | None = None,
-        on_stored: Callable[[str, list[JournalRow], bool], None] | None = None,
+        witness: Witness | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
         if not isinstance(loop, VirtualTimeLoop):
             raise TypeError("a simulated world runs on a VirtualTimeLoop: `run_virtual(...)`")
         self.loop = loop
         self.seed = seed
+        self.witness = witness or Witness()
         self.network = MemoryNetwork()
         self.network.faults.delay_s = NETWORK_S
-        self.host = SimulatedHost(loop, on_stored=on_stored)
+        self.host = SimulatedHost(loop, self.witness)
         self.host.disk.commit_s = COMMIT_S
         self.life: Life | None = None
         self.left: list[CoroutineLeft] = []  # coroutines that would not be closed: a bug of the actor's
-        self.on_frame = on_frame
         self._numbers = count(1)
         numbered_tasks(loop)
 
@@ -157,78 +184,12 @@ class SimulatedWorld:
         await self.network.close()
 
 
-class LifeLinks:
-    """The network as one life of the engine uses it."""
-
-    def __init__(self, network: MemoryNetwork, on_frame: Callable[[str, str, str], None] | None) -> None:
-        self._network = network
-        self._on_frame = on_frame
-        self._sockets: dict[MemoryWebSocket, LifeSocket] = {}
-        self._clients: list[MemoryHttp] = []
-
-    async def connect_websocket(
-        self,
-        url: str,
-        *,
-        open_timeout_s: float = 5.0,
-        ping_interval_s: float = 5.0,
-        ping_timeout_s: float = 5.0,
-        close_timeout_s: float = 0.5,
-        on_traffic: Callable[[], None] | None = None,
-    ) -> WebSocketLink:
-        """A WebSocketConnector."""
-        sockets, on_frame = self._sockets, self._on_frame
-        link = await self._network.connect_websocket(
-            url, open_timeout_s=open_timeout_s, ping_interval_s=ping_interval_s, ping_timeout_s=ping_timeout_s,
-            close_timeout_s=close_timeout_s, on_traffic=on_traffic,
-        )  # fmt: skip
-        for closed in [one for one in sockets if one.closed]:
-            del sockets[closed]
-        socket = sockets[link] = LifeSocket(link, url, on_frame)
-        return socket
-
-    def open_http(self, base_url: str, *, max_connections: int = 4) -> HttpLink:
-        """An HttpOpener."""
-        client = self._network.open_http(base_url, max_connections=max_connections)
-        self._clients = [one for one in self._clients if not one.over_and_done]
-        self._clients.append(client)
-        return client
-
-    def end(self, *, silent: bool) -> None:
-        for link, socket in self._sockets.items():
-            self._network.forget(link)
-            link.forsake(silent=silent)
-            make_inert(link)
-            make_inert(socket)
-        for client in self._clients:
-            client.forsake()
-            make_inert(client)
-        make_inert(self)
-
-
-class LifeSocket:
-    """A WebSocketLink that tells of its frames."""
-
-    def __init__(
-        self, link: MemoryWebSocket, url: str, on_frame: Callable[[str, str, str], None] | None
-    ) -> None:
-        self._link = link
-        self._url = url
-        self._on_frame = on_frame
-
-    async def send(self, frame: str) -> None:
-        if self._on_frame is not None:
-            self._on_frame(self._url, ">", frame)
-        await self._link.send(frame)
-
-    async def receive(self) -> str:
-        frame = await self._link.receive()
-        if self._on_frame is not None:
-            self._on_frame(self._url, "<", frame)
-        return frame
-
-    async def close(self) -> None:
-        await self._link.close()
-
-    def abort(self) -> None:
-        self._link.abort()
+async def _answered(coroutine: Coroutine[Any, Any, T], answer: "asyncio.Future[T]") -> None:
+    try:
+        value = await coroutine
+    except Exception as error:  # noqa: BLE001 - whoever asked gets it
+        if not answer.done():
+            answer.set_exception(error)
+    else:
+        if not answer.done():
+            answer.set_result(value)

@@ -1,0 +1,104 @@
+"""The chaos hand's grip on a simulated world: whichever process of the engine runs, its machine, its links, its venue.
+
+What is done to the engine is done as the engine's own, so that what it leads to dies with it.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from allstop.actors.links.condition import DiskCondition
+from allstop.supervisors.chaos.chaos import ChaosError
+from allstop.supervisors.chaos.engine import SystemEngine
+from allstop.supervisors.chaos.ports import Link
+from allstop.supervisors.config import Tree
+from allstop.supervisors.obstacles import obstacles
+from allstop.supervisors.simulation.plan import Shape
+from allstop.supervisors.simulation.restarter import Restarter
+from allstop.supervisors.simulation.world import LifeOver, SimulatedWorld
+
+
+class EngineOfTheMoment:
+    """An Engine: the process that runs now, or nobody."""
+
+    def __init__(self, restarter: Restarter) -> None:
+        self._restarter = restarter
+
+    def _now(self) -> SystemEngine | None:
+        system = self._restarter.system
+        return None if system is None else SystemEngine(system, self.obstacles)
+
+    def paths(self) -> Sequence[str]:
+        now = self._now()
+        return [] if now is None else now.paths()
+
+    def kill(self, path: str) -> bool:
+        now, life = self._now(), self._restarter.life
+        return now is not None and life is not None and life.run(now.kill, path)
+
+    def crash(self, path: str, error: Exception) -> bool:
+        now, life = self._now(), self._restarter.life
+        return now is not None and life is not None and life.run(now.crash, path, error)
+
+    async def hold(self, path: str) -> bool:
+        now, life = self._now(), self._restarter.life
+        if now is None or life is None:
+            return False
+        try:
+            return await life.ask(now.hold(path))
+        except LifeOver:
+            return False
+
+    async def release(self, path: str) -> None:
+        now, life = self._now(), self._restarter.life
+        if now is not None and life is not None:
+            try:
+                await life.ask(now.release(path))
+            except LifeOver:
+                return  # whoever comes after it was never held
+
+    def stall(self, seconds: float) -> None:
+        now = self._now()
+        if now is not None:
+            now.stall(seconds)
+
+    def obstacles(self) -> Sequence[str]:
+        runtime = self._restarter.runtime
+        return ["the engine is down"] if runtime is None else obstacles(runtime)
+
+
+class SimulatedMachine:
+    """A Host of the chaos hand."""
+
+    def __init__(self, world: SimulatedWorld, restarter: Restarter) -> None:
+        self._world = world
+        self._restarter = restarter
+
+    async def moment(self, point: str) -> None:
+        await self._world.witness.moment(point)
+
+    async def die(self, *, power: bool, down_s: float) -> None:
+        await self._restarter.die(power=power, down_s=down_s)
+
+    def set_disk(self, chain: str, condition: DiskCondition) -> None:
+        raise ChaosError(f"the simulated disk under {chain} knows no {condition}")
+
+    def fail_fsync(self, chain: str) -> None:
+        self._world.host.disk.fail_next_commit(chain, "fsync: Input/output error")
+
+    def tear(self, chain: str, keep: float) -> None:
+        raise ChaosError(f"the simulated disk under {chain} cannot be torn at {keep}")
+
+    def flip(self, chain: str, where: float) -> bool:
+        raise ChaosError(f"the simulated disk under {chain} flips no bit at {where}")
+
+    def step_clock(self, seconds: float) -> None:
+        self._world.host.clock.step(seconds)
+
+    def drift_clock(self, ppm: float) -> None:
+        self._world.host.clock.drift(ppm)
+
+
+def shape_of(tree: Tree, links: Mapping[str, Link]) -> Shape:
+    """What of a tree's world can be hurt."""
+    accounts, public = tree.accounts.children, tree.data.children
+    pairs = dict.fromkeys(pair for node in (*accounts, *public) for pair in node.pairs)
+    return Shape(links=tuple(links), disks=(), pairs=tuple(pairs))

@@ -1,0 +1,53 @@
+"""Who is told of what passes between the engine and its world: what is written into the trace, and at which points of its
+work the engine is, for whoever waits for one of them.
+"""
+
+import asyncio
+
+from allstop.actors.ports import HttpRequest, HttpResponse, JournalRow
+
+POINTS = ("commit", "committed", "send", "sent", "receive")
+
+
+class Witness:
+    """Sees everything and keeps nothing. A run overrides what it wants to write down."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, list[asyncio.Future[None]]] = {}
+
+    # -- points ------------------------------------------------------------------------------------------------------
+
+    async def moment(self, point: str) -> None:
+        """Waits until the engine comes to this point: "commit" (about to), "committed", "send" (about to), "sent",
+        "receive"."""
+        if point not in POINTS:
+            raise ValueError(f"no point {point!r}; there are {', '.join(POINTS)}")
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(point, []).append(waiter)
+        try:
+            await waiter
+        finally:
+            waiters = self._waiting.get(point)
+            if waiters and waiter in waiters:
+                waiters.remove(waiter)
+
+    def reached(self, point: str) -> None:
+        """The engine is at this point now."""
+        if self._waiting:
+            for waiter in self._waiting.pop(point, ()):
+                if not waiter.done():
+                    waiter.set_result(None)
+
+    # -- what passes -------------------------------------------------------------------------------------------------
+
+    def frame(self, url: str, way: str, frame: str) -> None:
+        """The engine sent (>) or received (<) a frame."""
+
+    def requested(self, base_url: str, request: HttpRequest) -> None:
+        """The engine wrote a request."""
+
+    def responded(self, base_url: str, request: HttpRequest, response: HttpResponse) -> None:
+        """The engine got the whole answer to one."""
+
+    def stored(self, chain: str, rows: list[JournalRow], durable: bool) -> None:
+        """Rows were written to the disk; `durable`: and flushed."""
