@@ -39,11 +39,23 @@ class Trades(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DemoTrader(Actor):
-    """Every half second a limit buy that rests, a limit buy that crosses or a market buy, each with its stop."""
+    """Every half second a limit buy that rests, a limit buy that crosses or a market buy, each with its stop.
+
+    `every_s`, `retry_s`: another pace, for simulations of long times."""
 
     mailbox = Mailbox(capacity=100, overflow=Overflow.CONFLATE, key=type)
 
-    def __init__(self, pair: str, account: str = "kraken.main", public: str = "kraken.public") -> None:
+    def __init__(
+        self,
+        pair: str,
+        account: str = "kraken.main",
+        public: str = "kraken.public",
+        *,
+        every_s: float = PLACE_EVERY_S,
+        retry_s: float = RETRY_S,
+    ) -> None:
+        self._every_s = every_s
+        self._retry_s = retry_s
         self._pair = pair
         self._orders_path = f"/accounts/{account}/trading/orders"
         self._guardian_path = f"/accounts/{account}/guardian"
@@ -62,7 +74,7 @@ class DemoTrader(Actor):
         return Continue(None)
 
     async def on_continue(self, argument: object) -> None:
-        self._schedule(PLACE_EVERY_S)
+        self._schedule(self._every_s)
 
     async def on_receive(self, message: object) -> object:
         match message:
@@ -84,10 +96,10 @@ class DemoTrader(Actor):
             # Asked anew each time: the pair's actor may have been restarted and have forgotten us.
             self._book = await self._data.call(SubscribeBook(path=self.path), timeout_s=0.5)
         except (ActorDead, CallTimeout):
-            self._schedule(RETRY_S)
+            self._schedule(self._retry_s)
             return
         placed = await self._place()
-        self._schedule(PLACE_EVERY_S if placed else RETRY_S)
+        self._schedule(self._every_s if placed else self._retry_s)
         await self._cancel_oldest()
         if placed and self.dice.draw() < LEAVES:
             await self._leave()

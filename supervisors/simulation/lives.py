@@ -69,7 +69,8 @@ def sweep(loop: asyncio.AbstractEventLoop, life: int, left: list[CoroutineLeft])
     swept = _drop_handles(loop, life)
     for task in tasks_of(loop, life):
         swept = True
-        task.life = -life  # never looked at again
+        task.life = -life  # never looked at again, not even by whoever closes the loop
+        asyncio.tasks._unregister_task(task)  # pyright: ignore[reportAttributeAccessIssue]
         task._log_destroy_pending = False  # pyright: ignore[reportAttributeAccessIssue]
         _close(task, left)
     return swept

@@ -7,14 +7,11 @@ assert outcome.failed is None, outcome.failed
 """
 
 import asyncio
-import contextlib
-import gc
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
-import structlog
 
 from allstop.actors.clock import LoopClock
 from allstop.actors.errors import AllstopError
@@ -35,6 +32,7 @@ from allstop.supervisors.simulation.host import ORIGIN_NS, NobodyThere
 from allstop.supervisors.simulation.injector import Injected, Injector
 from allstop.supervisors.simulation.places import Told
 from allstop.supervisors.simulation.plan import make_plan
+from allstop.supervisors.simulation.process import no_collector, quiet_ends, quiet_logs
 from allstop.supervisors.simulation.restarter import LifeEnd, Restarter
 from allstop.supervisors.simulation.trace import Trace
 from allstop.supervisors.simulation.venue import SimulatedVenue
@@ -46,7 +44,6 @@ TRADING_AGAIN_S: Final = 30.0  # after the last fault
 HALT_S: Final = 30.0  # a venue that answers, under its own rate limits
 DRAIN_S: Final = 2.0  # longer than any answer is on its way
 LOOK_S: Final = 0.1
-OUTPUT_MAX: Final = 20_000  # log lines kept for the oracle that looks for secrets
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,7 +88,7 @@ def simulate(
 
     Raises BadInput when the tree is wrong, with nothing run.
     """
-    with _quiet_logs() as logs, _no_collector():
+    with quiet_logs() as logs, no_collector(), quiet_ends():
         return run_virtual(_Run(tree, seed, duration_s, profile, keep, logs).outcome())
 
 
@@ -279,6 +276,8 @@ class _Run:
                 if held is False and failed is None:
                     failed = Failure(oracle=verdict.oracle, at_s=round(at_s, 6), why=verdict.why)
         verdicts["liveness"] = late is None
+        if world.troubles and failed is None:
+            failed = Failure(oracle="world", at_s=world.troubles[0][0], why=world.troubles[0][1])
         return Outcome(
             seed=self._seed, profile=self._profile, virtual_s=round(at_s, 6), digest=self._trace.digest, lines=self._trace.lines,
             failed=failed, verdicts=verdicts, faults=dict(sorted(self._faults.items())), crashes=counts["crashes"], restarts=counts["restarts"],
@@ -327,37 +326,3 @@ class _Writing(Witness):
 
 def _row(row: JournalRow) -> Row:
     return Row(row.seq, row.ts_ns, row.epoch, row.kind, row.key, row.body, row.prev_hash, row.hash)
-
-
-@contextlib.contextmanager
-def _quiet_logs() -> Generator[list[str]]:
-    """The process's log events go into a list; thousands of runs would fill a terminal."""
-    lines: list[str] = []
-
-    def take(_logger: Any, method: str, event: Any) -> Any:
-        if len(lines) < OUTPUT_MAX:
-            lines.append(f"{method} {event}")
-        raise structlog.DropEvent
-
-    configured, before = structlog.is_configured(), structlog.get_config()
-    structlog.configure(processors=[take], cache_logger_on_first_use=False)
-    try:
-        yield lines
-    finally:
-        if configured:
-            structlog.configure(**before)
-        else:
-            structlog.reset_defaults()
-
-
-@contextlib.contextmanager
-def _no_collector() -> Generator[None]:
-    """When garbage is collected depends on all that the process did before; what is dropped in cycles may be seen by
-    who holds a weak reference. So nothing is collected while a run lasts."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

@@ -126,11 +126,19 @@ class SimulatedWorld:
         self.life: Life | None = None
         self.left: list[CoroutineLeft] = []  # coroutines that would not be closed: a bug of the actor's
         self._numbers = count(1)
+        self.troubles: list[tuple[float, str]] = []  # errors that nobody handled, and when
         numbered_tasks(loop)
+        loop.set_exception_handler(self._unhandled)
 
     @property
     def now_s(self) -> float:
         return self.loop.time()
+
+    def _unhandled(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error, message = context.get("exception"), str(context.get("message", ""))
+        # When an error that nobody asked for is told of depends on when its future is freed: it cannot be part of a run.
+        if not isinstance(error, WorldEnded) and "never retrieved" not in message:
+            self.troubles.append((self.now_s, f"{message}: {type(error).__name__}: {error}"))
 
     def new_life(self) -> Life:
         """The next process of the engine on this machine. Raises RuntimeError while one lives."""

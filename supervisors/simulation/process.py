@@ -1,0 +1,65 @@
+"""What a run sets in the process that it runs in, and puts back: where logs go, when garbage is collected, and who is told
+of the ends of coroutines that nobody runs any more.
+"""
+
+import contextlib
+import gc
+import sys
+from collections.abc import Generator
+from typing import Any, Final
+
+import structlog
+
+from allstop.supervisors.simulation.ended import WorldEnded
+
+OUTPUT_MAX: Final = 20_000  # log lines kept for the oracle that looks for secrets
+
+
+@contextlib.contextmanager
+def quiet_logs() -> Generator[list[str]]:
+    """The process's log events go into a list; thousands of runs would fill a terminal."""
+    lines: list[str] = []
+
+    def take(_logger: Any, method: str, event: Any) -> Any:
+        if len(lines) < OUTPUT_MAX:
+            lines.append(f"{method} {event}")
+        raise structlog.DropEvent
+
+    configured, before = structlog.is_configured(), structlog.get_config()
+    structlog.configure(processors=[take], cache_logger_on_first_use=False)
+    try:
+        yield lines
+    finally:
+        if configured:
+            structlog.configure(**before)
+        else:
+            structlog.reset_defaults()
+
+
+@contextlib.contextmanager
+def no_collector() -> Generator[None]:
+    """When garbage is collected depends on all that the process did before; what is dropped in cycles may be seen by
+    who holds a weak reference. So nothing is collected while a run lasts."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@contextlib.contextmanager
+def quiet_ends() -> Generator[None]:
+    """A coroutine of a life that is over meets an inert port when it is freed. That is no trouble of anybody's."""
+    before = sys.unraisablehook
+
+    def hook(unraisable: Any) -> None:
+        if not issubclass(unraisable.exc_type, WorldEnded):
+            before(unraisable)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
