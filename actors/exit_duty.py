@@ -33,6 +33,7 @@ from allstop.actors.protocols.exiting import (
     Withhold,
     exit_refusal,
     next_exit_step,
+    planned,
 )
 from allstop.actors.protocols.order_life import content
 from allstop.actors.protocols.records import IntentCommitted
@@ -159,6 +160,7 @@ class ExitDuty:
             exiting = self._active[pair] = self._active[pair].told(self._exit_order(pair))
             if exiting.stage is Stage.OVER and exiting.order_ids:
                 await self._notes.write_end(exiting.order_ids[0])
+            room_s = await self._room_s(exiting)
             orders = self._open_orders(pair)
             step = next_exit_step(
                 exiting,
@@ -169,6 +171,7 @@ class ExitDuty:
                 now_s=self._clock.now_s(),
                 busy=self._acting(pair) or pair in self._orders.pairs(),
                 permitted=self._permitted(pair, origin),
+                room_s=room_s,
             )
             match step:
                 case Leave():
@@ -186,6 +189,17 @@ class ExitDuty:
                     await self._send(pair, step)
                 case AmendStop() | CancelStops() | PlaceStop() | CancelExit():
                     await self._move(pair, step, orders)
+
+    async def _room_s(self, exiting: Exiting) -> float:
+        """How long an exit that has not begun must wait for the venue's order rate."""
+        if exiting.stage is not Stage.WAITING or exiting.bare_s is not None:
+            return 0.0
+        pair = exiting.intent.pair
+        position, orders = self._memory.book.position(pair), self._open_orders(pair)
+        try:
+            return await self._desk.room_s(planned(exiting, position, orders, self._instruments[pair]))
+        except QueryFailed:
+            return self._settings.times.cover_s  # the ledger is starting again: asked once more then
 
     async def _send(self, pair: str, step: SendExit) -> None:
         exiting = self._active[pair] = self._active[pair].began(self._clock.now_s())

@@ -24,6 +24,7 @@ from allstop.actors.ledger import (
     EndTurn,
     KeyStopped,
     OrderTouched,
+    RoomFor,
     StopKey,
     SyncOrders,
     TakeTurn,
@@ -31,7 +32,7 @@ from allstop.actors.ledger import (
 from allstop.actors.levels import IntentKind, Origin
 from allstop.actors.limits.kraken import OrderOp
 from allstop.actors.limits.lanes import Lane, lane_of
-from allstop.actors.ports import Desk, HttpLink, HttpNoReply, HttpNotSent, QueryFailed
+from allstop.actors.ports import Desk, HttpLink, HttpNoReply, HttpNotSent, PlannedOrders, QueryFailed
 from allstop.actors.protocols.kraken import rest
 from allstop.actors.protocols.kraken.faults import outcome_of
 from allstop.actors.protocols.kraken.instruments import known_names
@@ -201,6 +202,14 @@ class KrakenDesk:
                              lane=min(self._lane, Lane.CANCEL), overdraft=True)  # fmt: skip
         outcome = await self._write(call, frame, charge, self._settings.rest_timeout_s, rest.decode_cancel)
         return Accepted(batch) if isinstance(outcome, Accepted) else outcome
+
+    async def room_s(self, planned: PlannedOrders) -> float:
+        try:
+            return await self._ledger.call(
+                RoomFor(planned=planned), timeout_s=self._settings.permit_timeout_s
+            )
+        except (ReplyError, ActorDead, CallTimeout) as error:
+            raise QueryFailed(f"the order rate of {planned.pair}: {error}") from error
 
     def refused(self, reason: str) -> None:
         """The venue refused this desk's key somewhere else, as on a socket: nobody uses it again."""

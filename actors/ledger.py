@@ -26,6 +26,7 @@ from allstop.actors.ledger_messages import (
     NextNonce,
     OrderTouched,
     RateRefused,
+    RoomFor,
     SetTier,
     StopKey,
     SyncOrders,
@@ -35,12 +36,12 @@ from allstop.actors.ledger_messages import (
 from allstop.actors.ledger_rows import LEVEL_KIND, LOCKOUT_S, NONCE_KIND, STOP_KIND, folded, stopped
 from allstop.actors.levels import ROOT, CastVote, Level, Scope, Vote
 from allstop.actors.limits import nonces as nonce_rules
-from allstop.actors.limits.kraken import LIMITS, Tier, order_meter, rest_cost, rest_meter
+from allstop.actors.limits.kraken import CHEAPER_S, LIMITS, Tier, order_meter, rest_cost, rest_meter
 from allstop.actors.limits.lanes import Lane
 from allstop.actors.limits.meter import Meter
 from allstop.actors.limits.order_ages import OrderAges
 from allstop.actors.limits.promised import Promised, fresh, restored
-from allstop.actors.ports import JournalEntry
+from allstop.actors.ports import JournalEntry, PlannedOrders
 from allstop.actors.runtime import Actor, ActorDead, Mailbox, Overflow, Ref
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "NextNonce",
     "OrderTouched",
     "RateRefused",
+    "RoomFor",
     "SetTier",
     "StopKey",
     "SyncOrders",
@@ -116,6 +118,8 @@ class AccountLedger(Actor):
                 return True
             case ChargeOrder():
                 return await self._charge_order(message)
+            case RoomFor(planned=planned, lane=lane):
+                return self._room_s(planned, lane)
             case OrderTouched():
                 born_s = self.clock.now_s() - message.age_s
                 return self._ages.touch(message.order_id, message.pair, born_s, gone=message.gone)
@@ -257,6 +261,14 @@ class AccountLedger(Actor):
                 f"order:{pair}", kept.with_meter(kept.meter.taken(cost, now_s))
             )
         return sum(costs.values())
+
+    def _room_s(self, planned: PlannedOrders, lane: Lane) -> float:
+        """Waiting helps twice: the counter decays, and old orders cost less to amend and to cancel."""
+        now_s, meter = self.clock.now_s(), self._pair(planned.pair).meter
+        return min(
+            max(later_s, meter.wait_s(self._ages.planned_cost(planned, now_s + later_s), now_s, lane))
+            for later_s in (0.0, *CHEAPER_S)
+        )
 
     async def _sync_orders(self, sync: SyncOrders) -> None:
         now_s, kept = self.clock.now_s(), self._pair(sync.pair)

@@ -7,6 +7,7 @@ import msgspec
 from allstop.actors.errors import RefusalCode, Refused
 from allstop.actors.limits.kraken import OrderOp, Tier
 from allstop.actors.limits.lanes import Lane
+from allstop.actors.ports import PlannedOrders
 
 
 class AccountKey:
@@ -106,6 +107,14 @@ class ChargeOrder(msgspec.Struct, frozen=True, kw_only=True):
     count: int = 1
     lane: Lane = Lane.ENTRY
     overdraft: bool = False
+
+
+class RoomFor(msgspec.Struct, frozen=True, kw_only=True):
+    """Answered with the seconds until all of it together fits below what this lane may use: 0 for now, infinity for
+    never. Nothing is charged."""
+
+    planned: PlannedOrders
+    lane: Lane = Lane.CANCEL
 
 
 class OrderTouched(msgspec.Struct, frozen=True, kw_only=True):

@@ -138,6 +138,16 @@ class QueryFailed(AllstopError):
         self.fault = fault
 
 
+class PlannedOrders(msgspec.Struct, frozen=True, kw_only=True):
+    """Commands that are to follow one another on a pair: so many new orders, and these amended and cancelled. One
+    whose age nobody knows yet is named ""."""
+
+    pair: str
+    adds: int = 0
+    amends: tuple[str, ...] = ()
+    cancels: tuple[str, ...] = ()
+
+
 class Desk(Protocol):
     """A venue's REST order desk for one account, with its own HTTP client and key. Reads raise QueryFailed."""
 
@@ -165,6 +175,11 @@ class Desk(Protocol):
     ) -> WriteOutcome: ...
 
     async def cancel(self, command_id: str, order_ids: Sequence[str]) -> WriteOutcome: ...
+
+    async def room_s(self, planned: PlannedOrders) -> float:
+        """Seconds until the venue's order rate has room for all of it together; 0 for now, infinity for never. Nothing
+        is charged. Raises QueryFailed when the ledger does not answer."""
+        ...
 
     async def close(self) -> None: ...
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from allstop.actors.intents import OrderIntent
-from allstop.actors.ports import Desk
+from allstop.actors.ports import Desk, PlannedOrders
 from allstop.actors.reports import OrderReport, WriteOutcome
 
 T = TypeVar("T")
@@ -134,6 +134,9 @@ class _Share:
 
     async def cancel(self, command_id: str, order_ids: Sequence[str]) -> WriteOutcome:
         return await self._under.desk.cancel(command_id, order_ids)
+
+    async def room_s(self, planned: PlannedOrders) -> float:
+        return await self._under.desk.room_s(planned)
 
     async def close(self) -> None:
         if not self._closed:

@@ -84,6 +84,9 @@ AGE_COSTS: dict[OrderOp, tuple[tuple[float, float], ...]] = {
     OrderOp.BATCH_CANCEL: _CANCEL_AGES,
 }
 
+# The ages at which a command becomes cheaper, and at the last of which it is cheapest.
+CHEAPER_S = tuple(sorted({limit_s for ages in AGE_COSTS.values() for limit_s, _added in ages}))
+
 
 def order_cost(op: OrderOp, age_s: float | None = None) -> float:
     """What one order adds to its pair's counter. `age_s` None: not known, so the dearest age."""

@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from allstop.actors.limits.kraken import OrderOp, order_cost
+from allstop.actors.ports import PlannedOrders
 
 ORDERS_MAX = 5000  # orders whose age is remembered: more than any tier may have open over 20 pairs
 
@@ -22,6 +23,18 @@ class OrderAges:
         self._orders[order_id] = (pair or known_pair, born_s)
         while len(self._orders) > ORDERS_MAX:
             self._orders.popitem(last=False)
+
+    def planned_cost(self, planned: PlannedOrders, now_s: float) -> float:
+        """What all of these would add to their pair's counter, if they were sent now."""
+        return planned.adds * order_cost(OrderOp.ADD) + sum(
+            order_cost(op, self._age_s(order_id, now_s))
+            for op, orders in ((OrderOp.AMEND, planned.amends), (OrderOp.CANCEL, planned.cancels))
+            for order_id in orders
+        )
+
+    def _age_s(self, order_id: str, now_s: float) -> float | None:
+        _pair, born_s = self._orders.get(order_id, (None, None))
+        return None if born_s is None else now_s - born_s
 
     def costs(
         self, op: OrderOp, orders: Sequence[str], pair: str | None, count: int, now_s: float

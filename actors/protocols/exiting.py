@@ -4,7 +4,8 @@ On spot a stop may hold the balance that it would sell, and together with an exi
 made smaller first, then the exit is sent, and what it did not sell is covered again:
 
     stage      what is true                                   next
-    WAITING    another write on the pair is under way         Pause, until the intent's time to live is over
+    WAITING    another write on the pair is under way, or     Pause, until the intent's time to live is over
+               the order rate has no room for all of it
                not permitted, too late, refused, too large    Withhold, and then as OVER
                stops + exit > position                        AmendStop down, CancelStops
                otherwise                                      SendExit
@@ -22,6 +23,7 @@ executed included: a stop that triggers meanwhile sells no more than that. A can
 venue has told how it ended.
 """
 
+import math
 from collections.abc import Sequence
 from decimal import Decimal
 from enum import StrEnum
@@ -31,6 +33,7 @@ import msgspec
 from allstop.actors.errors import RefusalCode, Refused
 from allstop.actors.instruments import Instrument
 from allstop.actors.intents import OrderIntent, Side, StopLoss
+from allstop.actors.ports import PlannedOrders
 from allstop.actors.protocols.cover import CoverTimes, covers, is_exit
 from allstop.actors.protocols.positions import ZERO, Position
 from allstop.actors.protocols.remedies import AmendStop, CancelStops, PlaceStop
@@ -181,6 +184,27 @@ def exit_refusal(
     return None
 
 
+def planned(
+    exiting: Exiting, position: Position, orders: Sequence[OrderReport], instrument: Instrument
+) -> PlannedOrders:
+    """Every write that the exit may take from here on, and the covering again of all that it moved: a counter of the
+    venue that is full when the exit has failed would let no stop back in."""
+    left = {order.order_id: order for order in orders}
+    amends: list[str] = []
+    cancels: list[str] = []
+    while (step := _smaller(exiting, position, tuple(left.values()), instrument)) is not None:
+        match step:
+            case AmendStop(order_id=order_id, order_qty=order_qty):
+                left[order_id] = msgspec.structs.replace(left[order_id], order_qty=order_qty)
+                amends += [order_id, ""]  # and back again, when it is young
+            case CancelStops(order_ids=order_ids):
+                for order_id in order_ids:
+                    del left[order_id]
+                cancels += order_ids
+    adds = 1 + len(cancels)
+    return PlannedOrders(pair=position.pair, adds=adds, amends=tuple(amends), cancels=tuple(cancels))
+
+
 def next_exit_step(
     exiting: Exiting,
     position: Position,
@@ -191,13 +215,20 @@ def next_exit_step(
     now_s: float,
     busy: bool = False,
     permitted: bool = True,
+    room_s: float = 0.0,
 ) -> ExitStep:
-    """The one thing to do now. `orders`: ours that are open on the pair. `busy`: another write on it is under way."""
+    """The one thing to do now. `orders`: ours that are open on the pair. `busy`: another write on it is under way.
+    `room_s`: until the order rate has room for what `planned` says."""
     elapsed_s = exiting.elapsed_s(now_s)
     match exiting.stage:
         case Stage.WAITING:
             if why := _why_not(exiting, position, orders, times, now_s, permitted):
                 return Withhold(why)
+            if room_s and exiting.bare_s is None:
+                if now_s + room_s >= exiting.due_s:
+                    when = f"in {room_s:.0f} s" if math.isfinite(room_s) else "as it stands, never"
+                    return Withhold(f"the order rate has no room to move the stops and cover again: {when}")
+                return Pause(max(room_s, times.cover_s * PAUSE_SHARE))
             if busy:
                 return Pause(times.cover_s * PAUSE_SHARE)
             return _smaller(exiting, position, orders, instrument) or SendExit(exiting.intent)

@@ -3,6 +3,7 @@
 import asyncio
 from decimal import Decimal
 
+import msgspec
 import pytest
 from tests.connections.rig import BTC
 from tests.cover.test_guardian_kraken import CoverRig, market
@@ -12,7 +13,7 @@ from allstop.actors.intents import OrderIntent, OrderType, Side, TimeInForce
 from allstop.actors.journal import read
 from allstop.actors.levels import IntentKind, Level, Origin, Vote
 from allstop.actors.protocols.order_life import life_of
-from allstop.actors.protocols.records import from_row
+from allstop.actors.protocols.records import Withheld, from_row
 
 pytestmark = pytest.mark.virtual
 both_balances = pytest.mark.parametrize("holds", [False, True], ids=["free balance", "stops hold balance"])
@@ -50,6 +51,12 @@ async def state(rig: CoverRig) -> str:
     return life.state
 
 
+async def withheld(rig: CoverRig) -> str:
+    """Why the exit was not sent."""
+    told = [from_row(row) for row in await read(rig.journal, key="exit-1")]
+    return next(record.reason for record in told if isinstance(record, Withheld))
+
+
 def sent(rig: CoverRig) -> int:
     return sum(order["cl_ord_id"] == "exit-1" for order in rig.truth()["orders"].values())
 
@@ -85,6 +92,32 @@ async def test_all_of_it_is_left_and_no_stop_stays_behind(holds: bool) -> None:
         await asyncio.sleep(4)
         kept(rig, "0")
         assert rig.open_orders() == []
+
+
+@both_balances
+async def test_an_exit_that_would_use_up_the_order_rate_is_not_begun_and_all_stays_covered(
+    holds: bool,
+) -> None:
+    """Cancelling a young stop costs eight of the pair's counter, and a counter that is full lets no stop back in."""
+    async with CoverRig(holds=holds) as rig:
+        await entered(rig, 20)
+        await leave(rig, leaving("0.01"))
+        await asyncio.sleep(8)
+        kept(rig, "0.01")
+        assert (await state(rig), sent(rig)) == ("NOT_PLACED", 0)
+        assert "order rate" in await withheld(rig)
+
+
+@both_balances
+async def test_an_exit_waits_within_its_time_to_live_until_the_order_rate_has_room(holds: bool) -> None:
+    async with CoverRig(holds=holds) as rig:
+        await entered(rig, 20)
+        await leave(rig, msgspec.structs.replace(leaving("0.009"), ttl_s=60.0))
+        await asyncio.sleep(0.5)
+        assert (sent(rig), rig.stops()) == (0, D("0.01"))
+        await asyncio.sleep(12)
+        kept(rig, "0.001")
+        assert (await state(rig), sent(rig)) == ("FILLED", 1)
 
 
 @both_balances

@@ -10,7 +10,7 @@ import msgspec
 from allstop.actors.errors import Category, Fault, Outcome, Remedy, Retry, Severity
 from allstop.actors.instruments import Instrument
 from allstop.actors.intents import OrderIntent, OrderType, Side, StopLoss
-from allstop.actors.ports import QueryFailed
+from allstop.actors.ports import PlannedOrders, QueryFailed
 from allstop.actors.reports import (
     Accepted,
     NotSent,
@@ -259,6 +259,9 @@ class PuppetDesk:
             return order_ids[0]
 
         return await self._write("cancel", 1.0, cancel)
+
+    async def room_s(self, planned: PlannedOrders) -> float:
+        return 0.0
 
     async def close(self) -> None:
         self.closed = True

@@ -33,7 +33,7 @@ from allstop.actors.links.memory_journal import MemoryDisk
 from allstop.actors.order_gate import PROOFS, GateBoard, OrderGate
 from allstop.actors.order_talk import TrackerLinks
 from allstop.actors.orders import Orders
-from allstop.actors.ports import QueryFailed
+from allstop.actors.ports import PlannedOrders, QueryFailed
 from allstop.actors.protocols import order_life
 from allstop.actors.protocols.kraken import faults
 from allstop.actors.protocols.lookup import LOOPBACK, Timing
@@ -314,6 +314,9 @@ class PuppetDesk:
 
     async def balances(self) -> dict[str, str]:
         raise AssertionError("a tracker needs no balances")
+
+    async def room_s(self, planned: PlannedOrders) -> float:
+        raise AssertionError("a tracker plans no exit")
 
     async def close(self) -> None:
         self._strings.desks_open -= 1
