@@ -25,7 +25,7 @@ from allstop.actors.runtime import (
     Timer,
 )
 from allstop.actors.runtime.cell import Cell
-from allstop.actors.runtime.starting import launch, stand_in, started, vacant
+from allstop.actors.runtime.starting import launch, launch_again, stand_in, started, vacant
 from allstop.actors.runtime.states import ENDED, RUNNING
 from allstop.actors.runtime.stopping import ended_idle, stopped_at_once
 from allstop.actors.spec import BRUTAL_KILL, ChildSpec, Isolation
@@ -70,10 +70,11 @@ class CarryingOut(Actor):
     def _go_straight(self, asked: Any, began_s: float) -> Any:
         self._reply = self._refusal = None
         core, clock, emit = self._core, self._clock, self._system.emit
+        now_s = began_s
         while asked is not None:
             if asked.__class__ is StartChild:
                 spec = asked.spec
-                begun: Any = self._begun(spec)
+                begun: Any = self._begun(spec, now_s)
                 if begun.__class__ is not Cell or begun.state is not RUNNING:
                     answer = begun if not isinstance(begun, Cell) else self._taken(spec, begun)
                     return self._follow(answer, began_s)
@@ -92,7 +93,7 @@ class CarryingOut(Actor):
                     cell.minder = None
                 if stop.shutdown is BRUTAL_KILL or not ended_idle(cell, SHUTDOWN):
                     return self._follow(self._stop_children((stop,)), began_s)
-                if clock.now_s() - began_s > LEEWAY_S:
+                if (now_s := clock.now_s()) - began_s > LEEWAY_S:
                     return self._carry_on(d.Stopped(((stop.child_id, SHUTDOWN),)))
                 asked = core.stopped_plainly()
         return None
@@ -214,24 +215,31 @@ class CarryingOut(Actor):
         return f"{self.path.rstrip('/')}/{str(child_id).replace('/', '-')}"
 
     def _start_child(self, spec: ChildSpec) -> d.Given | Wait:
-        begun = self._begun(spec)
+        begun = self._begun(spec, self._clock.now_s())
         return self._taken(spec, begun) if isinstance(begun, Cell) else begun
 
-    def _begun(self, spec: ChildSpec) -> Cell | d.Given | Wait:
+    def _begun(self, spec: ChildSpec, now_s: float) -> Cell | d.Given | Wait:
         """Its new incarnation, if its start is over; it may have ended already."""
         start = spec.start
         system = self._system
         try:
             ref: Ref | None = self._core.children[spec.id].ref  # pyright: ignore[reportAssignmentType]
-            if ref is None or ref._cell is not system.vacancy:
-                ref = vacant(system, self.child_path(spec.id))
-            actor_class = start.actor_class
-            if spec.isolation is not LOOP:
-                actor_class = stand_in(system, actor_class, spec.isolation, ref.path)
-            own = self._cell
-            # A supervisor that ended has no address to father from: its `ref` says so.
-            parent = own.ref if own.state is not ENDED else self.ref
-            cell = launch(system, ref, actor_class, start.args, start.kwargs, parent, spec.while_down)
+            own, actor_class, cell = self._cell, start.actor_class, None
+            if (
+                ref is not None
+                and spec.isolation is LOOP
+                and spec.while_down is None
+                and own.state is not ENDED
+            ):
+                cell = launch_again(ref, actor_class, start.args, start.kwargs, own, now_s)
+            if cell is None:
+                if ref is None or ref._cell is not system.vacancy:
+                    ref = vacant(system, self.child_path(spec.id))
+                if spec.isolation is not LOOP:
+                    actor_class = stand_in(system, actor_class, spec.isolation, ref.path)
+                # A supervisor that ended has no address to father from: its `ref` says so.
+                parent = own.ref if own.state is not ENDED else self.ref
+                cell = launch(system, ref, actor_class, start.args, start.kwargs, parent, spec.while_down)
             if cell.started is not None:
                 return Starting(spec, cell, self._taken)
             if cell.state is ENDED:

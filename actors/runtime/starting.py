@@ -157,6 +157,51 @@ def launch(
     return cell
 
 
+def launch_again(
+    ref: Ref,
+    actor_class: "type[Actor]",
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    above: Cell,
+    now_s: float,
+) -> Cell | None:
+    """`launch` where little is to be looked at: nothing runs at this address, the latest incarnation was of the same
+    class and under the same parent, which is `above`, and nothing waits there or was ever to be kept. That is how most
+    restarts are. None, and nothing done, where it is otherwise. Raises StartError as `launch` does."""
+    system = ref._system
+    place, has = ref._place, above.belongings
+    if (
+        ref._cell is not system.vacancy
+        or ref._parent is not above.ref
+        or ref.actor_class is not actor_class
+        or ref._kept
+        or actor_class.cell_class is not Cell
+        or place is None
+        or has is None
+    ):
+        return None
+    incarnation = ref._incarnation = ref._incarnation + 1
+    cell = new(Cell)
+    cell.__init__(system, above.scheduler, ref, incarnation, actor_class)
+    ref._cell = cell
+    place.number = incarnation
+    ref._retired = False
+    ref._told = None
+    system.live[cell] = None
+    has.children[cell] = now_s
+    try:
+        make = actor_class.__new__
+        actor = new(actor_class) if make is new else make(actor_class)
+        actor._cell = cell
+        cell.actor = actor
+        actor.__init__(*args, **kwargs)
+    except BaseException as error:
+        cell.abort(error)
+        raise StartError(ref.path, error) from error
+    cell.start_up()
+    return cell
+
+
 def started(cell: Cell, began: bool) -> Ref:
     """The address of what was launched. Raises StartError if it did not begin, unless it chose not to."""
     if not began:
