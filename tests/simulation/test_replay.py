@@ -78,7 +78,7 @@ def test_what_is_no_run_at_all_is_refused(tmp_path: Path, content: bytes, said: 
 
 
 def test_a_file_that_is_not_there_is_named() -> None:
-    with pytest.raises(BadInput, match="nowhere.json: cannot be read: No such file"):
+    with pytest.raises(BadInput, match=r"nowhere\.json: cannot be read: No such file"):
         read_replay("nowhere.json")
 
 
