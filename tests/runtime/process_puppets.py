@@ -5,6 +5,7 @@ import ctypes
 import os
 import signal
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from decimal import Decimal
@@ -62,6 +63,13 @@ class Remote(Actor):
                 self.seen.append(message)
                 return message
         return None
+
+    def do_hold(self, seconds: Any) -> None:
+        """Holds the loop of its process."""
+        threading.Event().wait(seconds)
+
+    def do_keep_a_lock(self, _arg: Any) -> None:
+        self.lock = threading.Lock()
 
     def do_who(self, _: Any) -> Any:
         parent = None if self.parent is None else self.parent.path
@@ -228,3 +236,26 @@ class BadWire(Actor):
 
 class Costly(Remote):
     simulated_cost_s: ClassVar[float] = 0.25
+
+
+class Stashing(Remote):
+    """Puts numbers aside until it is told to take them."""
+
+    stash_capacity = 10
+    takes = False
+
+    def on_receive(self, message: Any) -> Any:
+        match message:
+            case "take":
+                self.takes = True
+                return self.unstash_all()
+            case "end":
+                return self.exit(NORMAL)
+            case Do():
+                self.takes = False
+                return super().on_receive(message)
+            case _ if self.takes:
+                self.seen.append(message)
+                return message
+            case _:
+                return self.stash()

@@ -30,6 +30,7 @@ from allstop.actors.runtime import (
     CallTimeout,
     Down,
     InspectionRefused,
+    InspectionTimeout,
     MailboxFull,
     Overrun,
     ProcessDied,
@@ -587,16 +588,99 @@ async def test_in_a_simulation_it_runs_on_the_loop_and_its_messages_are_coded_al
 
 
 # -- inspection -------------------------------------------------------------------------------------------------------
-async def test_of_an_actor_in_a_process_the_status_is_told_and_all_else_is_refused_by_name(
+async def test_the_state_of_an_actor_in_a_process_travels_and_what_cannot_is_shown_by_its_repr(
     system: ActorSystem,
 ) -> None:
     ref = await spawn(system)
-    status = await inspection.get_status(ref)
-    assert (status.path, status.state, status.suspended) == ("/far", "running", False)
-    for refused in (inspection.get_state(ref), inspection.suspend(ref), inspection.log(ref, 5)):
-        with pytest.raises(InspectionRefused, match="/far runs in a process of its own"):
-            await refused
-    assert (await ask(ref, "who"))[1] == "/far"
+    assert (await inspection.get_status(ref)).state == "running"
+    ref.tell(Price("a", Decimal(1)))
+    await ask(ref, "keep_a_lock")
+    state = await inspection.get_state(ref)
+    assert state["seen"] == [Price("a", Decimal(1))]
+    assert "lock" in repr(state["lock"])
+    with pytest.raises(InspectionRefused, match="a function does not travel: tell it a message"):
+        await inspection.replace_state(ref, lambda state: state)
+
+
+async def test_an_actor_in_a_process_is_suspended_and_resumed_there(system: ActorSystem) -> None:
+    ref = await spawn(system)
+    await inspection.suspend(ref)
+    ref.tell(Price("a", Decimal(1)))
+    with pytest.raises(CallTimeout):
+        await ref.call(pp.Do("seen"), timeout_s=0.3)
+    assert (await inspection.get_state(ref))["seen"] == []
+    await inspection.resume(ref)
+    assert await ask(ref, "seen") == [Price("a", Decimal(1))]
+
+
+async def test_a_suspension_that_comes_too_late_is_none(system: ActorSystem) -> None:
+    ref = await spawn(system)
+    ref.tell(pp.Do("hold", 1.0))
+    with pytest.raises(InspectionTimeout, match=r"/far did not come between two messages within 0.2 s"):
+        await inspection.suspend(ref, 0.2)
+    assert await ask(ref, "seen") == []
+
+
+async def test_an_actor_in_a_process_is_counted_logged_and_traced(system: ActorSystem) -> None:
+    ref = await spawn(system)
+    steps: list[inspection.Step] = []
+    assert await inspection.statistics(ref, on=True) is not None
+    await inspection.trace(ref, steps.append)
+    assert await inspection.log(ref, 10) == []
+    ref.tell(Price("a", Decimal(1)))
+    assert await ask(ref, "seen") == [Price("a", Decimal(1))]
+    found = await inspection.statistics(ref)
+    assert found is not None
+    assert (found.handled, found.calls, found.raised) == (2, 1, 0)
+    assert [(step.kind.value, step.message) for step in steps[:2]] == [
+        ("in", Price("a", Decimal(1))),
+        ("noreply", Price("a", Decimal(1))),
+    ]
+    assert (steps[-1].kind.value, steps[-1].result) == ("out", [Price("a", Decimal(1))])
+    assert await inspection.log(ref) == steps
+    await inspection.trace(ref, None)
+    assert await inspection.log(ref, 0) != []
+    assert await ask(ref, "seen") == [Price("a", Decimal(1))]
+    assert len(steps) == 4
+
+
+async def test_whoever_looks_at_an_actor_whose_process_dies_is_told_so(system: ActorSystem) -> None:
+    ref = await spawn(system)
+    ref.tell(pp.Do("block", 30.0))
+    looking = asyncio.ensure_future(inspection.get_state(ref, 20.0))
+    await asyncio.sleep(0.1)
+    os.kill(ref.cell.pid, signal.SIGKILL)
+    with pytest.raises(ActorDead):
+        await looking
+
+
+# -- stash ------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("end", ["kill", "exit"])
+async def test_what_was_stashed_in_a_process_is_a_dead_letter_when_that_ends(
+    system: ActorSystem, end: str
+) -> None:
+    ref = await system.spawn(pp.Stashing, path="/far", isolation="process")
+    for number in range(3):
+        ref.tell(number)
+    asked = asyncio.ensure_future(ref.call(3, timeout_s=20.0))
+    assert await ask(ref, "seen") == []
+    ref.tell("take")
+    assert await ask(ref, "seen") == [0, 1, 2, 3]
+    assert await asked == 3
+    for number in range(4, 6):
+        ref.tell(number)
+    waits = asyncio.ensure_future(ref.call(6, timeout_s=20.0))
+    assert await ask(ref, "seen") == [0, 1, 2, 3]
+    if end == "kill":
+        os.kill(ref.cell.pid, signal.SIGKILL)
+    else:
+        ref.tell("end")
+    with pytest.raises(ActorDead):
+        await waits
+    while ref.is_alive():
+        await asyncio.sleep(0.01)
+    lost = [letter.message for letter in system.dead_letters.recent() if isinstance(letter.message, int)]
+    assert lost == [4, 5]
 
 
 # -- addresses that travel --------------------------------------------------------------------------------------------

@@ -87,6 +87,7 @@ class Observer:
         self.hooks: dict[Any, Hook] = {}
         self.log: deque[Step] | None = None
         self._counter: _Counter | None = None
+        self.unwrapped: Callable[[Any], Any] | None = None  # in a process, messages come in an envelope
 
     # -- coming and going ------------------------------------------------------------------------------------------
     @classmethod
@@ -139,9 +140,12 @@ class Observer:
 
     def _watched(self, handle: Handle, message: Any) -> Any:
         called = self._cell.calling is not None
+        handed = message
+        if self.unwrapped is not None:
+            message = self.unwrapped(message)
         began_s = self._begin(message, called)
         try:
-            result = handle(message)
+            result = handle(handed)
         except BaseException as error:
             self._raised(message, called, began_s, error)
             raise

@@ -18,6 +18,7 @@ from allstop.actors.runtime.shadows import HANDLERS, LAYERS
 
 if TYPE_CHECKING:
     from allstop.actors.runtime.cell import Cell
+    from allstop.actors.runtime.process.looking import Looking
     from allstop.actors.runtime.ref import Ref
 
 P = ParamSpec("P")
@@ -36,7 +37,7 @@ class InspectionTimeout(CallTimeout):
 
 
 class InspectionRefused(AllstopError):
-    """The actor runs in a process of its own: only `get_status` sees it."""
+    """The actor runs in a process of its own, where this cannot be done. The message says what to do instead."""
 
 
 class StateUnchanged(Exception):
@@ -50,6 +51,8 @@ async def get_state(ref: "Ref", timeout_s: float = TIMEOUT_S) -> Any:
     For code and debuggers: it may hold keys. What people are shown is `get_status`. An actor that has another idea of
     its state defines `system_get_state()`, and with it `system_replace_state(function)`.
     """
+    if (far := _far(ref)) is not None:
+        return await _asked_far(ref, far, "state", timeout_s)
     return await _asked(ref, _state, timeout_s)
 
 
@@ -69,11 +72,19 @@ async def suspend(ref: "Ref", timeout_s: float = TIMEOUT_S) -> None:
     Stopping it and looking at it work meanwhile. A suspended supervisor restarts nobody; one whose child is suspended
     notices nothing. To suspend a suspended actor changes nothing.
     """
+    if (far := _far(ref)) is not None:
+        await _asked_far(ref, far, "suspend", timeout_s)
+        far.suspended = True
+        return
     await _asked(ref, _suspend, timeout_s)
 
 
 async def resume(ref: "Ref", timeout_s: float = TIMEOUT_S) -> None:
     """The actor goes on with what waits. One that is not suspended goes on as it did."""
+    if (far := _far(ref)) is not None:
+        await _asked_far(ref, far, "resume", timeout_s)
+        far.suspended = False
+        return
     await _asked(ref, _resume, timeout_s)
 
 
@@ -100,6 +111,9 @@ async def statistics(ref: "Ref", on: bool | None = None) -> Statistics | None:
     """True: counts from now on. False: ends that. Gives the count so far (with False, the last); None if none is kept."""
     if on is not None:
         want("on", on, bool, "True, False or None")
+    if (far := _far(ref)) is not None:
+        what = {True: "count", False: "count no more", None: "statistics"}[on]
+        return await _asked_far(ref, far, what, TIMEOUT_S)
     cell = _cell_of(ref)
     if on:
         Observer.of(cell).count()
@@ -117,11 +131,13 @@ async def log(ref: "Ref", n: int | None = None) -> list[Step]:
 
     While a log is kept, a crash report of this incarnation carries it. ValueError for more than STEPS_MAX.
     """
-    cell = _cell_of(ref)
+    cell = _cell_of(ref, from_beside=True)
     if n is not None:
         want("n", n, int, f"0 to {STEPS_MAX} steps")
         if not 0 <= n <= STEPS_MAX:
             raise ValueError(f"n: a log holds 0 to {STEPS_MAX} steps, not {n}")
+    if (far := _far(ref)) is not None:
+        return _log_far(far, n)
     kept = list(cell.observer.log or ()) if cell.observer is not None else []
     if n:
         Observer.of(cell).log = deque(kept, maxlen=n)
@@ -138,15 +154,23 @@ async def install(ref: "Ref", hook: Hook, *, key: Any = None) -> Any:
     One that returns `DONE`, or raises, is removed; the error becomes a dead letter. The same key replaces.
     """
     want_function("hook", hook)
-    cell = _cell_of(ref)
+    cell = _cell_of(ref, from_beside=True)
     which = hook if key is None else key
+    if (far := _far(ref)) is not None:
+        far.hooks[which] = hook
+        far.want_steps()
+        return which
     Observer.of(cell).hooks[which] = hook
     return which
 
 
 async def remove(ref: "Ref", key: Any) -> bool:
     """Removes a hook. False if there was none under this key."""
-    cell = _cell_of(ref)
+    cell = _cell_of(ref, from_beside=True)
+    if (far := _far(ref)) is not None:
+        gone = far.hooks.pop(key, None) is not None
+        far.want_steps()
+        return gone
     if cell.observer is None or cell.observer.hooks.pop(key, None) is None:
         return False
     cell.observer.leave_if_unwanted()
@@ -183,9 +207,35 @@ def _cell_of(ref: "Ref", *, from_beside: bool = False) -> "Cell":
         raise ActorDead(ref.path, ref.incarnation, ref.last_exit)
     if not cell.inspectable and not from_beside:
         raise InspectionRefused(
-            f"{ref.path} runs in a process of its own, out of reach: inspection.get_status tells what is known here"
+            f"{ref.path} runs in a process of its own, and a function does not travel: tell it a message on which its "
+            "handler does this"
         )
     return cell
+
+
+def _far(ref: "Ref") -> "Looking | None":
+    """What looks at the actor, if it runs in a process of its own."""
+    return getattr(_cell_of(ref, from_beside=True), "looking", None)
+
+
+async def _asked_far(ref: "Ref", looking: "Looking", what: str, timeout_s: float) -> Any:
+    want_seconds("timeout_s", timeout_s)
+    try:
+        return await looking.ask(what, timeout_s)
+    except TimeoutError as error:
+        if isinstance(error, CallTimeout):
+            raise
+        raise InspectionTimeout(
+            f"{ref.path} did not come between two messages within {timeout_s} s: its process is busy, or hangs"
+        ) from None
+
+
+def _log_far(looking: "Looking", n: int | None) -> list[Step]:
+    kept = list(looking.log or ())
+    if n is not None:
+        looking.log = deque(kept, maxlen=n) if n else None
+        looking.want_steps()
+    return kept[-n:] if n else kept
 
 
 async def _asked(ref: "Ref", question: "Callable[[Cell], Any]", timeout_s: float) -> Any:

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from allstop.actors.errors import AllstopError, ReplyError
 from allstop.actors.exits import NORMAL, Exit
+from allstop.actors.runtime import inspection
 from allstop.actors.runtime import messages as m
 from allstop.actors.runtime.actor import Actor
 from allstop.actors.runtime.errors import StartError
@@ -27,6 +28,7 @@ from allstop.actors.runtime.process.codec import Codec
 from allstop.actors.runtime.process.errors import Unencodable, parcelled
 from allstop.actors.runtime.process.hosted import HostedCodec, HostedSystem, RemoteRef, log_to_stderr
 from allstop.actors.runtime.process.location import Location, found
+from allstop.actors.runtime.process.looked_at import LookedAt
 from allstop.actors.runtime.process.pipe import Pipe
 from allstop.actors.runtime.ref import Ref
 
@@ -65,6 +67,8 @@ class Host:
         self._number: int | None = None  # of the message that is being handled
         self._showing = False
         self._shows = False
+        self._looked_at: LookedAt | None = None
+        self._aside: set[int] = set()  # messages that their handler has just put aside
 
     # -- in --------------------------------------------------------------------------------------------------------
     def _heard(self, frame: Any) -> None:
@@ -77,6 +81,14 @@ class Host:
                 if self._system is not None and self._ref is not None:
                     exit_ = f.exit_unparcelled(parcel, self._codec)
                     self._system.ask_to_stop(self._ref.cell, exit_)
+            case f.Look():
+                self._look(frame)
+            case f.LookAway(number):
+                if self._looked_at is not None:
+                    self._looked_at.look_away(number)
+            case f.TellSteps(wanted):
+                if self._looked_at is not None:
+                    self._looked_at.tell_steps(wanted)
             case f.Answered():
                 if self._system is not None:
                     self._system.answered(frame)
@@ -90,6 +102,13 @@ class Host:
                     self._system.down(frame)
             case _:
                 raise TypeError(f"not a frame of a parent: {frame!r}")
+
+    def _look(self, frame: f.Look) -> None:
+        if self._looked_at is not None:
+            self._looked_at.look(frame)
+        else:
+            error = inspection.InspectionTimeout("it is starting")
+            self.pipe.send(f.Looked(frame.number, error=parcelled(error, self._codec.encode)))
 
     def _pipe_ended(self, _error: Any) -> None:
         os._exit(ORPHANED)
@@ -115,6 +134,7 @@ class Host:
             self._end(in_order=True)
             return
         assert self._ref is not None
+        self._looked_at = LookedAt(self._ref, self._codec, self.pipe.send, unwrapped)
         if self._ref.is_alive():
             self._ref.cell.own().end_waiters.append(self._gone)
         else:
@@ -155,7 +175,16 @@ class Host:
         """On the loop, or on the thread of a ThreadActor."""
         self._number = None
         if self._system is not None:
-            self._system.scheduler.hop(self._note_handled, number)
+            if number in self._aside:
+                self._aside.discard(number)
+                self._system.scheduler.hop(self.pipe.send, f.PutAside([number]))
+            else:
+                self._system.scheduler.hop(self._note_handled, number)
+
+    def put_aside(self) -> None:
+        """The handler that runs has put its message into the stash."""
+        if self._number is not None:
+            self._aside.add(self._number)
 
     def _note_handled(self, number: int) -> None:
         if not self._done:
@@ -210,6 +239,11 @@ class Host:
                 await self._system.close()
 
 
+def unwrapped(message: Any) -> Any:
+    """The message as its handler knows it."""
+    return message.message if message.__class__ is Delivered else message
+
+
 def hosting(cls: type[Actor], host: Host) -> type[Actor]:
     """`cls`, which says when it has handled a message of the parent."""
 
@@ -240,6 +274,10 @@ def hosting(cls: type[Actor], host: Host) -> type[Actor]:
         host.handled(number)
         return result
 
+    def stash(self: Actor) -> None:
+        cls.stash(self)
+        host.put_aside()
+
     def link(self: Actor, ref: Ref) -> None:
         if isinstance(ref, RemoteRef):
             self.check_fence()
@@ -260,7 +298,13 @@ def hosting(cls: type[Actor], host: Host) -> type[Actor]:
     names = {name: getattr(cls, name) for name in ("__module__", "__qualname__", "__doc__")}
     # The parent bounds what is on its way; what the actor tells itself comes on top.
     room = Mailbox(capacity=cls.mailbox.capacity * 2 + 64)
-    own: dict[str, Any] = {"on_receive": on_receive, "link": link, "unlink": unlink, "mailbox": room}
+    own: dict[str, Any] = {
+        "on_receive": on_receive,
+        "link": link,
+        "unlink": unlink,
+        "stash": stash,
+        "mailbox": room,
+    }
     own["log"] = property(log)
     own["max_handler_s"] = None  # the parent's clock decides, and its kill is real
     return type(cls.__name__, (cls,), names | own)

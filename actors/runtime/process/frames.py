@@ -23,6 +23,13 @@ class ExitParcel(msgspec.Struct, frozen=True, array_like=True):
     detail: bytes | None = None
 
 
+class Part(msgspec.Struct, frozen=True, array_like=True):
+    """A value that is looked at, encoded; or, where it cannot travel, its repr."""
+
+    body: bytes | None
+    text: str = ""
+
+
 # -- to the child process ---------------------------------------------------------------------------------------------
 class Boot(Frame, frozen=True, tag=0):
     """Which actor to run, and where its class is found."""
@@ -71,6 +78,26 @@ class PeerEnded(Frame, frozen=True, tag=5):
     path: str
     incarnation: int
     exit: ExitParcel
+
+
+class Look(Frame, frozen=True, tag=6):
+    """Inspection asks: for the state, to suspend, to resume, to count."""
+
+    number: int
+    what: str
+    timeout_s: float
+
+
+class LookAway(Frame, frozen=True, tag=7):
+    """Whoever asked has gone."""
+
+    number: int
+
+
+class TellSteps(Frame, frozen=True, tag=8):
+    """Each step is to be told, or none any more."""
+
+    wanted: bool
 
 
 # -- from the child process -------------------------------------------------------------------------------------------
@@ -134,9 +161,52 @@ class Gone(Frame, frozen=True, tag=19):
     on: int | None
 
 
-TO_CHILD: Final = msgspec.msgpack.Decoder(Boot | Deliver | StopNow | Answered | Ended | PeerEnded)
+class PutAside(Frame, frozen=True, tag=22):
+    """These messages are in the actor's stash: there is room for as many more, and they are handled yet."""
+
+    numbers: list[int]
+
+
+class Looked(Frame, frozen=True, tag=23):
+    """The answer to a Look."""
+
+    number: int
+    attributes: dict[str, Part] | None = None
+    state: Part | None = None  # where it is no dict of attributes
+    statistics: bytes | None = None
+    error: ErrorParcel | None = None
+
+
+class ShownStep(Frame, frozen=True, tag=24):
+    """One step of the actor."""
+
+    at_ns: int
+    kind: str
+    message: Part
+    called: bool
+    result: Part | None
+    took_s: float | None
+
+
+TO_CHILD: Final = msgspec.msgpack.Decoder(
+    Boot | Deliver | StopNow | Answered | Ended | PeerEnded | Look | LookAway | TellSteps
+)
 FROM_CHILD: Final = msgspec.msgpack.Decoder(
-    Started | NotStarted | Handled | Replied | Send | Ask | Observe | Forget | Link | Unlink | Shown | Gone
+    Started
+    | NotStarted
+    | Handled
+    | Replied
+    | Send
+    | Ask
+    | Observe
+    | Forget
+    | Link
+    | Unlink
+    | Shown
+    | Gone
+    | PutAside
+    | Looked
+    | ShownStep
 )
 _ENCODER: Final = msgspec.msgpack.Encoder()
 

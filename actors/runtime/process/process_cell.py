@@ -34,6 +34,7 @@ from allstop.actors.runtime.process.errors import (
     unparcelled,
 )
 from allstop.actors.runtime.process.location import located
+from allstop.actors.runtime.process.looking import Looking
 from allstop.actors.runtime.process.pipe import BrokenFrame, Pipe
 from allstop.actors.runtime.ref import Ref
 from allstop.actors.runtime.states import ENDED, RUNNING, STARTING, STOPPING
@@ -78,7 +79,9 @@ class ProcessCell(Cell):
         self._sent: dict[int, m.Packed] = {}  # on their way, or being handled: oldest first
         self._sent_bytes = 0
         self._calls: dict[int, m.Call] = {}  # sent, and not answered
+        self._aside: dict[int, m.Packed] = {}  # in the stash there
         self.errands = Errands(self, self.codec, self._say)
+        self.looking = Looking(self)
         self._gone: Exit | None = None
         self._overrun: asyncio.TimerHandle | None = None
 
@@ -186,13 +189,17 @@ class ProcessCell(Cell):
         self._sent_bytes += len(packed.body)
         self._say(f.Deliver(self._numbers, call is not None, packed.body))
 
+    def say(self, frame: f.Frame) -> None:
+        """For whoever looks at the actor there."""
+        self._say(frame)
+
     def _say(self, frame: f.Frame) -> None:
         if self._pipe is not None:
             self._pipe.send(frame)
 
     def _watch_handler(self) -> None:
         """The oldest message is being handled from now on; the class may say how long that may take."""
-        limit_s = self.hosted_class.max_handler_s
+        limit_s = None if self.looking.suspended else self.hosted_class.max_handler_s
         if self._overrun is not None:
             self._overrun.cancel()
             self._overrun = None
@@ -261,9 +268,19 @@ class ProcessCell(Cell):
     def _take(self, frame: Any) -> None:
         match frame:
             case f.Handled(numbers):
+                for number in numbers if self._aside else ():
+                    self._aside.pop(number, None)
                 self._handled(numbers)
+            case f.PutAside(numbers):
+                self._aside |= {number: self._sent[number] for number in numbers if number in self._sent}
+                self._handled(numbers)
+            case f.Looked():
+                self.looking.answered(frame)
+            case f.ShownStep():
+                self.looking.step(frame)
             case f.Replied(number, body, error):
                 call = self._calls.pop(number, None)
+                self._aside.pop(number, None)
                 if call is not None:
                     self._answer(call, body, error)
             case f.Send() | f.Ask() | f.Observe() | f.Forget() | f.Link() | f.Unlink():
@@ -304,7 +321,7 @@ class ProcessCell(Cell):
             self._say(f.StopNow(f.exit_parcelled(exit_, self.codec)))
 
     def _said_goodbye(self, exit_: Exit, on: int | None) -> None:
-        failed_on = self._sent.pop(on, None) if on is not None else None
+        failed_on = None if on is None else self._sent.pop(on, None) or self._aside.pop(on, None)
         if exit_.error is not None:
             self.crash(exit_.error, None if failed_on is None else failed_on.message)
         elif not exit_.clean:
@@ -354,6 +371,7 @@ class ProcessCell(Cell):
             return
         self._lose_sent(exit_)
         super().finish(exit_)
+        self.looking.ended(exit_)
         if self._overrun is not None:
             self._overrun.cancel()
         if self._pipe is not None:
@@ -368,7 +386,8 @@ class ProcessCell(Cell):
 
     def _lose_sent(self, exit_: Exit) -> None:
         calls, self._calls = self._calls, {}
-        sent, self._sent = self._sent, {}
+        sent, self._sent = self._aside | self._sent, {}
+        self._aside = {}
         for number, packed in sent.items():
             if number not in calls:
                 lose(self, packed, cause=exit_)
