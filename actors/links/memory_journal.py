@@ -1,7 +1,7 @@
 """The journal's twin in memory: the same promises over a disk that can fail, be slow, and lose its power."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -18,7 +18,6 @@ class MemoryDisk:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.commit_s = 0.0  # how long a durable commit takes
-        self.reached: Callable[[str], None] | None = None  # told of the moments "commit" and "committed"
         self._conditions: dict[str, DiskCondition] = {}
         self._torn: dict[str, float] = {}
         self._pending: dict[str, list[JournalRow]] = {}  # a commit that is being made
@@ -72,8 +71,6 @@ class MemoryDisk:
     def begun(self, chain: str, rows: list[JournalRow]) -> None:
         """A durable commit is being made."""
         self._pending[chain] = rows
-        if self.reached is not None:
-            self.reached("commit")
 
     def power_cut(self) -> None:
         """Ends every journal at once and drops what was not durable."""
@@ -118,8 +115,6 @@ class MemoryDisk:
         if durable:
             self._durable[chain] = len(stored)
             self._pending.pop(chain, None)
-            if self.reached is not None and rows:
-                self.reached("committed")
 
 
 class MemoryJournal:

@@ -166,7 +166,6 @@ def wired_pair(
     # Through the server's end always: the client's may be gone, with the process that held it.
     def arrive(frame: str) -> None:
         if not server.half_open:
-            link.moment("receive")
             server.peer._arrive(frame)  # pyright: ignore[reportPrivateUsage]
 
     def end(closed: LinkClosed) -> None:

@@ -51,15 +51,11 @@ class Wire:
     async def carry(self, frame: str) -> None:
         """Takes a frame from the sender. Waits while too much is held: raises nothing then, the sender looks at its
         own end."""
-        if self._way is Way.UP:
-            self._link.moment("send")
         if self._link.plain and not self._held:
             if not self._over:
                 self._arrive(frame)
         else:
             self._take(frame, len(frame))
-        if self._way is Way.UP:
-            self._link.moment("sent")
         while self._bytes > HELD_BYTES_MAX and not self._over:
             waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append(waiting)
@@ -156,7 +152,6 @@ class Flight:
         """Returns when so many bytes have passed in this direction; True when they were held in silence meanwhile.
         Raises HttpNoReply when the connection is cut under them."""
         link = self._link
-        link.moment("sent" if way is Way.UP else "receive")
         if link.plain:
             return False
         held = await self._audible(way)
@@ -206,11 +201,10 @@ class Flight:
 class MemoryLink:
     """All connections to one face of a venue. `plain`: nothing is wrong with it, and nothing is ordered."""
 
-    def __init__(self, dice: Dice, *, reached: Callable[[str], None] | None = None) -> None:
+    def __init__(self, dice: Dice) -> None:
         self.condition = WHOLE
         self.plain = True
         self.context = contextvars.copy_context()
-        self.reached = reached  # told of the moments of the client's work: "send", "sent", "receive"
         self._dice = dice
         self._cut_after: dict[Way, int] = {}
         self._wires: dict[Wire, None] = {}
@@ -300,7 +294,6 @@ class MemoryLink:
         """A new HTTP exchange. Raises HttpNotSent where no connection is made."""
         if self.condition.turned is not None:
             raise HttpNotSent(TURNED[self.condition.turned])
-        self.moment("send")
         flight = Flight(self)
         self._flights[flight] = None
         return flight
@@ -329,10 +322,6 @@ class MemoryLink:
             return True
         self._cut_after[way] = left - size
         return False
-
-    def moment(self, point: str) -> None:
-        if self.reached is not None:
-            self.reached(point)
 
     def _look(self) -> None:
         self.plain = self.condition.whole and not self._cut_after

@@ -3,12 +3,12 @@
 What is done to the engine is done as the engine's own, so that what it leads to dies with it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from allstop.actors.links.condition import DiskCondition
-from allstop.supervisors.chaos.chaos import ChaosError
+from allstop.actors.links.memory_link import MemoryNetwork
+from allstop.actors.links.memory_wire import MemoryLink
 from allstop.supervisors.chaos.engine import SystemEngine
-from allstop.supervisors.chaos.ports import Link
 from allstop.supervisors.config import Tree
 from allstop.supervisors.obstacles import obstacles
 from allstop.supervisors.simulation.plan import Shape
@@ -79,16 +79,16 @@ class SimulatedMachine:
         await self._restarter.die(power=power, down_s=down_s)
 
     def set_disk(self, chain: str, condition: DiskCondition) -> None:
-        raise ChaosError(f"the simulated disk under {chain} knows no {condition}")
+        self._world.host.disk.set(chain, condition)
 
     def fail_fsync(self, chain: str) -> None:
         self._world.host.disk.fail_next_commit(chain, "fsync: Input/output error")
 
     def tear(self, chain: str, keep: float) -> None:
-        raise ChaosError(f"the simulated disk under {chain} cannot be torn at {keep}")
+        self._world.host.disk.tear(chain, keep)
 
     def flip(self, chain: str, where: float) -> bool:
-        raise ChaosError(f"the simulated disk under {chain} flips no bit at {where}")
+        return self._world.host.disk.flip(chain, where)
 
     def step_clock(self, seconds: float) -> None:
         self._world.host.clock.step(seconds)
@@ -97,8 +97,14 @@ class SimulatedMachine:
         self._world.host.clock.drift(ppm)
 
 
-def shape_of(tree: Tree, links: Mapping[str, Link]) -> Shape:
+def links_of(network: MemoryNetwork, urls: Mapping[str, Sequence[str]]) -> dict[str, MemoryLink]:
+    """A link for each face of a venue, to be made before anyone connects; a face without an address has none."""
+    return {name: network.link(*addresses) for name, addresses in urls.items() if addresses}
+
+
+def shape_of(tree: Tree, links: Collection[str]) -> Shape:
     """What of a tree's world can be hurt."""
     accounts, public = tree.accounts.children, tree.data.children
     pairs = dict.fromkeys(pair for node in (*accounts, *public) for pair in node.pairs)
-    return Shape(links=tuple(links), disks=(), pairs=tuple(pairs))
+    chains = ("runtime", *(node.id for node in accounts))
+    return Shape(links=tuple(sorted(links)), disks=chains, pairs=tuple(pairs))

@@ -21,17 +21,16 @@ from allstop.actors.ports import JournalRow
 from allstop.actors.runtime import ActorDead, ActorSystem, CallTimeout
 from allstop.actors.runtime.virtual_time import run_virtual
 from allstop.supervisors.chaos.chaos import Act, Chaos
-from allstop.supervisors.chaos.ports import Link
 from allstop.supervisors.config import Tree
 from allstop.supervisors.halt import halt_status
 from allstop.supervisors.kraken_account import account_path
 from allstop.supervisors.obstacles import obstacles
 from allstop.supervisors.oracles import Evidence, Journal, Row, judge
-from allstop.supervisors.simulation.hand import EngineOfTheMoment, SimulatedMachine, shape_of
+from allstop.supervisors.simulation.hand import EngineOfTheMoment, SimulatedMachine, links_of, shape_of
 from allstop.supervisors.simulation.host import ORIGIN_NS, NobodyThere
 from allstop.supervisors.simulation.injector import Injected, Injector
 from allstop.supervisors.simulation.places import Told
-from allstop.supervisors.simulation.plan import make_plan
+from allstop.supervisors.simulation.plan import FaultPlan, make_plan
 from allstop.supervisors.simulation.process import no_collector, quiet_ends, quiet_logs
 from allstop.supervisors.simulation.restarter import LifeEnd, Restarter
 from allstop.supervisors.simulation.trace import Trace
@@ -115,8 +114,7 @@ class _Run:
         self._told = Told()
         self._notes: list[str] = []
         self._faults: dict[str, int] = {}
-        links: dict[str, Link] = {}
-        self._plan = make_plan(seed, profile, duration_s, shape_of(tree, links)) if profile != NONE else None
+        self._plan: FaultPlan | None = None
 
     async def outcome(self) -> Outcome:
         """Everything that is to be known of the run."""
@@ -126,6 +124,11 @@ class _Run:
         clock = self._clock = LoopClock(world.loop, origin_ns=ORIGIN_NS)
         venue = SimulatedVenue(self._tree, world.network, clock, seed=self._seed)
         self._venue = venue
+        self._links = links_of(world.network, venue.links)
+        if self._profile != NONE:
+            self._plan = make_plan(
+                self._seed, self._profile, self._duration_s, shape_of(self._tree, self._links)
+            )
         restarter = self._restarter = Restarter(
             world, self._tree, venue.environ,
             on_system=self._system, on_end=self._life_ended, on_start=self._life_began,
@@ -148,9 +151,8 @@ class _Run:
         """Until the run's time is over: by the plan, whose last part is quiet."""
         plan = self._plan
         if plan is not None:
-            links: dict[str, Link] = {}
             chaos = Chaos(
-                EngineOfTheMoment(self._restarter), links=links, venues={"kraken": self._venue}, host=SimulatedMachine(self._world, self._restarter),
+                EngineOfTheMoment(self._restarter), links=self._links, venues={"kraken": self._venue}, host=SimulatedMachine(self._world, self._restarter),
                 clock=self._clock, seed=self._seed, on_act=self._act,
             )  # fmt: skip
             injector = Injector(chaos, on_fault=self._injected)

@@ -119,7 +119,7 @@ class SimulatedWorld:
         self.loop = loop
         self.seed = seed
         self.witness = witness or Witness()
-        self.network = MemoryNetwork()
+        self.network = MemoryNetwork(SeededDice(f"network:{seed}"))
         self.network.faults.delay_s = NETWORK_S
         self.host = SimulatedHost(loop, self.witness)
         self.host.disk.commit_s = COMMIT_S

@@ -132,14 +132,3 @@ async def test_a_flipped_bit_breaks_the_chain_where_it_is(where: float):
 
 async def test_a_disk_without_rows_has_no_bit_to_flip():
     assert not disk().flip("nothing", 0.5)
-
-
-async def test_a_disk_tells_when_a_durable_commit_begins_and_when_it_is_there():
-    on = disk()
-    journal = await opened(on)
-    moments: list[tuple[float, str]] = []
-    on.reached = lambda point: moments.append((asyncio.get_running_loop().time(), point))
-    on.set(CHAIN, DiskCondition(commit_s=0.25))
-    await journal.append([entry(1)])
-    await journal.append([entry(2)], durable=False)
-    assert moments == [(0.0, "commit"), (0.25, "committed")]

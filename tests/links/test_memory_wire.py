@@ -318,17 +318,6 @@ async def test_a_cut_ends_everything_that_is_open_and_nothing_is_left():
         assert b.link.cut() == 0
 
 
-async def test_a_link_tells_of_the_moments_of_its_client():
-    async with bench() as b:
-        moments: list[str] = []
-        b.link.reached = moments.append
-        client, server = await b.pair()
-        await client.send("a")
-        await server.send("b")
-        await b.http.request(GET, timeout_s=1)
-        assert moments == ["send", "sent", "receive", "send", "sent", "receive"]
-
-
 async def test_what_a_dead_client_left_does_not_stand_in_the_links_way():
     async with bench() as b:
         client, server = await b.pair()
