@@ -34,8 +34,7 @@ from allstop.actors.runtime.inspection.observer import Statistics, Step, StepKin
 from allstop.actors.runtime.isolation import IsolationRefused
 from allstop.actors.runtime.mailbox import Mailbox, MailboxMetrics, Overflow
 from allstop.actors.runtime.messages import Continue, Down, ExitSignal, Ignore, MonitorRef, Overrun
-from allstop.actors.runtime.pinned_ref import PinnedRef
-from allstop.actors.runtime.ref import Ref
+from allstop.actors.runtime.ref import PinnedRef, Ref
 from allstop.actors.runtime.registry import Keys, Registry, Via
 from allstop.actors.runtime.states import State
 from allstop.actors.runtime.system import ActorInfo, ActorSystem, Status

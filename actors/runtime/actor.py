@@ -27,7 +27,7 @@ from allstop.actors.runtime.errors import Fenced, UnknownMessage
 from allstop.actors.runtime.future import Future
 from allstop.actors.runtime.mailbox import Mailbox
 from allstop.actors.runtime.messages import MonitorRef
-from allstop.actors.runtime.pinned_ref import FencedRef
+from allstop.actors.runtime.ref import FencedRef
 from allstop.actors.runtime.states import ENDED
 from allstop.actors.runtime.thread_cell import ThreadCell
 from allstop.actors.spec import ChildSpec, Start

@@ -9,8 +9,7 @@ from typing import Any
 from allstop.actors.exits import Exit, ExitKind
 from allstop.actors.runtime.arguments import want_ref
 from allstop.actors.runtime.errors import ActorDead, NameTaken
-from allstop.actors.runtime.pinned_ref import PinnedRef
-from allstop.actors.runtime.ref import Ref
+from allstop.actors.runtime.ref import PinnedRef, Ref
 
 
 class Keys(StrEnum):

@@ -13,8 +13,7 @@ from allstop.actors.runtime.cell import Cell
 from allstop.actors.runtime.errors import AlreadyStarted, StartError, StartTimeout
 from allstop.actors.runtime.isolation import IsolationRefused, isolated
 from allstop.actors.runtime.messages import Ignore, Stop
-from allstop.actors.runtime.pinned_ref import PinnedRef
-from allstop.actors.runtime.ref import Ref
+from allstop.actors.runtime.ref import PinnedRef, Ref
 from allstop.actors.runtime.states import ENDED, RUNNING, STARTING
 from allstop.actors.runtime.virtual_time import VirtualTimeLoop
 

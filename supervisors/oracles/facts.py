@@ -91,6 +91,14 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class SecretIssued:
+    """The venue gave the engine something that nobody else may see."""
+
+    at_ns: int
+    secret: str
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectTried:
     at_ns: int
     ip: str
@@ -247,7 +255,7 @@ class Ended:
 
 
 Fact = (
-    OrderAccepted | OrderExecuted | OrderEnded | PositionMoved | Exposed | LimitBreach | Asked | ConnectTried
+    OrderAccepted | OrderExecuted | OrderEnded | PositionMoved | Exposed | LimitBreach | Asked | SecretIssued | ConnectTried
     | Barred | Freed | DiskFailed | FaultsOver | Settled
     | RowDurable | Recorded | Promised | Denied | Believed | Halted | Latched | Lifted | Restarted | Written | Ended
 )  # fmt: skip

@@ -18,6 +18,7 @@ from allstop.supervisors.oracles.facts import (
     OrderEnded,
     OrderExecuted,
     PositionMoved,
+    SecretIssued,
 )
 from allstop.supervisors.oracles.judging import asked
 
@@ -63,6 +64,9 @@ class KrakenWitness(Witness):
 
     def asked(self, request: dict[str, Any]) -> None:
         self._see(asked(request))
+
+    def issued(self, token: str, wall_ns: int) -> None:
+        self._see(SecretIssued(wall_ns, token))
 
     def connected(self, row: dict[str, Any]) -> None:
         self._see(ConnectTried(row["at_ns"], row["ip"], bool(row["refused"])))

@@ -10,7 +10,7 @@ import contextlib
 from typing import ClassVar
 from urllib.parse import quote
 
-from allstop.supervisors.oracles.facts import RowDurable, Written
+from allstop.supervisors.oracles.facts import RowDurable, SecretIssued, Written
 from allstop.supervisors.oracles.oracle import Oracle, Takes, Terms
 
 PIECE = 16  # so many characters in a row of a secret are no accident, and say enough
@@ -36,19 +36,28 @@ class NoSecretShown(Oracle):
 
     def __init__(self, terms: Terms) -> None:
         super().__init__(terms)
-        self._texts = tuple(dict.fromkeys(text for secret in terms.secrets for text in disguises(secret)))
-        self._bytes = tuple(text.encode() for text in self._texts)
+        self._texts: tuple[str, ...] = ()
+        self._bytes: tuple[bytes, ...] = ()
         self._sinks: set[str] = set()
         self._shown: set[str] = set()
+        for secret in terms.secrets:
+            self._learn(secret)
 
     def takes(self) -> Takes:
-        return {Written: self._written, RowDurable: self._durable}
+        return {Written: self._written, RowDurable: self._durable, SecretIssued: self._issued}
 
     def found(self) -> str | None:
         return f"{len(self._sinks)} outputs searched" if self._sinks and self._texts else None
 
     def nothing(self) -> str:
         return "nothing to look through"
+
+    def _issued(self, fact: SecretIssued) -> None:
+        self._learn(fact.secret)
+
+    def _learn(self, secret: str) -> None:
+        self._texts = tuple(dict.fromkeys((*self._texts, *disguises(secret))))
+        self._bytes = tuple(text.encode() for text in self._texts)
 
     def _written(self, fact: Written) -> None:
         self._sinks.add(fact.sink)

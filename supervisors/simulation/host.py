@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from allstop.actors.clock import Clock
-from allstop.actors.errors import AllstopError, BadInput, Problem, ReplyError
+from allstop.actors.errors import AllstopError, BadInput, Fatal, Problem, ReplyError
 from allstop.actors.links.latch import LatchState, MemoryLatch
 from allstop.actors.links.memory_journal import MemoryDisk
 from allstop.actors.ports import Answering, JournalEntry, JournalRow, JournalStore
@@ -70,8 +70,12 @@ class WitnessedDisk(MemoryDisk):
         self._witness = witness
 
     def store(self, chain: str, rows: list[JournalRow], *, durable: bool) -> None:
-        super().store(chain, rows, durable=durable)
-        if rows:
+        try:
+            super().store(chain, rows, durable=durable)
+        except Fatal:
+            self._witness.lost(chain)
+            raise
+        if rows or durable:
             self._witness.stored(chain, rows, durable)
 
 

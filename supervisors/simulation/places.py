@@ -4,12 +4,17 @@ An orders actor's address answers as always; it also writes down each answer. Wh
 itself proves nothing about what it told others.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from allstop.actors.commands import Place
 from allstop.actors.errors import RefusalCode, Refused
 from allstop.actors.runtime import ActorSystem, Ref
 from allstop.actors.runtime.ref import CALL_TIMEOUT_S
+
+
+def _nobody_listens(_intent_id: str, _taken: bool) -> None:
+    return
 
 
 class Told:
@@ -20,6 +25,7 @@ class Told:
         self.submitted: list[str] = []
         self.refused: list[str] = []
         self.accepted_at_s: list[float] = []
+        self.on_told: Callable[[str, bool], None] = _nobody_listens
         self._watched: list[Ref] = []  # an address lives as long as somebody holds it
 
     def watch(self, system: ActorSystem, path: str) -> None:
@@ -48,7 +54,9 @@ class _WatchedRef(Ref):
         except Refused as refused:
             if refused.code is not RefusalCode.NOT_COMMITTED:  # that one says that nobody knows
                 self.told.refused.append(intent_id)
+                self.told.on_told(intent_id, False)
             raise
         self.told.submitted.append(intent_id)
+        self.told.on_told(intent_id, True)
         self.told.accepted_at_s.append(self.system.clock.now_s())
         return view

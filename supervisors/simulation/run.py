@@ -25,7 +25,6 @@ from allstop.supervisors.config import Tree
 from allstop.supervisors.halt import halt_status
 from allstop.supervisors.kraken_account import account_path
 from allstop.supervisors.obstacles import obstacles
-from allstop.supervisors.oracles import Evidence, Journal, Row, judge
 from allstop.supervisors.simulation.hand import EngineOfTheMoment, SimulatedMachine, links_of, shape_of
 from allstop.supervisors.simulation.host import ORIGIN_NS, NobodyThere
 from allstop.supervisors.simulation.injector import Injected, Injector
@@ -35,6 +34,7 @@ from allstop.supervisors.simulation.process import no_collector, quiet_ends, qui
 from allstop.supervisors.simulation.restarter import LifeEnd, Restarter
 from allstop.supervisors.simulation.trace import Trace
 from allstop.supervisors.simulation.venue import SimulatedVenue
+from allstop.supervisors.simulation.watching import Watching
 from allstop.supervisors.simulation.witness import Witness
 from allstop.supervisors.simulation.world import SimulatedWorld
 
@@ -120,10 +120,17 @@ class _Run:
         """Everything that is to be known of the run."""
         loop = asyncio.get_running_loop()
         self._trace = Trace(loop.time, self._keep)
-        world = self._world = SimulatedWorld(self._seed, witness=_Writing(self._trace, self._counts))
+        writing = _Writing(self._trace, self._counts)
+        world = self._world = SimulatedWorld(self._seed, witness=writing)
         clock = self._clock = LoopClock(world.loop, origin_ns=ORIGIN_NS)
         venue = SimulatedVenue(self._tree, world.network, clock, seed=self._seed)
         self._venue = venue
+        watching = self._watching = writing.watching = Watching(
+            self._tree, clock.wall_ns, venue.environ.values()
+        )
+        venue.kraken.venue.attach(watching.venue)
+        world.host.latch = watching.latch(world.host.latch)
+        self._told.on_told = watching.told
         self._links = links_of(world.network, venue.links)
         if self._profile != NONE:
             self._plan = make_plan(
@@ -138,9 +145,12 @@ class _Run:
             await self._hurt()
             late = await self._trading_again() or await self._halted()
             await self._ask_positions()
+            for account, positions in self._positions.items():
+                self._watching.settled(account, positions)
             await restarter.stop()
             if restarter.refused is not None:
                 raise restarter.refused
+            self._all_is_said()
             truth = venue.truth()
             await world.close()
         return self._judged(truth, late)
@@ -237,6 +247,7 @@ class _Run:
             self._told.watch(system, f"{account_path(node)}/trading/orders")
 
     def _event(self, event: Event) -> None:
+        self._watching.event(event)
         match event:
             case CrashReport():
                 self._counts["crashes"] += 1
@@ -257,9 +268,11 @@ class _Run:
 
     def _life_began(self, number: int) -> None:
         self._trace.write("life", f"{number} begins")
+        self._watching.life_began()
 
     def _life_ended(self, end: LifeEnd) -> None:
         self._told.forget()
+        self._watching.life_ended()
         self._trace.write("life", f"{end.life} ends: {end.why} {list(end.leaked) if end.leaked else ''}")
 
     # -- what is made of it ----------------------------------------------------------------------------------------------
@@ -269,14 +282,15 @@ class _Run:
         at_s = world.now_s
         verdicts: dict[str, bool | None] = {}
         failed = late
-        for node in self._tree.accounts.children:
-            for verdict in judge(self._evidence(truth, node.account, node.cover_s)):
-                held = verdict.holds
-                before = verdicts.get(verdict.oracle)
-                verdicts[verdict.oracle] = held if before is None else (before and held is not False)
-                self._trace.write("oracle", f"{node.account} {verdict.oracle} {held} {verdict.why}")
-                if held is False and failed is None:
-                    failed = Failure(oracle=verdict.oracle, at_s=round(at_s, 6), why=verdict.why)
+        watch = self._watching.watch
+        for verdict in watch.finish(watch.at_ns):
+            verdicts[verdict.oracle] = verdict.holds
+            self._trace.write("oracle", f"{verdict.oracle} {verdict.holds} {verdict.why}")
+        if watch.violations:
+            first = min(watch.violations, key=lambda one: one.at_ns)
+            failed = Failure(
+                oracle=first.oracle, at_s=round((first.at_ns - ORIGIN_NS) / 1e9, 6), why=first.why
+            )
         verdicts["liveness"] = late is None
         if world.troubles and failed is None:
             failed = Failure(oracle="world", at_s=world.troubles[0][0], why=world.troubles[0][1])
@@ -287,25 +301,11 @@ class _Run:
             executions=len(truth["executions"]), journal_rows=counts["rows"], notes=tuple(self._notes),
         )  # fmt: skip
 
-    def _evidence(self, truth: dict[str, Any], account: str, cover_s: float) -> Evidence:
-        disk = self._world.host.disk
-        journals = [Journal(chain, tuple(_row(row) for row in disk.rows(chain))) for chain in disk.chains()]
-        outputs = {
-            f"journal {one.chain}": "\n".join(row.body.decode() for row in one.rows) for one in journals
-        }
-        outputs["log"] = "\n".join(self._logs)
-        leaked = [f"life {end.life}: {what}" for end in self._restarter.ends for what in end.leaked]
-        return Evidence(
-            truth=truth,
-            account=account,
-            journals=journals,
-            submitted=self._told.submitted,
-            refused=self._told.refused,
-            positions=self._positions.get(account),
-            cover_s=cover_s,
-            outputs=outputs,
-            secrets=list(self._venue.environ.values()),
-            leaked=leaked,
+    def _all_is_said(self) -> None:
+        """The engine has ended: what it wrote, and what it left behind."""
+        self._watching.written("log", self._logs)
+        self._watching.ended(
+            [f"life {end.life}: {what}" for end in self._restarter.ends for what in end.leaked]
         )
 
 
@@ -319,12 +319,15 @@ class _Writing(Witness):
         self.responded = trace.responded
         self._trace = trace
         self._counts = counts
+        self.watching: Watching | None = None
+
+    def lost(self, chain: str) -> None:
+        if self.watching is not None:
+            self.watching.disk_failed(chain)
 
     def stored(self, chain: str, rows: list[JournalRow], durable: bool) -> None:
         self._counts["rows"] += len(rows)
+        if self.watching is not None:
+            self.watching.stored(chain, rows, durable)
         for row in rows:
             self._trace.row(chain, row, durable)
-
-
-def _row(row: JournalRow) -> Row:
-    return Row(row.seq, row.ts_ns, row.epoch, row.kind, row.key, row.body, row.prev_hash, row.hash)

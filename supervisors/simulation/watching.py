@@ -103,7 +103,7 @@ class Watching:
 
     # -- what the engine says ----------------------------------------------------------------------------------------
 
-    def told(self, intent_id: str, *, taken: bool) -> None:
+    def told(self, intent_id: str, taken: bool) -> None:
         """What a strategy was answered."""
         at_ns = self._now_ns()
         self.watch.see(Promised(at_ns, intent_id) if taken else Denied(at_ns, intent_id))

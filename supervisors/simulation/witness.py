@@ -49,5 +49,8 @@ class Witness:
     def responded(self, base_url: str, request: HttpRequest, response: HttpResponse) -> None:
         """The engine got the whole answer to one."""
 
+    def lost(self, chain: str) -> None:
+        """A commit failed: the chain takes no more."""
+
     def stored(self, chain: str, rows: list[JournalRow], durable: bool) -> None:
         """Rows were written to the disk; `durable`: and flushed."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -207,8 +208,8 @@ def a_row_that_does_not_follow(story: Story) -> None:
     story.see(RowDurable(story.now_ns, CHAIN, other_row(other)))
 
 
-def other_row(story: Story) -> object:
-    rows: list[object] = []
+def other_row(story: Story) -> Any:
+    rows: list[Any] = []
     watch = Watch(Terms(), oracles=())
     watch._takers[RowDurable] = [lambda fact: rows.append(fact.row)]  # pyright: ignore[reportPrivateUsage]
     story.watch = watch

@@ -270,6 +270,7 @@ class KrakenVenue:
         material = f"{self.settings.seed}:token:{self.codes.count()}".encode()
         token = hashlib.sha256(material).hexdigest()[:43]
         self._tokens[token] = _Token(key, at.wall_ns)
+        self.witness.issued(token, at.wall_ns)
         return token
 
     def token_key(self, connection: Connection, token: object, at: At) -> ApiKey:

@@ -34,6 +34,9 @@ class Witness:
     def asked(self, request: dict[str, Any]) -> None:
         """A private request is dealt with; `error` is what it was refused with."""
 
+    def issued(self, token: str, wall_ns: int) -> None:
+        """A token for a session: whoever has it may trade."""
+
     def connected(self, row: dict[str, Any]) -> None:
         """Somebody tried to connect; `refused` says what came of it."""
 
