@@ -70,6 +70,25 @@ def flags(strategy: Strategy = Strategy.ONE_FOR_ONE, **fields: Any) -> Superviso
     return SupervisorFlags(strategy, fields.pop("max_restarts", 2), fields.pop("max_seconds", 5.0), **fields)
 
 
+class Told(Actor):
+    """Says when it starts."""
+
+    def __init__(self, name: str, steps: list[str]) -> None:
+        self.name, self.steps = name, steps
+        steps.append(f"start {name}")
+
+
+class SlowTold(Told):
+    async def on_start(self) -> None:
+        await asyncio.sleep(1)
+        self.steps.append(f"started {self.name}")
+
+    async def on_stop(self, exit_: Exit) -> None:
+        self.steps.append(f"stop {self.name}")
+        await asyncio.sleep(1)
+        self.steps.append(f"stopped {self.name}")
+
+
 class TestStart:
     async def test_sup_start_normal(self) -> None:
         async with ActorSystem() as system:
@@ -327,6 +346,44 @@ class TestRestarting:
             await kill(system, "/top/a")
             assert not top.is_alive()
             assert system.actors() == []
+
+    async def test_a_group_of_which_some_take_their_time_is_restarted_in_order_all_the_same(self) -> None:
+        """The straight road is left where a stop, and then a start, has to be waited for."""
+        steps: list[str] = []
+        seen: list[Any] = []
+        specs = [
+            ChildSpec("plain", Start(Told, ("plain", steps))),
+            ChildSpec("slow", Start(SlowTold, ("slow", steps))),
+            ChildSpec("brutal", Start(Told, ("brutal", steps)), shutdown=BRUTAL_KILL),
+            ChildSpec("last", Start(Told, ("last", steps))),
+        ]
+        async with ActorSystem(on_event=seen.append) as system:
+            await system.spawn(Supervisor, flags(Strategy.ONE_FOR_ALL), specs, path="/top")
+            del steps[:], seen[:]
+            system.crash(system.address("/top/plain"), ValueError("boom"))
+            await asyncio.sleep(3)
+            assert steps == [
+                "stop slow",
+                "stopped slow",
+                "start plain",
+                "start slow",
+                "started slow",
+                "start brutal",
+                "start last",
+            ]
+            said = [
+                (type(event).__name__, event.child)
+                for event in seen
+                if isinstance(event, ChildTerminated | RestartScheduled | ChildStarted)
+            ]
+            started = [("ChildStarted", name) for name in ("plain", "slow", "brutal", "last")]
+            assert said == [("ChildTerminated", "plain"), ("RestartScheduled", "plain"), *started]
+            assert [child.incarnation for child in await which_children(system.address("/top"))] == [
+                2,
+                2,
+                2,
+                2,
+            ]
 
     async def test_one_for_all(self) -> None:
         stage = Stage()
