@@ -13,7 +13,7 @@ from tests.runtime.puppet import Puppet, Witness
 from allstop.actors.exits import NORMAL
 from allstop.actors.runtime import Actor, ActorSystem, Fenced, Mailbox, MailboxFull, Ref
 from allstop.actors.runtime.cell import Cell
-from allstop.actors.runtime.scheduler import BATCH, Scheduler
+from allstop.actors.runtime.scheduler import BATCH, TURN, Scheduler
 
 pytestmark = pytest.mark.virtual
 
@@ -250,6 +250,26 @@ async def test_a_handler_may_tell_itself_without_end_and_others_still_run(system
         await asyncio.sleep(0)
     assert told > BATCH
     system.kill(ref)
+
+
+async def test_one_message_that_goes_round_for_ever_is_bounded_by_the_turn(system: ActorSystem) -> None:
+    """Each hop finds an idle actor, so that nothing but the run queue ever holds it."""
+    hops = 0
+    refs = [await system.spawn(Puppet) for _ in range(3)]
+
+    def hop(puppet: Any) -> None:
+        nonlocal hops
+        hops += 1
+        if hops < 10 * TURN:
+            refs[(refs.index(puppet.ref) + 1) % len(refs)].tell(hop)
+
+    refs[0].tell(hop)
+    turns: list[int] = []
+    while hops < 10 * TURN:
+        before = hops
+        await asyncio.sleep(0)
+        turns.append(hops - before)
+    assert max(turns) == TURN
 
 
 async def test_the_loop_may_be_entered_again_from_a_handler(system: ActorSystem, witness: Witness) -> None:
