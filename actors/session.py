@@ -111,6 +111,7 @@ class Session(ChannelConnection):
     async def on_connected(self) -> None:
         await super().on_connected()
         self._prove_session()
+        self.send_after(self.settings.ack_timeout_s, _StatusDue())
 
     def on_status(self, before: str, now: str) -> None:
         """An engine that is back after maintenance has a past that we did not see: the listeners start anew."""
@@ -131,8 +132,11 @@ class Session(ChannelConnection):
         try:
             self._token = await self._desk.websockets_token()
         except QueryFailed as failed:
-            patience_s = _patience_s(failed, self.settings.retry_first_s * 2**self._token_failures)
-            if patience_s is None or self._token_failures >= self.settings.failures_max:
+            doublings = min(self._token_failures, self.settings.failures_max)
+            patience_s = _patience_s(failed, self.settings.retry_first_s * 2**doublings)
+            # A maintenance lasts as long as it lasts, and says so: no number of tries makes it a failure of ours.
+            away = failed.fault is not None and failed.fault.category is Category.VENUE
+            if patience_s is None or (self._token_failures >= self.settings.failures_max and not away):
                 raise
             self._token_failures += 1
             self.log.warning("token.waits", wait_s=patience_s, reason=str(failed))
@@ -162,6 +166,12 @@ class Session(ChannelConnection):
                 return None
             case _Next(job=job):
                 return await self._write(job)
+            case _StatusDue():
+                # The venue says how it is before anything else. Heartbeats alone would keep this connection alive, and
+                # its gate closed, for ever.
+                if not self.venue_status:
+                    raise LinkClosed("the venue told no status after connecting")
+                return None
             case _Reauth():
                 return self._begin_reauth()
             case SubscribeAccepted(path=path):
@@ -371,16 +381,20 @@ class _Next(msgspec.Struct, frozen=True):
     job: _Job
 
 
+class _StatusDue(msgspec.Struct, frozen=True):
+    """To itself: by now the venue must have told its status."""
+
+
 class _Reauth(msgspec.Struct, frozen=True):
     """To itself: the venue says that the session is not valid."""
 
 
 def _patience_s(failed: QueryFailed, backoff_s: float) -> float | None:
     """How long to wait before asking again, or None when waiting is not what helps: rate limits and lockouts are
-    waited out, and so is our own ledger; everything else is the supervisor's business."""
+    waited out, and so are a venue that is away and our own ledger; everything else is the supervisor's business."""
     cause: BaseException | None = failed.__cause__
     if isinstance(cause, Refused) and cause.code is RefusalCode.RATE_LIMIT:
         return max(getattr(cause, "retry_after_s", 0.0), backoff_s)
-    if failed.fault is not None and failed.fault.category in (Category.RATE, Category.MARKET):
+    if failed.fault is not None and failed.fault.category in (Category.RATE, Category.MARKET, Category.VENUE):
         return max(failed.fault.retry_after_s or 0.0, backoff_s)
     return None

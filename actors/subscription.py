@@ -32,6 +32,7 @@ from allstop.actors.runtime import ActorDead, CallTimeout, Mailbox, Overflow, Re
 from allstop.actors.session import OrderAccepted, SubscribeAccepted
 
 SEEN_MAX = 5000  # orders remembered as told; at 20 a second, four minutes, and an acceptance waits seconds
+PUT_OFF = (Category.RATE, Category.VENUE, Category.MARKET)  # refusals that pass by themselves
 OPTIONS: dict[str, dict[str, Any]] = {
     "executions": {"snap_orders": True, "snap_trades": True, "ratecounter": True},
     "balances": {"snapshot": True},
@@ -83,7 +84,7 @@ class PrivateStream(Listener):
         self._subscribers: dict[str, Ref] = {}
         self._faults = FaultWindow(most=self._settings.faults_max, window_s=self._settings.faults_window_s)
         self._round = 0
-        self._rate_limited = False  # the venue refused this round: we ask too often
+        self._put_off = ""  # the venue refused this round for now: we ask too often, or it is away
         self._snapshots: set[str] = set()
         self._sequences: dict[str, Sequence] = {}
         self._live = False
@@ -141,7 +142,7 @@ class PrivateStream(Listener):
         """Both channels. A venue that does not answer is noticed by `_SnapshotDue`; a session that is gone, by its
         Down."""
         self._round += 1
-        self._rate_limited = False
+        self._put_off = ""
         self._snapshots.clear()
         self._sequences.clear()
         self._fall("subscribing")
@@ -167,15 +168,16 @@ class PrivateStream(Listener):
             return  # after a new token the session says LinkUp again
         if fault.category in (Category.AUTH, Category.PERM):
             raise Fatal("STREAM_REFUSED", str(fault))
-        if fault.category is Category.RATE:
-            self._rate_limited = True
+        if fault.category in PUT_OFF:
+            self._put_off = str(fault)
             return  # _SnapshotDue tries again
         raise StreamFault(f"{reply.channel}: {fault}")
 
     async def _no_snapshot(self) -> None:
-        """A venue that says that we ask too often has answered: it is asked again, and that is no fault."""
-        if self._rate_limited:
-            self.log.warning("stream.rate_limited", round=self._round)
+        """A venue that says that we ask too often, or that it is away, has answered: it is asked again, and that is no
+        fault. To exit would be to ask again at once, until the budget is spent."""
+        if self._put_off:
+            self.log.warning("stream.put_off", round=self._round, reason=self._put_off)
             await self._subscribe(anew=True)
         else:
             await self._fault("no snapshot came after the ack")

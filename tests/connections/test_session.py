@@ -255,3 +255,23 @@ async def test_no_crash_report_shows_a_key_its_secret_or_a_token():  # T085
         assert token
         assert len(reports) >= 2
         assert not any(word in report for report in reports for word in (key.key, key.secret, token))
+
+
+async def test_a_venue_in_maintenance_is_waited_for_without_an_exit_however_long_it_takes():
+    async with Rig() as rig:
+        rig.fault(kind="maintenance", s=120.0)
+        session = await rig.session()
+        await asyncio.sleep(119.0)
+        assert session.is_alive()
+        assert not rig.proven("session")
+        await rig.until(lambda: rig.proven("session"))
+
+
+async def test_a_connection_on_which_the_venue_never_says_how_it_is_ends():
+    """Its heartbeats kept it alive, and nobody traded: the status comes first, or something is wrong with it."""
+    async with Rig() as rig:
+        rig.fault(kind="silence", channel="status", s=1.0)
+        session = await rig.session()
+        await rig.stream()
+        await rig.until(lambda: not session.is_alive())
+        assert "no status" in str(exit_of(session).error)

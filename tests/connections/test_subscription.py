@@ -4,6 +4,7 @@ import pytest
 from tests.connections.rig import Recorder, Rig, entry, exit_of
 
 from allstop.actors.commands import Reports, SubscribeReports
+from allstop.actors.protocols.kraken.events import MalformedFrame
 from allstop.actors.reports import Accepted
 from allstop.actors.subscription import GetBalances, GetStream, StreamFault
 
@@ -127,3 +128,16 @@ async def test_balances_are_kept_as_the_venue_tells_them():
     async with Rig() as rig:
         _session, stream = await up(rig)
         assert (await stream.call(GetBalances()))["USD"] == 1_000_000
+
+
+async def test_a_venue_that_is_away_is_asked_again_and_uses_up_no_budget():
+    """A session that lives on through a maintenance: the stream was refused, and restarted, twenty times at once."""
+    async with Rig() as rig:
+        _, stream = await up(rig)
+        rig.fault(kind="maintenance", s=5.0)
+        stream.tell(MalformedFrame(text="{", reason="as if"))
+        await asyncio.sleep(4.0)
+        assert stream.is_alive()
+        assert not rig.proven("stream")
+        await rig.until(lambda: rig.proven("stream") and rig.proven("sequence"))
+        assert stream.is_alive()
