@@ -6,7 +6,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from tests.benchmarks.harness import RAW, Measure, Python, Workload
@@ -256,7 +256,7 @@ def plain_cpu_thread() -> dict[str, float]:
 
 
 @contextmanager
-def _computing() -> Iterator[None]:
+def _computing() -> Generator[None, None, None]:
     stop = threading.Event()
 
     def compute() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from tests.benchmarks import peers
@@ -47,7 +47,7 @@ async def stopped(system: ActorSystem, refs: list[Ref]) -> int:
 
 
 @contextmanager
-def collecting() -> Iterator[list[int]]:
+def collecting() -> Generator[list[int], None, None]:
     """Gives a list of how many nanoseconds each pass of the garbage collector took meanwhile."""
     took: list[int] = []
     began = 0

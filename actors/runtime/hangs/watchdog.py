@@ -105,8 +105,9 @@ def _run_by(frame: FrameType) -> tuple[Cell, Any] | None:
     code = frame.f_code
     if code is _RUNS_COMPILED:
         running: Any = frame.f_locals.get("running")
-        cell = running.cell if running is not None else None
-        return (cell, running.message) if isinstance(cell, Cell) else None
+        if running is None or not isinstance(running.cell, Cell):
+            return None
+        return running.cell, running.message
     if code not in _RUNS_A_MESSAGE and not (code in _CALLS_INLINE and frame.f_locals.get("call") is not None):
         return None
     cell, message = frame.f_locals.get("cell"), frame.f_locals.get("message")
