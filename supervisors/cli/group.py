@@ -21,6 +21,7 @@ COMMANDS = {
     "reset": "try a latched breaker again, by name and with a reason",
     "resume": "lift a halt, by name and with a reason",
     "run": "run a tree until it is stopped",
+    "simulate": "a tree in a simulated world, seed by seed",
     "status": "what a running engine, or the latch on disk, says",
     "tree": "print a tree",
     "venue": "run a simulated venue alone",

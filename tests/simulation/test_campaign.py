@@ -1,0 +1,99 @@
+"""Many seeds over several processes, and the command that runs them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from allstop.actors.errors import BadInput
+from allstop.supervisors.cli.group import invoke
+from allstop.supervisors.simulation.campaign import Progress, run_campaign, seeds_of
+
+SHORT_S = 52.0
+
+
+def test_seeds_are_a_range_with_both_ends_or_one() -> None:
+    assert list(seeds_of("3..5")) == [3, 4, 5]
+    assert list(seeds_of("7")) == [7]
+    for wrong in ("", "5..3", "a..b", "1..", "-1"):
+        with pytest.raises(BadInput, match=r"1\.\.1000"):
+            seeds_of(wrong)
+
+
+def test_two_processes_and_one_give_the_same_digest_and_every_seed_runs_once() -> None:
+    seen: list[int] = []
+    alone = run_campaign("busy", range(1, 4), profile="calm", duration_s=SHORT_S, jobs=1)
+    both = run_campaign(
+        "busy", range(1, 4), profile="calm", duration_s=SHORT_S, jobs=2, on_outcome=lambda one: seen.append(one.seed)
+    )  # fmt: skip
+    assert sorted(seen) == [1, 2, 3]
+    assert both.runs == 3
+    assert both.digest == alone.digest
+    assert both.virtual_s == alone.virtual_s >= 3 * (SHORT_S - 30)
+
+
+def test_progress_tells_the_rate_and_what_is_left() -> None:
+    progress = Progress(done=10, of=40, failed=1, virtual_s=1800.0, wall_s=6.0)
+    assert progress.words == "10/40 seeds, 300 virtual s/s, 18 s left, 1 failed"
+
+
+def test_the_command_prints_one_object_and_exits_by_what_held(capsys: pytest.CaptureFixture[str]) -> None:
+    code = invoke(
+        [
+            "simulate",
+            "--seeds",
+            "1..2",
+            "--faults",
+            "none",
+            "--hours",
+            str(20 / 3600),
+            "--jobs",
+            "1",
+            "--json",
+        ]
+    )
+    told = json.loads(capsys.readouterr().out)
+    keys = {"tree", "profile", "seeds", "failed", "virtual_s", "wall_s", "faults", "crashes", "restarts", "halts", "digest"}  # fmt: skip
+    assert keys <= told.keys()
+    assert (code, told["failed"]) == (0, [])
+    assert (told["tree"], told["profile"], told["seeds"]) == ("busy", "none", "1..2")
+
+
+def test_a_trace_ends_with_its_digest_and_is_the_same_every_time(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["simulate", "--seed", "5", "--trace", "--faults", "none", "--hours", str(20 / 3600)]
+    assert invoke(asked) == 0
+    first = capsys.readouterr().out
+    assert invoke(asked) == 0
+    assert capsys.readouterr().out == first
+    assert first.splitlines()[-1].startswith("digest ")
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (["--seed", "1", "--seeds", "1..2"], "one of the two"),
+        (["--trace"], "--seed"),
+        (["--faults", "tornado"], "no fault profile 'tornado'"),
+        (["--hours", "0.001"], "too short"),
+        (["nowhere.py"], "no such file"),
+    ],
+)
+def test_wrong_input_is_named_and_nothing_is_run(
+    asked: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke(["simulate", "--jobs", "1", *asked]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_a_users_own_tree_runs_at_the_addresses_and_keys_that_it_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from allstop.supervisors.config import accounts, data, halt_root, kraken, kraken_public\n"
+        "tree = halt_root(accounts(kraken(account='main', pairs=['BTC/USD'])), data(kraken_public(['BTC/USD'])))\n"
+    )
+    code = invoke(
+        ["simulate", str(file), "--seed", "1", "--faults", "none", "--hours", str(20 / 3600), "--json"]
+    )
+    assert (code, json.loads(capsys.readouterr().out)["failed"]) == (0, [])
