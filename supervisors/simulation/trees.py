@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from allstop.supervisors.config import (
+    ChildNode,
     Tree,
     accounts,
     child,
@@ -47,6 +48,11 @@ def quiet() -> Tree:
     return _paced(QUIET_S)
 
 
+def bare() -> Tree:
+    """The same tree without strategies: for tests that place their own orders."""
+    return _with()
+
+
 def _paced(every_s: float) -> Tree:
     traders = (
         child(
@@ -54,6 +60,10 @@ def _paced(every_s: float) -> Tree:
         )
         for pair in PAIRS
     )
+    return _with(*traders)
+
+
+def _with(*traders: ChildNode) -> Tree:
     return halt_root(
         accounts(
             kraken(

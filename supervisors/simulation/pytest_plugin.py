@@ -1,0 +1,245 @@
+"""Fixtures for your own tests: your tree in a simulated world, in virtual time, judged by the oracles at the end.
+
+```python
+@pytest.fixture
+def tree():
+    return load_tree("tree.py")
+
+
+def test_a_lost_connection_costs_no_order(world, venue, chaos, advance):
+    order = world.submit(intent)
+    chaos.cut("private")
+    advance.until_trading()
+    assert world.order(order.id).state == "FILLED"
+```
+
+Tests are plain functions; time passes only in `advance` and while an answer is waited for. pytest finds this module by
+itself where allstop is installed. Nothing of allstop is imported before a test asks for a fixture.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Generator
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from allstop.actors.commands import OrderView
+    from allstop.actors.intents import OrderIntent
+    from allstop.supervisors.build import Runtime
+    from allstop.supervisors.config import Tree
+    from allstop.supervisors.simulation.plan import FaultPlan
+    from allstop.supervisors.simulation.stage import Stage
+    from allstop.supervisors.submitted import Order
+
+MARK: Final = "simulated"
+TRADING_S: Final = 30.0
+
+
+class OracleFailed(AssertionError):
+    """The test passed, and yet a promise was broken: which, and how."""
+
+
+class SimulatedTree:
+    """The fixture `world`: your tree, running. `stage` is the same for code that is written with await."""
+
+    def __init__(self, runner: asyncio.Runner, stage: "Stage") -> None:
+        self._runner = runner
+        self.stage = stage
+
+    @property
+    def runtime(self) -> "Runtime":
+        """The running engine's. Raises NobodyThere while it is down."""
+        return self.stage.runtime
+
+    @property
+    def now_s(self) -> float:
+        """Virtual seconds since the world began."""
+        return self.stage.world.now_s
+
+    @property
+    def events(self) -> list[str]:
+        """What the tree told, a line each: `12.345000 CrashReport /strategies/breakout ...`."""
+        return self.stage.events
+
+    @property
+    def log(self) -> list[str]:
+        """What the tree logged."""
+        return self.stage.log
+
+    @property
+    def lives(self) -> int:
+        """How many processes of the engine were started."""
+        return self.stage.lives
+
+    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Runs anything that is awaited; time passes while it waits."""
+        return self._runner.run(coroutine)
+
+    def begin(self, coroutine: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
+        """Begins it and returns at once: `world.result(task)` waits for what comes of it."""
+
+        async def begin() -> asyncio.Task[Any]:
+            task = asyncio.create_task(coroutine)
+            await asyncio.sleep(0)
+            return task
+
+        return self._runner.run(begin())
+
+    def result(self, task: "asyncio.Task[Any]") -> Any:
+        """What came of it; raises what it raised."""
+
+        async def wait() -> Any:
+            return await task
+
+        return self._runner.run(wait())
+
+    def submit(self, intent: "OrderIntent", *, account: str | None = None) -> "Order":
+        """`runtime.submit`. Raises Refused."""
+        return self.run(self.stage.submit(intent, account=account))
+
+    def order(self, intent_id: str, *, account: str | None = None) -> "OrderView | None":
+        """What the engine knows of an order now."""
+        order = self.run(self.stage.ask(self.runtime.order(intent_id, account=account)))
+        return None if order is None else order.view
+
+    def call(self, path: str, message: Any, timeout_s: float = 5.0) -> Any:
+        """Asks the actor at this path of the tree, one of your own for instance."""
+        return self.run(self.stage.ask(self.runtime.address(path).call(message, timeout_s=timeout_s)))
+
+    def halt(self, reason: str = "a test") -> None:
+        """Halts, and waits for the proof."""
+        self.run(self.stage.halt(reason))
+
+    def hurt(self, plan: "FaultPlan | str", *, duration_s: float = 60.0) -> None:
+        """Carries out a plan of faults, or one of a profile ("calm", "bad-day", "hell"), until all has healed."""
+        self.run(self.stage.hurt(plan, duration_s=duration_s))
+
+
+class Venue:
+    """The fixture `venue`: what really happened, and what shall go wrong there."""
+
+    def __init__(self, world: SimulatedTree) -> None:
+        self._world = world
+
+    def truth(self) -> dict[str, Any]:
+        """Everything, as the venue knows it: orders, executions, positions, cover, duplicates, limits_broken, ..."""
+        return self._world.stage.venue.truth()
+
+    def orders(self, *, open_only: bool = False) -> list[dict[str, Any]]:
+        """Its orders, the oldest first."""
+        return [order for order in self.truth()["orders"].values() if order["open"] or not open_only]
+
+    def executions(self) -> list[dict[str, Any]]:
+        return self.truth()["executions"]
+
+    def fault(self, kind: str, **fields: Any) -> None:
+        """Has the venue do something wrong: the kinds and fields of its POST /faults. Raises BadFault."""
+        self._world.run(self._world.stage.venue.fault(kind, **fields))
+
+    def price(self, symbol: str, price: Any) -> None:
+        """A public trade at this price; stops trigger on it."""
+        self.fault("print", symbol=symbol, price=str(price))
+
+
+class Hand:
+    """The fixture `chaos`: the verbs of a chaos script, each carried out at once: `chaos.kill("/strategies/breakout")`,
+    `chaos.cut("private")`, `chaos.die(power=True, down_s=3.0)`."""
+
+    def __init__(self, world: SimulatedTree) -> None:
+        self._world = world
+
+    def __getattr__(self, verb: str) -> Callable[..., Any]:
+        act = getattr(self._world.stage.chaos, verb)
+
+        def now(*args: Any, **fields: Any) -> Any:
+            done = act(*args, **fields)
+            return self._world.run(done) if asyncio.iscoroutine(done) else done
+
+        return now
+
+
+class Advance:
+    """The fixture `advance`: time passes. `advance(2.5)` lets virtual seconds go by."""
+
+    def __init__(self, world: SimulatedTree) -> None:
+        self._world = world
+
+    def __call__(self, seconds: float) -> None:
+        self._world.run(asyncio.sleep(seconds))
+
+    def until_trading(self, timeout_s: float = TRADING_S) -> float:
+        """Until entries pass; the virtual seconds that it took. Raises NotTrading with what is in the way."""
+        return self._world.run(self._world.stage.until_trading(timeout_s))
+
+    def until(self, condition: Callable[[], object], timeout_s: float = 10.0, look_s: float = 0.01) -> float:
+        """Until the condition holds; the virtual seconds that it took. Fails the test after `timeout_s`."""
+        began_s = self._world.now_s
+        while not condition():
+            if self._world.now_s - began_s >= timeout_s:
+                pytest.fail(f"not so after {timeout_s:g} virtual seconds: {condition}")
+            self(look_s)
+        return self._world.now_s - began_s
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", f"{MARK}(seed=0, judged=True): the seed of the simulated world; whether the oracles judge at the end"
+    )  # fmt: skip
+
+
+@pytest.fixture
+def tree() -> "Tree":
+    """The tree under test. Override it with your own; this one has the default tree's account and data, and no
+    strategies, so that only what the test submits is traded."""
+    from allstop.supervisors.simulation.trees import bare
+
+    return bare()
+
+
+@pytest.fixture
+def world(request: pytest.FixtureRequest, tree: "Tree") -> Generator[SimulatedTree]:
+    """The tree in its simulated world, trading. After the test it is halted and stopped, and the oracles judge: a
+    promise that was broken fails the test."""
+    # Imported here: pytest loads this module in every project that has allstop installed.
+    from allstop.actors.runtime.virtual_time import VirtualTimeLoop
+    from allstop.supervisors.simulation.stage import Stage, broken
+
+    mark = request.node.get_closest_marker(MARK)
+    asked: dict[str, Any] = dict(mark.kwargs) if mark is not None else {}
+    judged = asked.pop("judged", True)
+    stage = Stage(tree, seed=asked.pop("seed", 0))
+    if asked:
+        raise pytest.UsageError(f"{MARK} takes seed and judged, not {', '.join(asked)}")
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(stage.__aenter__())
+        ended = False
+        try:
+            runner.run(stage.until_trading())
+            yield SimulatedTree(runner, stage)
+            runner.run(stage.__aexit__(None, None, None))
+            ended = True
+        finally:
+            if not ended:
+                given_up = RuntimeError("the test is over")
+                runner.run(stage.__aexit__(RuntimeError, given_up, None))
+    if judged and (why := broken(stage.verdicts)):
+        raise OracleFailed("; ".join(why))
+
+
+@pytest.fixture
+def venue(world: SimulatedTree) -> Venue:
+    """The simulated venue behind every address of the tree."""
+    return Venue(world)
+
+
+@pytest.fixture
+def chaos(world: SimulatedTree) -> Hand:
+    """What breaks things: actors, links, the disk, the process, the clock."""
+    return Hand(world)
+
+
+@pytest.fixture
+def advance(world: SimulatedTree) -> Advance:
+    """Lets virtual time pass."""
+    return Advance(world)
