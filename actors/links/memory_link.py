@@ -419,7 +419,7 @@ class _Exchange:
             raise HttpNoReply("ReadTimeout")
         flight = self._flight
         if flight is not None and await flight.carried(Way.UP, _size(request)) and not self._wanted:
-            # Held in silence until its client had closed the connection: that is what arrives first.
+            # Its client closed the connection before all of it was there: a server drops half a request.
             raise HttpNoReply("the connection was closed")
         answer = handler(request)
         response = await answer if inspect.isawaitable(answer) else answer

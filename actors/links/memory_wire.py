@@ -149,22 +149,23 @@ class Flight:
         self._moved: asyncio.Future[None] | None = None
 
     async def carried(self, way: Way, size: int) -> bool:
-        """Returns when so many bytes have passed in this direction; True when they were held in silence meanwhile.
+        """Returns when so many bytes have passed in this direction; True when that took its time.
         Raises HttpNoReply when the connection is cut under them."""
         link = self._link
         if link.plain:
             return False
-        held = await self._audible(way)
+        began_s = asyncio.get_running_loop().time()
+        await self._audible(way)
         await self._sleep(link.late_s())
         left = float(size)
         while left > 0 and (rate := link.condition.bytes_per_s(way)):
             part = min(left, rate * STEP_S)
             await self._sleep(part / rate)
             left -= part
-        held |= await self._audible(way)
+        await self._audible(way)
         if link.spent(way, size):
             raise HttpNoReply("the connection was cut")
-        return held
+        return asyncio.get_running_loop().time() > began_s
 
     def land(self) -> None:
         """Over, one way or the other."""
@@ -179,14 +180,11 @@ class Flight:
         if self._moved is not None and not self._moved.done():
             self._moved.set_result(None)
 
-    async def _audible(self, way: Way) -> bool:
-        held = False
+    async def _audible(self, way: Way) -> None:
         while self._link.condition.silent(way):
-            held = True
             self._moved = asyncio.get_running_loop().create_future()
             await self._moved
             self._whole()
-        return held
 
     async def _sleep(self, seconds: float) -> None:
         if seconds > 0:

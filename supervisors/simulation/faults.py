@@ -190,7 +190,7 @@ _ALL = (
          params={"method": _CALL, "n": _N, "executed": _EXECUTED,
                  "text": OneOf(("EGeneral:Internal error", "EService:Unavailable", "EService:Busy", "EService:Timeout", "EGeneral:Temporary lockout"))}),
     Kind(name="venue.unknown_order", on=Target.VENUE, says="a cancel is answered as if the order were not there", params={"n": _N}),
-    Kind(name="venue.invalid_nonce", on=Target.VENUE, says="the nonce is refused", params={"method": _CALL, "n": _N}),
+    Kind(name="venue.invalid_nonce", on=Target.VENUE, says="the nonce is refused", params={"method": _CALL, "n": Between(1, 1, whole=True)}),
     Kind(name="venue.corrupt_checksum", on=Target.VENUE, says="a book's checksum is wrong", params={"n": Between(1, 4, whole=True)}),
     Kind(name="venue.corrupt_frame", on=Target.VENUE, says="half of a frame's text comes", params={"channel": OneOf(("book", "executions", "ticker", "balances")), "n": _N}),
     Kind(name="venue.sequence_gap", on=Target.VENUE, says="messages never come, and their numbers are spent", params={"channel": OneOf(("executions", "balances")), "n": _N}),

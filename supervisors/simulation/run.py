@@ -82,13 +82,15 @@ def simulate(
     duration_s: float = 180.0,
     profile: str = NONE,
     keep: Callable[[str], None] | None = None,
+    plan: FaultPlan | None = None,
 ) -> Outcome:
-    """Runs a tree in a simulated world for `duration_s` virtual seconds. `keep` gets each line of the trace.
+    """Runs a tree in a simulated world for `duration_s` virtual seconds. `keep` gets each line of the trace. A `plan`
+    is carried out as it is, in place of one made from the seed; the run lasts as long as it says.
 
     Raises BadInput when the tree is wrong, with nothing run.
     """
     with quiet_logs() as logs, no_collector(), quiet_ends():
-        return run_virtual(_Run(tree, seed, duration_s, profile, keep, logs).outcome())
+        return run_virtual(_Run(tree, seed, duration_s, profile, keep, logs, plan).outcome())
 
 
 class _Run:
@@ -102,11 +104,12 @@ class _Run:
         profile: str,
         keep: Callable[[str], None] | None,
         logs: list[str],
+        plan: FaultPlan | None,
     ) -> None:
         self._tree = tree
         self._seed = seed
-        self._duration_s = duration_s
-        self._profile = profile
+        self._duration_s = duration_s if plan is None else plan.duration_s
+        self._profile = profile if plan is None else plan.profile
         self._keep = keep
         self._logs = logs
         self._counts: Counter[str] = Counter()
@@ -114,7 +117,7 @@ class _Run:
         self._told = Told()
         self._notes: list[str] = []
         self._faults: dict[str, int] = {}
-        self._plan: FaultPlan | None = None
+        self._plan = plan
 
     async def outcome(self) -> Outcome:
         """Everything that is to be known of the run."""
@@ -132,7 +135,7 @@ class _Run:
         world.host.latch = watching.latch(world.host.latch)
         self._told.on_told = watching.told
         self._links = links_of(world.network, venue.links)
-        if self._profile != NONE:
+        if self._plan is None and self._profile != NONE:
             self._plan = make_plan(
                 self._seed, self._profile, self._duration_s, shape_of(self._tree, self._links)
             )

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any
 
+import msgspec
+
 from allstop.actors.clock import Clock
 from allstop.actors.simulated.kraken import methods, rest
 from allstop.actors.simulated.kraken.at import At
@@ -51,6 +53,7 @@ class Shell:
         plan = self.venue.plan(rest.method_of(request.path))
         if plan.delay_before_s:
             await asyncio.sleep(plan.delay_before_s)
+            request = msgspec.structs.replace(request, late=True)
         answer: Answer | None = None
         if plan.execute:
             answer = self.venue.http(request, self.at())
