@@ -125,3 +125,33 @@ async def test_the_demos_tree_comes_with_its_venue_and_links(tmp_path: Path) -> 
     assert any("cut           private" in line for line in lines)
     assert any("drop_reply    kraken method=add_order" in line for line in lines)
     assert lines[-1].endswith("the engine trades")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wrong"),
+    [
+        (("demo",), "a chaos run needs a SCRIPT and a TREE, or --faults PROFILE and a TREE"),
+        (("--faults", "heaven", "demo"), "no fault profile 'heaven'; there are calm, bad-day, hell"),
+        (
+            ("--faults", "calm", "x.py", "demo"),
+            "with --faults there is no script: name the TREE alone, not x.py",
+        ),
+    ],
+)
+def test_a_plan_that_makes_no_sense_is_refused_before_anything_starts(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], wrong: str
+) -> None:
+    assert wrong in refused(capsys, *arguments)
+
+
+@pytest.mark.loopback
+@pytest.mark.slow
+async def test_faults_by_plan_on_real_sockets_and_what_cannot_be_done_is_named() -> None:
+    code, out, _ = await engine.allstop(
+        "chaos", "--faults", "process-journal", "--seed", "7", "--for", "20", "demo", "--json"
+    )
+    run = json.loads(out)
+    assert (code, run["recovered"], run["profile"]) == (0, True, "process-journal"), run
+    assert run["faults"]
+    assert any(kind.startswith(("disk.", "process.")) for kind in run["cannot"])
+    assert not set(run["faults"]) & set(run["cannot"])
