@@ -8,8 +8,9 @@ from tests.simulated.client import BTC
 
 from allstop.actors.simulated.kraken.market import Market
 from allstop.actors.simulated.kraken.pairs import PAIRS, pair_named
+from allstop.actors.simulated.kraken.recording import read_tape
 from allstop.actors.simulated.kraken.server import packaged_tape
-from allstop.actors.simulated.kraken.tape import TapeError, TapeFrame, read_tape, still_tape, tape_for
+from allstop.actors.simulated.kraken.tape import TapeError, TapeFrame, reel_of, still_tape
 
 
 def test_the_book_agrees_with_the_checksum_of_every_recorded_frame() -> None:
@@ -26,7 +27,8 @@ def test_the_book_agrees_with_the_checksum_of_every_recorded_frame() -> None:
 def test_every_pair_plays_a_book_of_ten_levels_that_never_crosses(symbol: str) -> None:
     pair = PAIRS[symbol]
     market = Market(pair)
-    for frame in tape_for(pair, packaged_tape()):
+    for frame in reel_of(packaged_tape()).tapes[symbol]:
+        assert frame is not None
         market.play(frame, 0)
         bid, ask = market.best_bid(), market.best_ask()
         assert bid is not None
@@ -59,8 +61,7 @@ def test_the_documented_checksum_of_ten_levels_comes_out() -> None:
 def test_a_best_level_that_shrinks_is_a_trade_at_its_price() -> None:
     market = Market(PAIRS[BTC])
     market.play(TapeFrame(snapshot=True, bids=(("99.0", "1"),), asks=(("101.0", "2"),)), 0)
-    printed = market.play(TapeFrame(snapshot=False, bids=(), asks=(("101.0", "0.5"),)), 5)
-    assert printed is not None
+    (printed,) = market.play(TapeFrame(snapshot=False, bids=(), asks=(("101.0", "0.5"),)), 5)
     assert (printed.side, printed.price, printed.qty, printed.wall_ns) == (
         "buy",
         Decimal("101.0"),
@@ -73,13 +74,13 @@ def test_a_best_level_that_shrinks_is_a_trade_at_its_price() -> None:
 def test_a_best_level_that_grows_is_no_trade() -> None:
     market = Market(PAIRS[BTC])
     market.play(TapeFrame(snapshot=True, bids=(("99.0", "1"),), asks=(("101.0", "2"),)), 0)
-    assert market.play(TapeFrame(snapshot=False, bids=(("99.0", "3"),), asks=()), 0) is None
+    assert market.play(TapeFrame(snapshot=False, bids=(("99.0", "3"),), asks=()), 0) == ()
 
 
 @pytest.mark.parametrize(
     ("lines", "wrong"),
     [
-        ([], "no BTC/USD book frames"),
+        ([], "no frames of a book"),
         (["nonsense"], "line 1"),
         (
             ['{"channel":"book","type":"update","data":[{"symbol":"BTC/USD","bids":[],"asks":[]}]}'],

@@ -231,7 +231,8 @@ def test_our_book_follows_the_venues_with_every_checksum_good(symbol: str) -> No
     asked = frames.subscribe("book", symbols=[symbol], depth=10, req_id=1)
     venue.ws_reply(fresh.connection, venue.ws_frame(fresh.connection, asked, at), at, at)
     venue.settle(at)
-    for frame in venue.tapes[symbol][1:]:
+    for frame in venue.reel.tapes[symbol][1:]:
+        assert frame is not None
         venue.play(symbol, frame, at)
     checked = 0
     for event in decoded(fresh.texts()):

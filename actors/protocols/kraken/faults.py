@@ -46,7 +46,8 @@ def classify(text: str, *, write: bool = False, now_s: float | None = None) -> F
     """The fault that an error text of Kraken's names. `write`: the request could change something; a read that
     would need a lookup is simply asked again. `now_s` is the wall clock in seconds, for texts that name a time.
     """
-    folded = _folded(text)
+    # No row is longer: a text of megabytes must not hold up the loop.
+    folded = _folded(text.strip()[:TEXT_MAX])
     for prefix, row in _LONGEST_FIRST:
         if folded.startswith(prefix) and not folded[len(prefix) : len(prefix) + 1].isalnum():
             return _fault(row, text, write=write, retry_after_s=_retry_after(row, folded, now_s))

@@ -1,11 +1,12 @@
 """Reads what a request asks for, from either face, into the engine's terms. Raises Refusal in the venue's words."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
 from allstop.actors.simulated.kraken.at import At
 from allstop.actors.simulated.kraken.orders import LIMIT, LIMIT_TYPES, AmendRequest, CloseTerms, OrderRequest
-from allstop.actors.simulated.kraken.pairs import PAIRS, Pair, pair_named
+from allstop.actors.simulated.kraken.pairs import Pair, pair_named
 from allstop.actors.simulated.kraken.refusal import Refusal
 from allstop.actors.simulated.kraken.wire import decimal_of, wall_of
 
@@ -36,14 +37,17 @@ def truthy(value: object) -> bool:
     return value in (True, "true", "True", "1", 1)
 
 
-def pair_of(name: object) -> Pair:
-    pair = pair_named(name) if isinstance(name, str) else None
+Pairs = Mapping[str, Pair]  # what the venue lists
+
+
+def pair_of(name: object, pairs: Pairs) -> Pair:
+    pair = pair_named(name, pairs) if isinstance(name, str) else None
     if pair is None:
         raise Refusal("EQuery:Unknown asset pair")
     return pair
 
 
-def rest_order(params: dict[str, Any], at: At, *, pair: object = None) -> OrderRequest:
+def rest_order(params: dict[str, Any], at: At, pairs: Pairs, *, pair: object = None) -> OrderRequest:
     """AddOrder's parameters. `price` is the limit of a limit order and the trigger of the others; `price2` their limit."""
     order_type = str(params.get("ordertype", ""))
     price, price2 = optional(params.get("price"), "price"), optional(params.get("price2"), "price2")
@@ -51,7 +55,7 @@ def rest_order(params: dict[str, Any], at: At, *, pair: object = None) -> OrderR
     flags = str(params.get("oflags", "")).split(",")
     expire, tif = _expiry(params, at)
     return OrderRequest(
-        pair=pair_of(params.get("pair") if pair is None else pair),
+        pair=pair_of(params.get("pair") if pair is None else pair, pairs),
         side=str(params.get("type", "")),
         order_type=order_type,
         qty=amount(params.get("volume"), "volume"),
@@ -96,7 +100,7 @@ def _expiry(params: dict[str, Any], at: At) -> tuple[int, str]:
     return ns, "gtd" if tif == "gtc" else tif
 
 
-def ws_order(params: dict[str, Any], at: At, *, symbol: object = None) -> OrderRequest:
+def ws_order(params: dict[str, Any], at: At, pairs: Pairs, *, symbol: object = None) -> OrderRequest:
     """add_order's parameters."""
     order_type = str(params.get("order_type", ""))
     triggers, conditional = params.get("triggers"), params.get("conditional")
@@ -111,7 +115,7 @@ def ws_order(params: dict[str, Any], at: At, *, symbol: object = None) -> OrderR
         raise Refusal("EGeneral:Invalid arguments:expire_time")
     deadline = deadline_of(params.get("deadline"))
     return OrderRequest(
-        pair=ws_pair(params.get("symbol") if symbol is None else symbol),
+        pair=ws_pair(params.get("symbol") if symbol is None else symbol, pairs),
         side=str(params.get("side", "")),
         order_type=order_type,
         qty=amount(params.get("order_qty"), "order_qty"),
@@ -143,10 +147,10 @@ def _ws_close(conditional: object) -> CloseTerms | None:
     return CloseTerms(order_type=order_type, trigger_price=trigger, limit_price=limit)
 
 
-def ws_pair(symbol: object) -> Pair:
-    if not isinstance(symbol, str) or symbol not in PAIRS:
+def ws_pair(symbol: object, pairs: Pairs) -> Pair:
+    if not isinstance(symbol, str) or symbol not in pairs:
         raise Refusal(f"Currency pair not supported {symbol}")
-    return PAIRS[symbol]
+    return pairs[symbol]
 
 
 def rest_amend(params: dict[str, Any]) -> AmendRequest:

@@ -1,7 +1,8 @@
 """One pair's market: the book as the tape moves it, its checksum, and the last trade.
 
-A tape of books has no trades. When the best level of a side shrinks or goes, that counts as a trade at its price:
-stops trigger on the last trade, so the model needs one, and this is the only evidence of trading that books carry.
+A tape of books alone has no trades. When the best level of a side shrinks or goes, that counts as a trade at its
+price: stops trigger on the last trade, so the model needs one, and this is the only evidence of trading that books
+carry. A tape that tells its trades is believed.
 """
 
 from collections import deque
@@ -13,7 +14,7 @@ import msgspec
 from allstop.actors.simulated.kraken.pairs import Pair
 from allstop.actors.simulated.kraken.tape import Level, TapeFrame
 
-DEPTH = 10  # the depth of the recording; the checksum covers no more
+CHECKED_LEVELS = 10  # what the checksum covers, of each side
 TRADES_KEPT = 50  # what a snapshot of the trade channel shows
 
 
@@ -28,28 +29,31 @@ class Print(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Market:
-    """The book of one pair and what follows from it. Quantities are the feed's: our orders leave no trace in it."""
+    """The book of one pair, as deep as its tape, and what follows from it. Quantities are the feed's: our orders leave
+    no trace in it."""
 
-    def __init__(self, pair: Pair) -> None:
+    def __init__(self, pair: Pair, depth: int = 10) -> None:
         self.pair = pair
+        self.depth = depth
         self.bids: dict[Decimal, Level] = {}
         self.asks: dict[Decimal, Level] = {}
         self.last: Decimal | None = None
         self.trades: deque[Print] = deque(maxlen=TRADES_KEPT)
         self._trade_id = 0
 
-    def play(self, frame: TapeFrame, wall_ns: int) -> Print | None:
-        """Applies a frame; the trade that it implies, if any."""
+    def play(self, frame: TapeFrame, wall_ns: int) -> tuple[Print, ...]:
+        """Applies a frame; the trades that it tells, or the one that it implies."""
         before = (self.best_bid(), self.best_ask())
         if frame.snapshot:
             self.bids, self.asks = {}, {}
-        _apply(self.bids, frame.bids, reverse=True)
-        _apply(self.asks, frame.asks, reverse=False)
-        if frame.snapshot:
-            if self.last is None and self.asks:
-                self.last = min(self.asks)
-            return None
-        return self._implied(before, wall_ns)
+        _apply(self.bids, frame.bids, self.depth, reverse=True)
+        _apply(self.asks, frame.asks, self.depth, reverse=False)
+        if frame.snapshot and self.last is None and self.asks:
+            self.last = min(self.asks)
+        if frame.trades is not None:
+            return tuple(self.trade(trade.side, trade.price, trade.qty, wall_ns) for trade in frame.trades)
+        implied = None if frame.snapshot else self._implied(before, wall_ns)
+        return () if implied is None else (implied,)
 
     def _implied(
         self, before: tuple[tuple[Decimal, Decimal] | None, tuple[Decimal, Decimal] | None], wall_ns: int
@@ -88,24 +92,30 @@ class Market:
             met.append((price, Decimal(levels[price][1])))
         return met
 
+    def view(self, depth: int) -> tuple[list[Level], list[Level]]:
+        """The best bids and asks to a depth, best first."""
+        bids = [self.bids[price] for price in sorted(self.bids, reverse=True)[:depth]]
+        return bids, [self.asks[price] for price in sorted(self.asks)[:depth]]
+
     def checksum(self) -> int:
         """Kraken's CRC32: the ten best asks upwards, then the ten best bids downwards, digits only."""
         text = [
             "".join(part.replace(".", "").lstrip("0") for part in levels[price])
             for levels, reverse in ((self.asks, False), (self.bids, True))
-            for price in sorted(levels, reverse=reverse)[:DEPTH]
+            for price in sorted(levels, reverse=reverse)[:CHECKED_LEVELS]
         ]
         return crc32("".join(text).encode())
 
 
-def _apply(levels: dict[Decimal, Level], changes: tuple[Level, ...], *, reverse: bool) -> None:
+def _apply(levels: dict[Decimal, Level], changes: tuple[Level, ...], depth: int, *, reverse: bool) -> None:
     for price, qty in changes:
         if Decimal(qty) == 0:
             levels.pop(Decimal(price), None)
         else:
             levels[Decimal(price)] = (price, qty)
-    for price in sorted(levels, reverse=reverse)[DEPTH:]:
-        del levels[price]
+    if len(levels) > depth:
+        for price in sorted(levels, reverse=reverse)[depth:]:
+            del levels[price]
 
 
 def _best(levels: dict[Decimal, Level], *, reverse: bool) -> tuple[Decimal, Decimal] | None:

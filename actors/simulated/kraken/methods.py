@@ -124,7 +124,11 @@ def _subscribe(venue: "KrakenVenue", connection: Connection, params: dict[str, A
         connection.subscriptions[("instrument", "")] = Subscription("instrument")
         venue.later(
             lambda: said(
-                venue, connection, "instrument", public.instrument_frame(venue.modes(), "snapshot"), at
+                venue,
+                connection,
+                "instrument",
+                public.instrument_frame(venue.modes(), "snapshot", venue.pairs, venue.assets),
+                at,
             )
         )
         return [{"channel": "instrument", "snapshot": True}]
@@ -143,7 +147,7 @@ def _subscribe(venue: "KrakenVenue", connection: Connection, params: dict[str, A
 def _subscribe_public(
     venue: "KrakenVenue", connection: Connection, channel: str, symbol: object, params: dict[str, Any], at: At
 ) -> dict[str, Any]:
-    pair = ws_pair(symbol)
+    pair = ws_pair(symbol, venue.pairs)
     if (channel, pair.symbol) in connection.subscriptions:
         raise Refusal("Already subscribed")
     depth, snapshot = params.get("depth", 10), params.get("snapshot", True)
@@ -155,7 +159,7 @@ def _subscribe_public(
     market = venue.market(pair)
     if snapshot and not subscription.silent:
         text = {
-            "book": lambda: public.book_snapshot(market, at.wall_ns),
+            "book": lambda: public.book_snapshot(market, at.wall_ns, depth),
             "ticker": lambda: public.ticker_frame(market, "snapshot", at.wall_ns),
             "trade": lambda: public.trade_frame(pair.symbol, list(market.trades), "snapshot"),
         }[channel]()
@@ -224,7 +228,7 @@ def _unsubscribe(venue: "KrakenVenue", connection: Connection, params: dict[str,
 
 def _add_order(venue: "KrakenVenue", connection: Connection, params: dict[str, Any], at: At) -> Answers:
     account = _account(venue, connection, params, "modify-trades", at)
-    request = ws_order(params, at)
+    request = ws_order(params, at, venue.pairs)
     order = venue.engine.add(account, request, at)
     return [{} if request.validate else _taken(order)]
 
@@ -244,7 +248,7 @@ def _batch_add(venue: "KrakenVenue", connection: Connection, params: dict[str, A
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise Refusal("EGeneral:Invalid arguments:orders")
     shared = {name: params[name] for name in ("deadline", "validate") if name in params}
-    requests = [ws_order({**row, **shared}, at, symbol=params.get("symbol")) for row in rows]
+    requests = [ws_order({**row, **shared}, at, venue.pairs, symbol=params.get("symbol")) for row in rows]
     answers = venue.engine.add_batch(account, requests, at)
     orders = [
         {"error": str(answer), "success": False}

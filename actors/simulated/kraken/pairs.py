@@ -1,5 +1,6 @@
 """What the simulated Kraken lists: its pairs and assets, each with the names that its different faces use."""
 
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 import msgspec
@@ -99,9 +100,60 @@ PAIRS: dict[str, Pair] = {
 }
 
 
-def pair_named(name: str) -> Pair | None:
+def pair_named(name: str, pairs: Mapping[str, Pair] = PAIRS) -> Pair | None:
     """The pair that any of its names stands for."""
-    for pair in PAIRS.values():
+    for pair in pairs.values():
         if name in pair.names():
             return pair
     return None
+
+
+_MONEY = frozenset({"USD", "EUR", "CHF", "GBP", "JPY", "CAD", "AUD"})
+_OLD_NAMES = {"BTC": "XBT", "DOGE": "XDG"}
+
+
+def recorded_pair(
+    symbol: str, price_decimals: int, qty_decimals: int, price: Decimal, drift_max: Decimal
+) -> Pair:
+    """The pair of a recording, with its precision. A recording tells no minimums: of a pair that is not listed above,
+    one lot may be ordered."""
+    listed = PAIRS.get(symbol)
+    if listed is not None:
+        near = abs(price - listed.tape_price) <= drift_max * listed.tape_price
+        return msgspec.structs.replace(
+            listed,
+            price_decimals=price_decimals,
+            qty_decimals=qty_decimals,
+            tape_price=listed.tape_price if near else price,
+        )
+    base, _, quote = symbol.partition("/")
+    base_old, quote_old = _OLD_NAMES.get(base, base), _OLD_NAMES.get(quote, quote)
+    return Pair(
+        symbol=symbol,
+        key=base_old + quote_old,
+        altname=base_old + quote_old,
+        wsname=f"{base_old}/{quote_old}",
+        base=base,
+        quote=quote,
+        price_decimals=price_decimals,
+        min_qty=Decimal(1).scaleb(-qty_decimals),
+        min_cost=Decimal(0),
+        qty_decimals=qty_decimals,
+        cost_decimals=10,
+        tape_price=price,
+    )
+
+
+def assets_of(pairs: Iterable[Pair]) -> dict[str, Asset]:
+    """The assets above, and those of these pairs."""
+    found = dict(ASSETS)
+    for pair in pairs:
+        for name in (pair.base, pair.quote):
+            if name not in found:
+                old = _OLD_NAMES.get(name, name)
+                found[name] = (
+                    _asset(name, f"Z{name}", name, 4, 2)
+                    if name in _MONEY and name != "CHF"
+                    else _asset(name, old, old)
+                )
+    return found

@@ -1,21 +1,23 @@
 """What the public channels say: book, ticker, trade, instrument, status and heartbeat frames of WebSocket v2."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from allstop.actors.simulated.kraken.market import Market, Print
-from allstop.actors.simulated.kraken.pairs import ASSETS, PAIRS
+from allstop.actors.simulated.kraken.pairs import Asset, Pair
 from allstop.actors.simulated.kraken.tape import Level, TapeFrame
 from allstop.actors.simulated.kraken.wire import encode, number, rfc3339
 
 HEARTBEAT = '{"channel":"heartbeat"}'
 
 
-def book_snapshot(market: Market, wall_ns: int) -> str:
+View = tuple[list[Level], list[Level]]
+
+
+def book_snapshot(market: Market, wall_ns: int, depth: int = 10) -> str:
     """The book as it stands, digits as on the tape, with its checksum."""
-    bids = [market.bids[price] for price in sorted(market.bids, reverse=True)]
-    asks = [market.asks[price] for price in sorted(market.asks)]
-    return _book("snapshot", market, bids, asks, wall_ns)
+    bids, asks = market.view(depth)
+    return _book("snapshot", market, bids, asks, wall_ns, market.checksum())
 
 
 def book_frame(market: Market, frame: TapeFrame, wall_ns: int) -> str:
@@ -23,18 +25,35 @@ def book_frame(market: Market, frame: TapeFrame, wall_ns: int) -> str:
     if frame.raw is not None:
         return frame.raw
     kind = "snapshot" if frame.snapshot else "update"
-    return _book(kind, market, list(frame.bids), list(frame.asks), wall_ns)
+    checksum = market.checksum() if frame.checksum is None else frame.checksum
+    return _book(kind, market, frame.bids, frame.asks, wall_ns, checksum)
 
 
-def _book(kind: str, market: Market, bids: list[Level], asks: list[Level], wall_ns: int) -> str:
+def shallow_frame(market: Market, before: View, depth: int, wall_ns: int) -> str | None:
+    """What a frame changed for those who see less than the whole book; None if they see nothing of it. A level that
+    was out of sight comes into it when one before it goes."""
+    now = market.view(depth)
+    bids, asks = (_changes(old, new) for old, new in zip(before, now, strict=True))
+    return _book("update", market, bids, asks, wall_ns, market.checksum()) if bids or asks else None
+
+
+def _changes(old: list[Level], new: list[Level]) -> list[Level]:
+    had, has = dict(old), dict(new)
+    gone = [(price, "0") for price, _ in old if price not in has]
+    return gone + [level for level in new if had.get(level[0]) != level[1]]
+
+
+def _book(
+    kind: str, market: Market, bids: Sequence[Level], asks: Sequence[Level], wall_ns: int, checksum: int
+) -> str:
     return (
         f'{{"channel":"book","type":"{kind}","data":[{{"symbol":"{market.pair.symbol}",'
         f'"bids":[{_levels(bids)}],"asks":[{_levels(asks)}],'
-        f'"checksum":{market.checksum()},"timestamp":"{rfc3339(wall_ns)}"}}]}}'
+        f'"checksum":{checksum},"timestamp":"{rfc3339(wall_ns)}"}}]}}'
     )
 
 
-def _levels(levels: list[Level]) -> str:
+def _levels(levels: Sequence[Level]) -> str:
     return ",".join(f'{{"price":{price},"qty":{qty}}}' for price, qty in levels)
 
 
@@ -79,7 +98,9 @@ def trade_frame(symbol: str, trades: list[Print], kind: str) -> str:
     return encode({"channel": "trade", "type": kind, "data": rows})
 
 
-def instrument_frame(statuses: Mapping[str, str], kind: str) -> str:
+def instrument_frame(
+    statuses: Mapping[str, str], kind: str, listed: Mapping[str, Pair], listed_assets: Mapping[str, Asset]
+) -> str:
     """These pairs with what they let be done; in a snapshot, the assets too."""
     assets: list[dict[str, Any]] = [
         {
@@ -89,7 +110,7 @@ def instrument_frame(statuses: Mapping[str, str], kind: str) -> str:
             "precision_display": asset.display_decimals,
             "borrowable": False,
         }
-        for asset in (ASSETS.values() if kind == "snapshot" else ())
+        for asset in (listed_assets.values() if kind == "snapshot" else ())
     ]
     pairs: list[dict[str, Any]] = [
         {
@@ -108,7 +129,7 @@ def instrument_frame(statuses: Mapping[str, str], kind: str) -> str:
             "price_increment": number(pair.tick),
             "qty_min": number(pair.min_qty),
         }
-        for pair in PAIRS.values()
+        for pair in listed.values()
         if pair.symbol in statuses
     ]
     return encode({"channel": "instrument", "type": kind, "data": {"assets": assets, "pairs": pairs}})

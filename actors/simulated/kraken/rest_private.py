@@ -9,7 +9,7 @@ import msgspec
 from allstop.actors.simulated.kraken.asked import amount, decimal_of, rest_amend, rest_order
 from allstop.actors.simulated.kraken.at import At
 from allstop.actors.simulated.kraken.orders import LIMIT, Execution, Order, described, described_close
-from allstop.actors.simulated.kraken.pairs import ASSETS, PAIRS
+from allstop.actors.simulated.kraken.pairs import Pair
 from allstop.actors.simulated.kraken.refusal import Refusal
 from allstop.actors.simulated.kraken.signing import ApiKey
 from allstop.actors.simulated.kraken.wire import fixed, rfc3339_seconds, unix
@@ -71,8 +71,7 @@ def order_result(order: Order) -> dict[str, Any]:
     return told
 
 
-def trade_result(execution: Execution) -> dict[str, Any]:
-    pair = PAIRS[execution.symbol]
+def trade_result(execution: Execution, pair: Pair) -> dict[str, Any]:
     return {
         "ordertxid": execution.order_id,
         "pair": pair.key,
@@ -92,15 +91,18 @@ def trade_result(execution: Execution) -> dict[str, Any]:
 
 def _balance(venue: "KrakenVenue", key: ApiKey, _params: dict[str, Any], _at: At) -> object:
     account = venue.accounts[key.account]
-    return {ASSETS[name].key: fixed(value, ASSETS[name].decimals) for name, value in account.balances.items()}
+    return {
+        venue.assets[name].key: fixed(value, venue.assets[name].decimals)
+        for name, value in account.balances.items()
+    }
 
 
 def _balance_ex(venue: "KrakenVenue", key: ApiKey, _params: dict[str, Any], _at: At) -> object:
     account = venue.accounts[key.account]
     return {
-        ASSETS[name].key: {
-            "balance": fixed(value, ASSETS[name].decimals),
-            "hold_trade": fixed(account.hold(name), ASSETS[name].decimals),
+        venue.assets[name].key: {
+            "balance": fixed(value, venue.assets[name].decimals),
+            "hold_trade": fixed(account.hold(name), venue.assets[name].decimals),
         }
         for name, value in account.balances.items()
     }
@@ -109,7 +111,7 @@ def _balance_ex(venue: "KrakenVenue", key: ApiKey, _params: dict[str, Any], _at:
 def _trade_balance(venue: "KrakenVenue", key: ApiKey, _params: dict[str, Any], _at: At) -> object:
     account = venue.accounts[key.account]
     worth = account.balance("USD")
-    for pair in PAIRS.values():
+    for pair in [pair for pair in venue.pairs.values() if pair.quote == "USD"]:
         worth += account.balance(pair.base) * (venue.market(pair).last or Decimal(0))
     zero = "0.0000"
     told = fixed(worth, 4)
@@ -164,7 +166,9 @@ def _trades_history(venue: "KrakenVenue", key: ApiKey, params: dict[str, Any], _
     ]
     ofs = int(amount(params.get("ofs") or "0", "ofs"))
     return {
-        "trades": {one.exec_id: trade_result(one) for one in picked[ofs : ofs + PAGE]},
+        "trades": {
+            one.exec_id: trade_result(one, venue.pairs[one.symbol]) for one in picked[ofs : ofs + PAGE]
+        },
         "count": len(picked),
     }
 
@@ -172,7 +176,7 @@ def _trades_history(venue: "KrakenVenue", key: ApiKey, params: dict[str, Any], _
 def _query_trades(venue: "KrakenVenue", key: ApiKey, params: dict[str, Any], _at: At) -> object:
     ids = set(_ids(params.get("txid")))
     found = {
-        one.exec_id: trade_result(one)
+        one.exec_id: trade_result(one, venue.pairs[one.symbol])
         for one in venue.engine.executions
         if one.exec_id in ids and one.account == key.account
     }
@@ -200,7 +204,7 @@ def _order_amends(venue: "KrakenVenue", key: ApiKey, params: dict[str, Any], _at
 
 
 def _add_order(venue: "KrakenVenue", key: ApiKey, params: dict[str, Any], at: At) -> object:
-    request = rest_order(params, at)
+    request = rest_order(params, at, venue.pairs)
     order = venue.engine.add(key.account, request, at)
     descr = {"order": described(request)}
     if request.close is not None:
@@ -213,7 +217,7 @@ def _add_order_batch(venue: "KrakenVenue", key: ApiKey, params: dict[str, Any], 
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise Refusal("EGeneral:Invalid arguments:orders")
     shared = {name: params[name] for name in ("deadline", "validate") if name in params}
-    requests = [rest_order({**row, **shared}, at, pair=params.get("pair")) for row in rows]
+    requests = [rest_order({**row, **shared}, at, venue.pairs, pair=params.get("pair")) for row in rows]
     answers = venue.engine.add_batch(key.account, requests, at)
     return {
         "orders": [

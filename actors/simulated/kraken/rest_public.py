@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from allstop.actors.simulated.kraken.asked import pair_of
 from allstop.actors.simulated.kraken.at import At
 from allstop.actors.simulated.kraken.market import Market
-from allstop.actors.simulated.kraken.pairs import ASSETS, PAIRS, Pair
+from allstop.actors.simulated.kraken.pairs import Pair
 from allstop.actors.simulated.kraken.refusal import Refusal
 from allstop.actors.simulated.kraken.wire import decimal_of, fixed, rfc3339_seconds, unix
 
@@ -28,7 +28,7 @@ def _status(venue: "KrakenVenue", _params: dict[str, Any], at: At) -> object:
     return {"status": venue.engine.status, "timestamp": rfc3339_seconds(at.wall_ns)}
 
 
-def _assets(_venue: "KrakenVenue", params: dict[str, Any], _at: At) -> object:
+def _assets(venue: "KrakenVenue", params: dict[str, Any], _at: At) -> object:
     wanted = _names(params.get("asset"))
     found = {
         asset.key: {
@@ -38,7 +38,7 @@ def _assets(_venue: "KrakenVenue", params: dict[str, Any], _at: At) -> object:
             "display_decimals": asset.display_decimals,
             "status": "enabled",
         }
-        for asset in ASSETS.values()
+        for asset in venue.assets.values()
         if not wanted or wanted & {asset.key, asset.altname, asset.name}
     }
     if not found:
@@ -47,17 +47,17 @@ def _assets(_venue: "KrakenVenue", params: dict[str, Any], _at: At) -> object:
 
 
 def _pairs(venue: "KrakenVenue", params: dict[str, Any], _at: At) -> object:
-    return {pair.key: _pair(pair, venue.engine.mode(pair.symbol)) for pair in _wanted(params.get("pair"))}
+    return {pair.key: _pair(venue, pair) for pair in _wanted(venue, params.get("pair"))}
 
 
-def _pair(pair: Pair, status: str) -> dict[str, Any]:
+def _pair(venue: "KrakenVenue", pair: Pair) -> dict[str, Any]:
     return {
         "altname": pair.altname,
         "wsname": pair.wsname,
         "aclass_base": "currency",
-        "base": ASSETS[pair.base].key,
+        "base": venue.assets[pair.base].key,
         "aclass_quote": "currency",
-        "quote": ASSETS[pair.quote].key,
+        "quote": venue.assets[pair.quote].key,
         "lot": "unit",
         "cost_decimals": pair.cost_decimals,
         "pair_decimals": pair.price_decimals,
@@ -73,12 +73,12 @@ def _pair(pair: Pair, status: str) -> dict[str, Any]:
         "ordermin": format(pair.min_qty, "f"),
         "costmin": format(pair.min_cost, "f"),
         "tick_size": format(pair.tick, "f"),
-        "status": status,
+        "status": venue.engine.mode(pair.symbol),
     }
 
 
 def _ticker(venue: "KrakenVenue", params: dict[str, Any], _at: At) -> object:
-    return {pair.key: _ticker_row(venue.market(pair)) for pair in _wanted(params.get("pair"))}
+    return {pair.key: _ticker_row(venue.market(pair)) for pair in _wanted(venue, params.get("pair"))}
 
 
 def _ticker_row(market: Market) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def _ticker_row(market: Market) -> dict[str, Any]:
 
 
 def _depth(venue: "KrakenVenue", params: dict[str, Any], at: At) -> object:
-    pair = pair_of(params.get("pair"))
+    pair = pair_of(params.get("pair"), venue.pairs)
     market, count = venue.market(pair), int(decimal_of(params.get("count", "100")) or 100)
     seconds = at.wall_ns // 1_000_000_000
     sides = {"asks": market.takes("buy", None), "bids": market.takes("sell", None)}
@@ -116,7 +116,7 @@ def _depth(venue: "KrakenVenue", params: dict[str, Any], at: At) -> object:
 
 
 def _trades(venue: "KrakenVenue", params: dict[str, Any], at: At) -> object:
-    pair = pair_of(params.get("pair"))
+    pair = pair_of(params.get("pair"), venue.pairs)
     rows = [
         [fixed(t.price, 5), fixed(t.qty, 8), unix(t.wall_ns), t.side[0], "m", "", t.trade_id]
         for t in venue.market(pair).trades
@@ -126,7 +126,7 @@ def _trades(venue: "KrakenVenue", params: dict[str, Any], at: At) -> object:
 
 def _ohlc(venue: "KrakenVenue", params: dict[str, Any], at: At) -> object:
     """One candle: the venue has no history from before it began."""
-    pair = pair_of(params.get("pair"))
+    pair = pair_of(params.get("pair"), venue.pairs)
     row = _ticker_row(venue.market(pair))
     minute = at.wall_ns // 60_000_000_000 * 60
     candle = [minute, row["o"], row["h"][0], row["l"][0], row["c"][0], row["p"][0], row["v"][0], row["t"][0]]
@@ -137,9 +137,9 @@ def _names(value: object) -> set[str]:
     return {name.strip() for name in value.split(",") if name.strip()} if isinstance(value, str) else set()
 
 
-def _wanted(value: object) -> list[Pair]:
+def _wanted(venue: "KrakenVenue", value: object) -> list[Pair]:
     names = _names(value)
-    return [pair_of(name) for name in sorted(names)] if names else list(PAIRS.values())
+    return [pair_of(name, venue.pairs) for name in sorted(names)] if names else list(venue.pairs.values())
 
 
 CALLS: dict[str, Callable[["KrakenVenue", dict[str, Any], At], object]] = {

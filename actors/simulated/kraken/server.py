@@ -15,10 +15,11 @@ from websockets.http11 import Response as WsResponse
 from allstop.actors.clock import Clock, SystemClock
 from allstop.actors.simulated.kraken import admin
 from allstop.actors.simulated.kraken.http_server import HttpServer
+from allstop.actors.simulated.kraken.recording import read_tape
 from allstop.actors.simulated.kraken.rest import Answer, Request
 from allstop.actors.simulated.kraken.shell import Shell
 from allstop.actors.simulated.kraken.stream import Connection
-from allstop.actors.simulated.kraken.tape import TapeFrame, read_tape
+from allstop.actors.simulated.kraken.tape import TapeFrame
 from allstop.actors.simulated.kraken.venue import KrakenVenue, Settings
 
 FRAME_MAX = 1024 * 1024  # the largest request, a batch of 50 cancels, is under 8 KiB

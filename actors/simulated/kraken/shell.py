@@ -166,22 +166,22 @@ class Shell:
         """Plays the tape for every pair, for ever; each round begins with its snapshot. The venue itself has played the
         first one."""
         due_s, rounds = self.clock.now_s(), self.venue.rounds
-        n = 1 % len(next(iter(self.venue.tapes.values())))
+        n = 1 % len(self.venue.reel.waits)
         while True:
-            tapes = self.venue.tapes
-            tape = next(iter(tapes.values()))
-            due_s += (tape[n].wait_s if n else LOOP_PAUSE_S) / self.speed
+            reel = self.venue.reel
+            due_s += (reel.waits[n] if n else LOOP_PAUSE_S) / self.speed
             due_s = max(due_s, self.clock.now_s() - BEHIND_MAX_S)
             await asyncio.sleep(max(0.0, due_s - self.clock.now_s()))
             while self.paused:
                 await asyncio.sleep(TICK_S)
                 due_s = self.clock.now_s()
             if self.venue.rounds != rounds:
-                rounds, n = self.venue.rounds, 1 % len(tape)
-            for symbol, frames in tapes.items():
-                self.venue.play(symbol, frames[n], self.at())
+                rounds, n = self.venue.rounds, 1 % len(reel.waits)
+            for symbol, frames in reel.tapes.items():
+                if (frame := frames[n]) is not None:
+                    self.venue.play(symbol, frame, self.at())
             self.flush()
-            n = (n + 1) % len(tape)
+            n = (n + 1) % len(reel.waits)
 
     def _run(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(coroutine, name=name)

@@ -10,6 +10,7 @@ from allstop.actors.simulated.kraken.orders import Happened
 from allstop.actors.simulated.kraken.wire import encode
 
 if TYPE_CHECKING:
+    from allstop.actors.simulated.kraken.market import Market
     from allstop.actors.simulated.kraken.venue import KrakenVenue
 
 HEARTBEAT_S = 1.0
@@ -119,6 +120,18 @@ def spread(venue: "KrakenVenue", channel: str, symbol: str, text: str, at: At, *
         subscription = connection.subscriptions.get((channel, symbol))
         if subscription is not None and not subscription.silent and (subscription.bbo or not bbo):
             said(venue, connection, channel, text, at)
+
+
+def spread_book(
+    venue: "KrakenVenue", market: "Market", text: str, at: At, *, depth: int | None = None
+) -> None:
+    """Sends a book frame to those who see the book to this depth; None: to those who see all of it."""
+    for connection in list(venue.connections.values()):
+        subscription = connection.subscriptions.get(("book", market.pair.symbol))
+        if subscription is None or subscription.silent:
+            continue
+        if (subscription.depth >= market.depth) if depth is None else (subscription.depth == depth):
+            said(venue, connection, "book", text, at)
 
 
 def heartbeats(venue: "KrakenVenue", at: At) -> None:

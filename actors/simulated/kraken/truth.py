@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from allstop.actors.simulated.kraken.at import At
 from allstop.actors.simulated.kraken.orders import Execution, Order
-from allstop.actors.simulated.kraken.pairs import PAIRS
 
 if TYPE_CHECKING:
     from allstop.actors.simulated.kraken.venue import KrakenVenue
@@ -26,7 +25,7 @@ def told_truth(venue: "KrakenVenue", at: At) -> dict[str, Any]:
         "executions": [execution_truth(one) for one in engine.executions],
         "duplicates": {client_id: ids for (_, client_id), ids in engine.accepted_ids.items() if len(ids) > 1},
         "positions": _by_account(engine.positions, str),
-        "pairs": {s: {"min_qty": str(p.min_qty), "tick": str(p.tick)} for s, p in PAIRS.items()},
+        "pairs": {s: {"min_qty": str(p.min_qty), "tick": str(p.tick)} for s, p in venue.pairs.items()},
         "cover": _by_account(venue.meters, lambda meter: meter.told(at.wall_ns)),
         "balances": {
             name: {asset: str(value) for asset, value in account.balances.items()}

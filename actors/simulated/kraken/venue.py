@@ -19,11 +19,11 @@ from allstop.actors.simulated.kraken.cover import CoverMeter
 from allstop.actors.simulated.kraken.engine import Engine
 from allstop.actors.simulated.kraken.faults import BadFault, CallPlan, Faults, checked
 from allstop.actors.simulated.kraken.market import Market
-from allstop.actors.simulated.kraken.pairs import PAIRS, Pair
+from allstop.actors.simulated.kraken.pairs import Pair, assets_of
 from allstop.actors.simulated.kraken.refusal import Refusal
 from allstop.actors.simulated.kraken.signing import ApiKey, make_key
 from allstop.actors.simulated.kraken.stream import Connection
-from allstop.actors.simulated.kraken.tape import TapeFrame, still_tape, tape_for
+from allstop.actors.simulated.kraken.tape import DEPTHS, TapeFrame, reel_of
 from allstop.actors.simulated.kraken.truth import told_truth
 from allstop.actors.simulated.kraken.wire import Codes, decimal_of
 from allstop.actors.simulated.kraken.witness import NOBODY, Witness
@@ -62,7 +62,9 @@ class KrakenVenue:
     ) -> None:
         self.settings = settings or Settings()
         self.tape = tuple(tape)
-        self.tapes = {s: tape_for(p, self.tape) if self.tape else still_tape(p) for s, p in PAIRS.items()}
+        self.reel = reel_of(self.tape)
+        self.pairs = self.reel.pairs
+        self.assets = assets_of(self.pairs.values())
         self.begun_ns = wall_ns
         self.rounds = 0  # how often it was reset: a shell begins its feed again
         self.faults = Faults()
@@ -84,7 +86,7 @@ class KrakenVenue:
                 key = make_key(settings.seed, account, role, wall_ns)
                 self.keys[key.key] = key
         self.engine = Engine(
-            markets={symbol: Market(pair) for symbol, pair in PAIRS.items()},
+            markets={symbol: Market(pair, self._depth(symbol)) for symbol, pair in self.pairs.items()},
             accounts=self.accounts,
             limits=limits,
             codes=self.codes,
@@ -94,7 +96,9 @@ class KrakenVenue:
         self.engine.positions.on_change = self._position
         self.attach(self.witness)
         for symbol, market in self.engine.markets.items():
-            market.play(self.tapes[symbol][0], wall_ns)
+            opening = self.reel.tapes[symbol][0]
+            assert opening is not None  # a reel begins with a snapshot of every pair
+            market.play(opening, wall_ns)
         self.connections: dict[int, Connection] = {}
         self.bad_keys: dict[str, int] = {}
         self.locked_until_s: dict[str, float] = {}
@@ -191,12 +195,17 @@ class KrakenVenue:
         """Moves one pair's market by a frame of its tape and sends it to the subscribers."""
         market = self.engine.markets[symbol]
         before = (market.best_bid(), market.best_ask())
+        shallow = {d: market.view(d) for d in self._shallow(market)} if market.depth > DEPTHS[0] else {}
         printed = market.play(frame, at.wall_ns)
-        if self._watched("book", symbol):
-            stream.spread(self, "book", symbol, public.book_frame(market, frame, at.wall_ns), at)
-        if printed is not None:
-            stream.spread(self, "trade", symbol, public.trade_frame(symbol, [printed], "update"), at)
-        self._ticker(market, at, bbo=printed is None and before != (market.best_bid(), market.best_ask()))
+        if self._watched("book", symbol) and (frame.bids or frame.asks or frame.snapshot):
+            stream.spread_book(self, market, public.book_frame(market, frame, at.wall_ns), at)
+        for depth, view in shallow.items():
+            text = public.shallow_frame(market, view, depth, at.wall_ns)
+            if text is not None:
+                stream.spread_book(self, market, text, at, depth=depth)
+        if printed:
+            stream.spread(self, "trade", symbol, public.trade_frame(symbol, list(printed), "update"), at)
+        self._ticker(market, at, bbo=not printed and before != (market.best_bid(), market.best_ask()))
         self.engine.market_moved(symbol, at)
         self._settle(at)
 
@@ -240,7 +249,7 @@ class KrakenVenue:
 
     def modes(self) -> dict[str, str]:
         """What each pair lets be done now."""
-        return {symbol: self.engine.mode(symbol) for symbol in PAIRS}
+        return {symbol: self.engine.mode(symbol) for symbol in self.pairs}
 
     def market(self, pair: Pair) -> Market:
         return self.engine.markets[pair.symbol]
@@ -346,10 +355,10 @@ class KrakenVenue:
         self._turn(status, at)
 
     def _set_pair_status(self, symbol: str, status: str, at: At) -> None:
-        if symbol not in PAIRS or status not in PAIR_STATUSES:
+        if symbol not in self.pairs or status not in PAIR_STATUSES:
             raise BadFault(f"no {symbol!r} that is {status!r}; a pair is {', '.join(PAIR_STATUSES)}")
         self.engine.turn_pair(symbol, status, at)
-        changed = public.instrument_frame({symbol: status}, "update")
+        changed = public.instrument_frame({symbol: status}, "update", self.pairs, self.assets)
         stream.spread(self, "instrument", "", changed, at)
 
     def _change_key(self, kind: str, fields: dict[str, Any]) -> None:
@@ -366,7 +375,7 @@ class KrakenVenue:
                     key.permissions -= {str(fields["permission"])}
 
     def _print(self, fields: dict[str, Any], at: At) -> None:
-        pair, price = PAIRS.get(str(fields["symbol"])), decimal_of(fields["price"])
+        pair, price = self.pairs.get(str(fields["symbol"])), decimal_of(fields["price"])
         if pair is None or price is None or price <= 0 or price % pair.tick:
             raise BadFault(f"no print of {fields['symbol']!r} at {fields['price']!r}")
         market = self.market(pair)
@@ -418,6 +427,15 @@ class KrakenVenue:
             meter.reachable(self._reachable, wall_ns)
         meter.measured(position, cover, wall_ns)
         self.witness.measured(account, symbol, position, cover, wall_ns)
+
+    def _depth(self, symbol: str) -> int:
+        return max(frame.depth for frame in self.reel.tapes[symbol] if frame is not None)
+
+    def _shallow(self, market: Market) -> set[int]:
+        """The depths that are watched and less than the whole book."""
+        key = ("book", market.pair.symbol)
+        watched = [c.subscriptions[key].depth for c in self.connections.values() if key in c.subscriptions]
+        return {depth for depth in watched if depth < market.depth}
 
     def _watched(self, channel: str, symbol: str) -> bool:
         return any((channel, symbol) in connection.subscriptions for connection in self.connections.values())

@@ -27,8 +27,11 @@ def encode(value: object) -> str:
 
 
 def decode(text: str | bytes) -> Any:
-    """JSON with its numbers as Decimal or int. Raises ValueError."""
-    return json.loads(text, parse_float=Decimal)
+    """JSON with its numbers as Decimal or int. Raises ValueError, for what is nested too deeply, too."""
+    try:
+        return json.loads(text, parse_float=Decimal)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
 
 
 def decimal_of(value: object) -> Decimal | None:
