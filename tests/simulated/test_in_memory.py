@@ -161,3 +161,13 @@ async def test_a_closed_shell_leaves_no_task() -> None:
         await link.receive()
     await network.close()
     assert asyncio.all_tasks() == before
+
+
+async def test_a_request_that_a_fault_held_back_was_not_sent_in_the_wrong_order(world: World) -> None:
+    kraken = world.kraken
+    kraken.venue.fault({"kind": "delay", "method": "OpenOrders", "s": 1}, kraken.at())
+    slow = asyncio.create_task(world.post("OpenOrders"))
+    await asyncio.sleep(0.1)
+    await world.post("Balance")
+    assert "EAPI:Invalid nonce" in str(await slow)
+    assert kraken.venue.truth(kraken.at())["limits_broken"] == []

@@ -142,7 +142,8 @@ def _authenticated(
         raise Refusal("EAPI:Invalid key")
     venue.bad_keys[request.ip] = 0
     nonce = str(params.get("nonce", ""))
-    seen |= {"key": key.name, "account": key.account, "nonce": nonce}
+    # One that a fault held back says nothing of the order in which its client sent.
+    seen |= {"key": key.name, "account": key.account, "nonce": None if request.late else nonce}
     if not nonce.isdigit() or int(nonce) >= 2**64:
         raise Refusal("EAPI:Invalid nonce")
     if not same(request.headers.get("api-sign", ""), signature(key.secret, path, nonce, request.body)):
