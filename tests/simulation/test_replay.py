@@ -1,6 +1,7 @@
 """Runs in files: what is written is read, and what is broken says where."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 from allstop.actors.errors import BadInput
 from allstop.supervisors.simulation.plan import make_plan
 from allstop.supervisors.simulation.replay import Replay, read_replay, replay_of, told, write_replay
+
+GONE = object()
 
 
 def run() -> Replay:
@@ -35,31 +38,40 @@ def test_a_file_is_for_people(tmp_path: Path) -> None:
     assert text.count("\n") > 20
 
 
-def changed(tmp_path: Path, change: Any) -> Path:
-    content = json.loads(told(run()))
-    change(content)
+def changed(tmp_path: Path, place: Sequence[str | int], value: object) -> Path:
+    """A run's file with another value at this place, or (GONE) with none."""
+    content: Any = json.loads(told(run()))
+    inner: Any = content
+    for name in place[:-1]:
+        inner = inner[name]
+    if value is GONE:
+        del inner[place[-1]]
+    else:
+        inner[place[-1]] = value
     file = tmp_path / "broken.json"
     file.write_text(json.dumps(content))
     return file
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("place", "value", "said"),
     [
-        (lambda c: c.update(format=99), "is of format 99, and this allstop reads format 1"),
-        (lambda c: c.pop("format"), "is of format None"),
-        (lambda c: c.update(colour="red"), "is not a run: Object contains unknown field `colour`"),
-        (lambda c: c.pop("plan"), "is not a run: Object missing required field `plan`"),
-        (lambda c: c["plan"].update(seed="x"), r"is not a run: Expected `int`, got `str` - at `\$.plan.seed`"),
-        (lambda c: c["plan"]["faults"][0].update(kind="link.bend"), r"plan.faults\[0\].kind: no fault 'link.bend'"),
-        (lambda c: c["plan"]["faults"][1].update(at_s=-1), r"plan.faults\[1\].at_s: must be at least 0"),
-        (lambda c: c["plan"]["faults"][0].update(at_s=299), r"plan.faults\[0\].at_s: begins at 299 s, after the quiet"),
-        (lambda c: c["plan"].update(quiet_from_s=0), "plan.quiet_from_s: must be above 0"),
+        (("format",), 99, "is of format 99, and this allstop reads format 1"),
+        (("format",), GONE, "is of format None"),
+        (("colour",), "red", "is not a run: Object contains unknown field `colour`"),
+        (("plan",), GONE, "is not a run: Object missing required field `plan`"),
+        (("plan", "seed"), "x", r"is not a run: Expected `int`, got `str` - at `\$.plan.seed`"),
+        (("plan", "faults", 0, "kind"), "link.bend", r"plan.faults\[0\].kind: no fault 'link.bend'"),
+        (("plan", "faults", 1, "at_s"), -1, r"plan.faults\[1\].at_s: must be at least 0"),
+        (("plan", "faults", 0, "at_s"), 299, r"plan.faults\[0\].at_s: begins at 299 s, after the quiet"),
+        (("plan", "quiet_from_s"), 0, "plan.quiet_from_s: must be above 0"),
     ],
     ids=range(9),
-)  # fmt: skip
-def test_a_broken_file_says_what_is_wrong_and_where(tmp_path: Path, change: Any, said: str) -> None:
-    file = changed(tmp_path, change)
+)
+def test_a_broken_file_says_what_is_wrong_and_where(
+    tmp_path: Path, place: Sequence[str | int], value: object, said: str
+) -> None:
+    file = changed(tmp_path, place, value)
 
     with pytest.raises(BadInput, match=said) as refused:
         read_replay(file)
