@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check compiled bench bench-peers soak lock clean
+.PHONY: help setup demo test check compiled bench bench-peers soak mutants lock clean
 
 help:
 	@echo "make demo    set up .venv and run the main job: trade, get hurt, recover, halt, prove it (under 60 s)"
@@ -15,6 +15,7 @@ help:
 	@echo "make bench   measure against limits and peers in one run, about 12 minutes; ARGS='--quick', '--help'; writes build/bench.json"
 	@echo "make bench-peers  the same with every peer: installs Erlang and the other Python libraries first"
 	@echo "make soak    the longer tier: many demo seeds and process kills"
+	@echo "make mutants planted bugs, each against the seeds of its faults until an oracle catches it"
 	@echo "make lock    resolve requirements.lock again (needs uv)"
 	@echo "make clean   remove .venv and build"
 
@@ -55,6 +56,10 @@ bench-peers: $(READY)
 soak: $(READY)
 	@[ -n "$(ARGS)" ] || ALLSTOP_MODEL_EXAMPLES=3000 $(BIN)/python -m pytest -q --timeout 3600 tests/supervisors/test_model.py
 	@$(BIN)/python -m tests.soak $(ARGS)
+
+# Each planted bug: the seed that caught it before, else a search from seed 1. ARGS='--again', '--only NAME', '--seeds N'.
+mutants: $(READY)
+	@$(BIN)/python -m tests.mutants $(ARGS)
 
 lock:
 	uv pip compile -q pyproject.toml --all-extras --group dev --universal --python-version 3.11 \

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar
 
-from allstop.supervisors.oracles.facts import Barred, Exposed, Freed, OrderExecuted
+from allstop.supervisors.oracles.facts import Barred, CallBegan, CallEnded, Exposed, Freed, OrderExecuted
 from allstop.supervisors.oracles.oracle import Oracle, Takes, Terms
 
 
@@ -17,6 +17,7 @@ from allstop.supervisors.oracles.oracle import Oracle, Takes, Terms
 class _Uncovered:
     """One stretch without full cover. `counted_ns` is what of it counts so far, up to `since_ns`."""
 
+    began_ns: int
     since_ns: int
     counted_ns: int = 0
     told: bool = False
@@ -30,6 +31,8 @@ class CoverInTime(Oracle):
         self._limit_ns = int(terms.cover_s * 1e9)
         self._open: dict[tuple[str, str], _Uncovered] = {}
         self._bars: dict[str, bool] = {}  # who bars -> whether it counts anew from its end
+        self._calls: dict[int, int] = {}  # requests without an answer yet -> when they were written
+        self._unserved_until_ns = 0
         self._executed = 0
         self._longest_ns = 0
         self._barred_ns = 0  # the longest that one stretch was uncovered when nothing could be done
@@ -51,6 +54,8 @@ class CoverInTime(Oracle):
             Barred: self._barred,
             Freed: self._freed,
             OrderExecuted: self._was_executed,
+            CallBegan: self._asked,
+            CallEnded: self._answered,
         }
 
     def found(self) -> str | None:
@@ -78,10 +83,29 @@ class CoverInTime(Oracle):
         if key in self._open:
             self._count(key, fact.at_ns)
             if fact.bare <= Decimal(0):
+                self._look(key, fact.at_ns, over=True)
                 del self._open[key]
                 self._barred_of.pop(key, None)
         elif fact.bare > Decimal(0):
-            self._open[key] = _Uncovered(fact.at_ns)
+            self._open[key] = _Uncovered(fact.at_ns, fact.at_ns)
+
+    def _asked(self, fact: CallBegan) -> None:
+        self.passed(fact.at_ns)
+        self._calls[fact.number] = fact.at_ns
+
+    def _answered(self, fact: CallEnded) -> None:
+        """A call that the venue did not serve takes its own time out of what was counted, and the time until what it
+        was for is known to be over, too: until then nobody may send it again."""
+        self.passed(fact.at_ns)
+        began_ns = self._calls.pop(fact.number, fact.at_ns)
+        if not fact.served:
+            for uncovered in self._open.values():
+                since_ns = max(began_ns, uncovered.began_ns, self._unserved_until_ns)
+                uncovered.counted_ns = max(0, uncovered.counted_ns - max(0, fact.at_ns - since_ns))
+            self._unserved_until_ns = max(self._unserved_until_ns, fact.at_ns, fact.until_ns)
+        if not self._calls:
+            for key in self._open:
+                self._look(key, fact.at_ns)
 
     def _barred(self, fact: Barred) -> None:
         self.passed(fact.at_ns)
@@ -101,11 +125,21 @@ class CoverInTime(Oracle):
             self._barred_of[key] = self._barred_of.get(key, 0) + step_ns
             self._barred_ns = max(self._barred_ns, self._barred_of[key])
             return
-        left_ns = self._limit_ns - uncovered.counted_ns
-        uncovered.counted_ns += step_ns
+        uncovered.counted_ns += max(0, at_ns - max(since_ns, self._unserved_until_ns))
+        self._look(key, at_ns)
+
+    def _look(self, key: tuple[str, str], at_ns: int, *, over: bool = False) -> None:
+        """Is it too long? While a call is out nobody knows whether its time counts; when it is over, it does not."""
+        uncovered = self._open[key]
+        if self._calls and not over:
+            return
+        if self._calls:
+            out_ns = at_ns - max(uncovered.began_ns, min(self._calls.values()))
+            uncovered.counted_ns = max(0, uncovered.counted_ns - out_ns)
         self._longest_ns = max(self._longest_ns, uncovered.counted_ns)
-        if uncovered.counted_ns > self._limit_ns and not uncovered.told:
+        over_ns = uncovered.counted_ns - self._limit_ns
+        if over_ns > 0 and not uncovered.told:
             uncovered.told = True
             account, pair = key
             why = f"{account} {pair}: without full cover for {self._limit_ns / 1e6:.0f} ms in which it could be had"
-            self.broken(since_ns + left_ns, why)
+            self.broken(at_ns - over_ns, why)

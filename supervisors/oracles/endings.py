@@ -142,7 +142,8 @@ class TerminalOnEvidence(Oracle):
         each where the venue itself had said no. Only a run told in its order can be asked."""
         if not self.terms.ordered:
             return ""
-        absent = told.verdicts[-1] == "absent"
+        refused = bool(told.outcomes) and told.outcomes[-1] == ("Rejected", "NO")
+        absent = told.verdicts[-1] == "absent" and not refused
         since_ns, wanted = (told.quiet_from_ns, 2) if absent else (0, 1)
         for method, times in self._lists.items():
             given = sum(1 for at_ns in times if since_ns <= at_ns <= fact.at_ns)

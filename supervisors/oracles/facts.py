@@ -125,6 +125,25 @@ class Freed:
 
 
 @dataclass(frozen=True, slots=True)
+class CallBegan:
+    """The engine wrote a private request; `number` names it."""
+
+    at_ns: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """It was answered, or its time was over. Not `served`: the venue left it without a usable answer, and from its
+    beginning until `until_ns` nothing could be done about what it was for."""
+
+    at_ns: int
+    number: int
+    served: bool = True
+    until_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class DiskFailed:
     """A commit of a chain failed: the engine may protect without a journal from now on, and do nothing else."""
 
@@ -256,6 +275,6 @@ class Ended:
 
 Fact = (
     OrderAccepted | OrderExecuted | OrderEnded | PositionMoved | Exposed | LimitBreach | Asked | SecretIssued | ConnectTried
-    | Barred | Freed | DiskFailed | FaultsOver | Settled
+    | Barred | Freed | CallBegan | CallEnded | DiskFailed | FaultsOver | Settled
     | RowDurable | Recorded | Promised | Denied | Believed | Halted | Latched | Lifted | Restarted | Written | Ended
 )  # fmt: skip

@@ -78,8 +78,8 @@ class HaltHolds(Oracle):
     def _recorded(self, fact: Recorded) -> None:
         if fact.kind != "halt.proof":
             return
-        left = [
-            one for one in self._open.values() if one.account == fact.key and one.at_ns < fact.at_ns - LIST_NS
-        ]
+        account = fact.key.rpartition(".")[2]  # of kraken.main the venue knows main
+        listed_ns = fact.at_ns - LIST_NS
+        left = [one for one in self._open.values() if one.account == account and one.at_ns < listed_ns]
         if left and self.terms.ordered:
             self.broken(fact.at_ns, f"a halt was proven with {[one.order_id for one in left][:5]} open")

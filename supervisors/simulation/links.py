@@ -115,9 +115,13 @@ class LifeHttp:
             witness.reached("sent")
 
         witness.reached("send")
-        response = await self._client.request(
-            request, timeout_s=timeout_s, pool_timeout_s=pool_timeout_s, before_send=written
-        )
+        try:
+            response = await self._client.request(
+                request, timeout_s=timeout_s, pool_timeout_s=pool_timeout_s, before_send=written
+            )
+        except BaseException:
+            witness.unanswered(base_url, request)
+            raise
         witness.reached("receive")
         witness.responded(base_url, request, response)
         return response

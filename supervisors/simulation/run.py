@@ -17,7 +17,7 @@ from allstop.actors.clock import LoopClock
 from allstop.actors.errors import AllstopError
 from allstop.actors.events import ChildStarted, CrashReport, Event, LevelChanged
 from allstop.actors.levels import ROOT, Level
-from allstop.actors.ports import JournalRow
+from allstop.actors.ports import HttpRequest, HttpResponse, JournalRow
 from allstop.actors.runtime import ActorDead, ActorSystem, CallTimeout
 from allstop.actors.runtime.virtual_time import run_virtual
 from allstop.supervisors.chaos.chaos import Act, Chaos
@@ -318,11 +318,23 @@ class _Writing(Witness):
     def __init__(self, trace: Trace, counts: Counter[str]) -> None:
         super().__init__()
         self.frame = trace.frame
-        self.requested = trace.requested
-        self.responded = trace.responded
         self._trace = trace
         self._counts = counts
         self.watching: Watching | None = None
+
+    def requested(self, base_url: str, request: HttpRequest) -> None:
+        self._trace.requested(base_url, request)
+        if self.watching is not None:
+            self.watching.requested(request)
+
+    def responded(self, base_url: str, request: HttpRequest, response: HttpResponse) -> None:
+        self._trace.responded(base_url, request, response)
+        if self.watching is not None:
+            self.watching.responded(request, response)
+
+    def unanswered(self, base_url: str, request: HttpRequest) -> None:
+        if self.watching is not None:
+            self.watching.responded(request, None)
 
     def lost(self, chain: str) -> None:
         if self.watching is not None:

@@ -4,18 +4,22 @@ Rows count when a power cut would leave them; the venue says what reached it; th
 and while the engine is dead, or has not reached the venue yet, nobody asks it for cover.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from allstop.actors.events import ChildStarted, ChildTerminated, Event
 from allstop.actors.links.latch import LatchState, MemoryLatch
-from allstop.actors.ports import JournalRow
+from allstop.actors.ports import HttpRequest, HttpResponse, JournalRow
+from allstop.actors.protocols.lookup import PROFILES
 from allstop.supervisors.config import Tree
 from allstop.supervisors.kraken_account import account_path
 from allstop.supervisors.oracles import EIGHT, PROMISES, Terms, Violation, Watch
 from allstop.supervisors.oracles.facts import (
     Barred,
     Believed,
+    CallBegan,
+    CallEnded,
     Denied,
     DiskFailed,
     Ended,
@@ -30,6 +34,9 @@ from allstop.supervisors.oracles.facts import (
 )
 from allstop.supervisors.oracles.kraken_witness import KrakenWitness
 
+# Answers by which the venue says that it did not serve the call, and that do not say that the call was wrong.
+UNSERVED = re.compile(rb'"E(Service:|General:Internal|General:Temporary|API:Rate|API:Invalid nonce)')
+WRITES = frozenset({"AddOrder", "AmendOrder", "CancelOrder", "CancelOrderBatch"})
 ENGINE = "engine"  # who bars, while it is dead or not connected yet
 
 
@@ -62,6 +69,10 @@ class Watching:
         self._unflushed: dict[str, list[JournalRow]] = {}
         self._failed: set[str] = set()  # children that failed and were not started again yet
         self._connecting = False
+        self._numbers = 0
+        self._calls: dict[int, tuple[int, int, HttpRequest]] = {}
+        timings = [PROFILES[node.timing] for node in tree.accounts.children]
+        self._quiet_s = max((timing.quiet_s for timing in timings), default=0.0)
 
     # -- the engine's lives --------------------------------------------------------------------------------------
 
@@ -75,12 +86,32 @@ class Watching:
         self._connecting = False
         self._unflushed.clear()
         self._failed.clear()
+        for number, began_ns, _ in self._calls.values():
+            self.watch.see(CallEnded(self._now_ns(), number, served=False, until_ns=began_ns))
+        self._calls.clear()
         self.watch.see(Barred(self._now_ns(), ENGINE, anew=True))
 
     def connected(self) -> None:
         if self._connecting:
             self._connecting = False
             self.watch.see(Freed(self._now_ns(), ENGINE))
+
+    # -- calls ---------------------------------------------------------------------------------------------------
+
+    def requested(self, request: HttpRequest) -> None:
+        if "/private/" in request.path:
+            self._numbers += 1
+            self._calls[id(request)] = (self._numbers, self._now_ns(), request)
+            self.watch.see(CallBegan(self._now_ns(), self._numbers))
+
+    def responded(self, request: HttpRequest, response: HttpResponse | None) -> None:
+        """None: no answer came."""
+        number, began_ns, _ = self._calls.pop(id(request), (0, 0, request))
+        if number:
+            served = response is not None and response.status == 200 and not UNSERVED.search(response.body)
+            write = request.path.rpartition("/")[2] in WRITES
+            until_ns = began_ns + (int(self._quiet_s * 1e9) if write else 0)
+            self.watch.see(CallEnded(self._now_ns(), number, served, until_ns))
 
     # -- the machine -----------------------------------------------------------------------------------------------
 

@@ -49,6 +49,9 @@ class Witness:
     def responded(self, base_url: str, request: HttpRequest, response: HttpResponse) -> None:
         """The engine got the whole answer to one."""
 
+    def unanswered(self, base_url: str, request: HttpRequest) -> None:
+        """One ended without an answer, or was never written."""
+
     def lost(self, chain: str) -> None:
         """A commit failed: the chain takes no more."""
 

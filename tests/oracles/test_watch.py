@@ -23,6 +23,8 @@ from allstop.supervisors.oracles import (
 from allstop.supervisors.oracles.facts import (
     Barred,
     Believed,
+    CallBegan,
+    CallEnded,
     ConnectTried,
     Denied,
     DiskFailed,
@@ -354,6 +356,32 @@ def test_what_a_new_engine_finds_uncovered_counts_from_its_connection() -> None:
     assert story.verdict("O3").why == "longest uncovered 1900 ms of 2000"
 
 
+def test_the_time_of_a_call_that_the_venue_did_not_serve_does_not_count() -> None:
+    story = Story(cover_s=2.0)
+    story.executed("O-1", "0.5")
+    story.position("0.5", "0.5")
+    story.wait(1.5)
+    story.see(CallBegan(story.now_ns, 1))
+    story.silence(3.0)
+    assert story.broken() == []
+    story.see(CallEnded(story.now_ns, 1, served=False, until_ns=story.now_ns + 1_000_000_000))
+    story.silence(1.4)
+    assert story.broken() == []
+    story.silence(0.2)
+    assert story.broken() == [("O3", 106.0)]
+
+
+def test_the_time_of_a_call_that_was_served_counts() -> None:
+    story = Story(cover_s=2.0)
+    story.executed("O-1", "0.5")
+    story.position("0.5", "0.5")
+    story.wait(1.5)
+    story.see(CallBegan(story.now_ns, 1))
+    story.silence(3.0)
+    story.see(CallEnded(story.now_ns, 1))
+    assert story.broken() == [("O3", 102.0)]
+
+
 def test_two_bars_at_once_end_with_the_last() -> None:
     story = Story(cover_s=2.0)
     story.executed("O-1", "0.5")
@@ -374,6 +402,19 @@ def test_an_absence_that_two_answered_searches_proved_is_one() -> None:
     searched(story, lists=2)
     assert story.broken() == []
     assert story.verdict("O4").holds is True
+
+
+def test_after_the_venues_own_no_one_search_proves_an_absence() -> None:
+    story = Story()
+    story.intent("b")
+    story.attempt("b", deadline_s=0.5)
+    fault = {"code": "NONCE", "outcome": "NO", "remedy": "RENONCE", "writes": "NOW"}
+    story.outcome("b", "Rejected", fault=fault)
+    story.asked("OpenOrders", nonce="1")
+    story.asked("ClosedOrders", nonce="2")
+    story.row("lookup", "b", verdict="absent", evidence="an empty, complete search agrees")
+    story.terminal("b", "NOT_PLACED")
+    assert story.broken() == []
 
 
 def test_an_attempt_of_which_nothing_was_sent_may_be_followed_by_another() -> None:
@@ -498,7 +539,7 @@ def test_a_proof_of_a_halt_with_an_entry_open_is_told() -> None:
     story.intent("a")
     story.accepted("O-1", "a")
     halted(story)
-    story.row("halt.proof", "main", canceled=0)
+    story.row("halt.proof", "kraken.main", canceled=0)
     assert story.broken() == [("halt", 110.0)]
     assert "O-1" in story.verdict("halt").why
 
