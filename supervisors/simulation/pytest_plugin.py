@@ -19,6 +19,7 @@ itself where allstop is installed. Nothing of allstop is imported before a test 
 
 import asyncio
 from collections.abc import Callable, Coroutine, Generator
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -133,6 +134,38 @@ class Venue:
     def executions(self) -> list[dict[str, Any]]:
         return self.truth()["executions"]
 
+    def sent(self, client_id: str) -> list[dict[str, Any]]:
+        """The orders that it took under this client id: of one intent, never more than one."""
+        return [order for order in self.orders() if order["cl_ord_id"] == client_id]
+
+    def position(self, symbol: str, *, account: str = "main") -> Decimal:
+        """The net of what was executed, above 0 when bought."""
+        return Decimal(self.truth()["positions"].get(account, {}).get(symbol, "0"))
+
+    def cover(self, symbol: str, *, account: str = "main") -> dict[str, Any]:
+        """How its stops stand to its position: `uncovered_ms_max` while reachable, and more; {} before any trade."""
+        return self.truth()["cover"].get(account, {}).get(symbol, {})
+
+    def asked(self, method: str) -> list[dict[str, Any]]:
+        """The private requests of this method, named as either face names it (AddOrder, add_order)."""
+        wanted = _plain(method)
+        return [request for request in self.truth()["requests"] if _plain(request["method"]) == wanted]
+
+    def bid(self, symbol: str) -> Decimal:
+        """The best price at which one can sell now. Fails the test when nobody buys."""
+        return self._touch(symbol, "bid")
+
+    def ask(self, symbol: str) -> Decimal:
+        """The best price at which one can buy now. Fails the test when nobody sells."""
+        return self._touch(symbol, "ask")
+
+    def _touch(self, symbol: str, side: str) -> Decimal:
+        market = self._world.stage.venue.kraken.venue.engine.markets[symbol]
+        found = market.best_bid() if side == "bid" else market.best_ask()
+        if found is None:
+            pytest.fail(f"the book of {symbol} has no {side}")
+        return found[0]
+
     def fault(self, kind: str, **fields: Any) -> None:
         """Has the venue do something wrong: the kinds and fields of its POST /faults. Raises BadFault."""
         self._world.run(self._world.stage.venue.fault(kind, **fields))
@@ -140,6 +173,10 @@ class Venue:
     def price(self, symbol: str, price: Any) -> None:
         """A public trade at this price; stops trigger on it."""
         self.fault("print", symbol=symbol, price=str(price))
+
+
+def _plain(method: str) -> str:
+    return method.replace("_", "").lower()
 
 
 class Hand:

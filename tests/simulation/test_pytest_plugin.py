@@ -19,16 +19,9 @@ pytest_plugins = ["pytester"]
 PAIR = "BTC/USD"
 
 
-def best_ask(venue: Venue) -> Decimal:
-    market = venue._world.stage.venue.kraken.venue.engine.markets[PAIR]  # pyright: ignore[reportPrivateUsage]
-    found = market.best_ask()
-    assert found is not None
-    return found[0]
-
-
 def entry(venue: Venue, **changed: Any) -> OrderIntent:
     """A market buy with a stop a twentieth below the market."""
-    stop = StopLoss(trigger_price=(best_ask(venue) * Decimal("0.95")).quantize(Decimal("0.1")))
+    stop = StopLoss(trigger_price=(venue.ask(PAIR) * Decimal("0.95")).quantize(Decimal("0.1")))
     fields: dict[str, Any] = {
         "pair": PAIR, "side": Side.BUY, "qty": Decimal("0.001"), "order_type": OrderType.MARKET, "stop": stop,
     }  # fmt: skip
@@ -42,7 +35,11 @@ def test_an_order_fills_and_its_stop_stands(world: SimulatedTree, venue: Venue, 
     assert view is not None
     assert view.state == "FILLED"
     assert [one["order_type"] for one in venue.orders(open_only=True)] == ["stop-loss"]
-    assert venue.truth()["cover"]["main"][PAIR]["uncovered_ms_max"] < 2000
+    assert venue.cover(PAIR)["uncovered_ms_max"] < 2000
+    assert venue.position(PAIR) == Decimal("0.001")
+    assert venue.position("ETH/USD") == 0
+    assert len(venue.asked("AddOrder")) == len(venue.sent(order.id)) == 1
+    assert venue.bid(PAIR) < venue.ask(PAIR)
 
 
 def test_a_lost_answer_is_looked_up_and_nothing_is_sent_twice(
@@ -51,8 +48,7 @@ def test_a_lost_answer_is_looked_up_and_nothing_is_sent_twice(
     venue.fault("drop_reply", method="add_order")
     order = world.submit(entry(venue))
     advance(20.0)
-    sent = [one for one in venue.orders() if one["cl_ord_id"] == order.id]
-    assert len(sent) == 1
+    assert len(venue.sent(order.id)) == 1
     view = world.order(order.id)
     assert view is not None
     assert view.state == "FILLED"
