@@ -112,11 +112,13 @@ class ControlServer:
                 await _put(writer, answer)
         except ConnectionError:
             pass  # the client has gone
+        except TimeoutError:  # it does not read: what waits for it is thrown away
+            writer.transport.abort()
 
     async def _answer(self, line: bytes) -> Message:
         try:
             request = _decoder.decode(line)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             return _refusal("BadRequest", f"a request is one JSON object: {error}")
         try:
             async with asyncio.timeout(self._answer_timeout_s):

@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     )
     from allstop.actors.runtime.process.errors import (
         ProcessDied,
+        ProcessSilent,
         RemoteError,
         RemoteRefusal,
         Unencodable,
@@ -122,6 +123,7 @@ __all__ = [
     "PinnedRef",
     "Postpone",
     "ProcessDied",
+    "ProcessSilent",
     "Ref",
     "Refusal",
     "Registry",
@@ -184,6 +186,7 @@ _LATE: Final = {
     "StateTimeout": "behaviours.state_machine_core",
     "Stop": "behaviours.state_machine_core",
     "ProcessDied": "process.errors",
+    "ProcessSilent": "process.errors",
     "RemoteError": "process.errors",
     "RemoteRefusal": "process.errors",
     "Unencodable": "process.errors",

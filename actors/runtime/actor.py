@@ -44,11 +44,12 @@ def _check_class(cls: "type[Actor]") -> None:
         raise TypeError(
             f"{cls.__qualname__}.mailbox is a Mailbox, as in Mailbox(capacity=100), not {mailbox!r}"
         )
-    limit_s: object = cls.max_handler_s
-    if limit_s is not None and (
-        isinstance(limit_s, bool) or not isinstance(limit_s, int | float) or limit_s <= 0
-    ):
-        raise TypeError(f"{cls.__qualname__}.max_handler_s is seconds above 0, or None, not {limit_s!r}")
+    for name in ("max_handler_s", "silence_max_s"):
+        limit_s: object = getattr(cls, name)
+        if limit_s is not None and (
+            isinstance(limit_s, bool) or not isinstance(limit_s, int | float) or limit_s <= 0
+        ):
+            raise TypeError(f"{cls.__qualname__}.{name} is seconds above 0, or None, not {limit_s!r}")
     capacity: object = cls.stash_capacity
     if isinstance(capacity, bool) or not isinstance(capacity, int) or capacity < 0:
         raise TypeError(f"{cls.__qualname__}.stash_capacity is a whole number from 0 on, not {capacity!r}")
@@ -78,6 +79,9 @@ class Actor(pykka.Actor):
     wire: ClassVar[
         tuple[type[Any], ...]
     ] = ()  # with isolation="process": the classes of messages and answers
+    silence_max_s: ClassVar[float | None] = (
+        10.0  # a process of its own that does not answer for so long is killed
+    )
     simulated_cost_s: ClassVar[float] = 0.0  # with isolation, in a simulation: virtual time per message
     stash_capacity: ClassVar[int] = 0  # how many messages `stash()` may put aside; 0: it is not used
     _cell: Cell

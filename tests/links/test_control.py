@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import gc
 import os
 import socket
 import stat
@@ -132,7 +133,9 @@ async def test_an_engine_that_dies_over_a_request_is_a_clear_error(tmp_path: Pat
             await asking
 
 
-@pytest.mark.parametrize("line", [b"nonsense\n", b"[1]\n", b"\xff\n", b"\n"])
+@pytest.mark.parametrize(
+    "line", [b"nonsense\n", b"[1]\n", b"\xff\n", b"\n", b'{"a":' + b"[" * 100_000 + b"\n"]
+)
 async def test_what_is_no_json_object_is_refused_and_the_connection_lives_on(tmp_path: Path, line: bytes):
     async with engine(tmp_path, echo):
         reader, writer = await asyncio.open_unix_connection(str(tmp_path / "control.sock"))
@@ -153,6 +156,80 @@ async def test_a_client_that_says_nothing_loses_its_place(tmp_path: Path, monkey
     monkeypatch.setattr(control, "IDLE_S", 0.05)
     async with engine(tmp_path, echo):
         assert await raw(tmp_path, b"") == b""
+
+
+async def test_a_client_that_sends_a_byte_now_and_then_loses_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(control, "IDLE_S", 0.2)
+    async with engine(tmp_path, echo):
+        reader, writer = await asyncio.open_unix_connection(str(tmp_path / "control.sock"))
+
+        async def drip() -> None:
+            while True:
+                writer.write(b"x")
+                await asyncio.sleep(0.01)
+
+        dripping = asyncio.ensure_future(drip())
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        dripping.cancel()
+        writer.close()
+
+
+async def test_a_client_that_never_reads_loses_its_place_and_nothing_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    troubles: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: troubles.append(context))
+    monkeypatch.setattr(control, "IDLE_S", 0.2)
+    many = "x" * 500_000
+
+    async def handler(_: Message) -> Message:
+        return {"much": many}
+
+    async with engine(tmp_path, handler) as server:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.setblocking(False)
+            client.connect(str(tmp_path / "control.sock"))
+            client.send(b"{}\n" * 100)
+            await served(server, 1)
+            transport = next(iter(server._connections.values())).transport  # pyright: ignore[reportPrivateUsage]
+            await served(server, 0)
+            await asyncio.sleep(0)
+            assert transport.get_write_buffer_size() == 0  # its answers are not kept for it
+        assert (await ask_engine(tmp_path, {}))["ok"]
+    gc.collect()
+    await asyncio.sleep(0)
+    assert troubles == []
+
+
+async def test_after_a_thousand_connections_the_next_one_is_served(tmp_path: Path):
+    troubles: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: troubles.append(context))
+    async with engine(tmp_path, echo) as server:
+        before = len(os.listdir("/proc/self/fd"))
+        for wave in range(20):
+            clients = [socket.socket(socket.AF_UNIX) for _ in range(50)]
+            for client in clients:
+                client.setblocking(False)
+                client.connect(str(tmp_path / "control.sock"))
+            await served(server, control.CONNECTIONS_MAX)
+            for client in clients:
+                with contextlib.suppress(OSError):
+                    client.send([b"", b"{", b"nonsense\n", b"\0" * 1000][wave % 4])
+                client.close()
+            await served(server, 0)
+        assert await ask_engine(tmp_path, {"n": 1}) == {"ok": True, "got": {"n": 1}}
+        await served(server, 0)
+        assert len(os.listdir("/proc/self/fd")) <= before
+    assert troubles == []
+
+
+async def served(server: ControlServer, clients: int) -> None:
+    """So many have a place."""
+    async with asyncio.timeout(10):
+        while len(server._connections) != clients:  # pyright: ignore[reportPrivateUsage]
+            await asyncio.sleep(0.002)
 
 
 async def test_too_many_clients_are_turned_away_and_the_others_served(

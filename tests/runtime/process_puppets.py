@@ -4,6 +4,7 @@ import asyncio
 import ctypes
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -259,3 +260,38 @@ class Stashing(Remote):
                 return message
             case _:
                 return self.stash()
+
+
+class Attacker(Remote):
+    """Does with the pipe of its process what nobody should."""
+
+    silence_max_s: ClassVar[float | None] = 0.4
+
+    def _write(self, data: bytes) -> None:
+        with socket.socket(fileno=os.dup(int(sys.argv[1]))) as pipe:
+            pipe.setblocking(True)
+            pipe.sendall(data)
+
+    def do_write(self, data: Any) -> None:
+        """And lives on."""
+        self._write(data)
+
+    def do_write_and_hang_up(self, data: Any) -> None:
+        self._write(data)
+        self.do_hang_up(None)
+
+    def do_hang_up(self, _: Any) -> None:
+        """Closes the pipe, and does not end with it."""
+        os._exit = lambda _code: threading.Event().wait()  # type: ignore[assignment,misc]
+        with socket.socket(fileno=os.dup(int(sys.argv[1]))) as pipe:
+            pipe.shutdown(socket.SHUT_WR)
+
+    def do_flood(self, path: Any) -> None:
+        """Tells without end, as fast as it can."""
+        to = self.system.address(path)
+        while True:
+            to.tell(b"x" * 1000)
+
+    def do_keep_the_interpreter(self, seconds: Any) -> None:
+        """In C, without letting go of it."""
+        ctypes.PyDLL(None).usleep(int(seconds * 1_000_000))

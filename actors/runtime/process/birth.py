@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -15,26 +16,28 @@ LOOK_S: Final = 0.02  # how often we look for the end of a process where the sys
 
 
 class ChildProcess:
-    """A running process and our end of its pipe. `ended` is done once it is reaped: nothing of it is left then."""
+    """A running process, and our ends of its pipe and of the line of its pulse. `ended` is done once it is reaped:
+    nothing of it is left then."""
 
     def __init__(self) -> None:
         """Starts it, which takes a millisecond or two. Raises OSError."""
         self._loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[int] = self._loop.create_future()
-        ours, theirs = socket.socketpair()
-        try:
+        with ExitStack() as theirs, ExitStack() as ours:
+            pairs = [socket.socketpair(), socket.socketpair()]
+            for mine, its in pairs:
+                ours.enter_context(mine)
+                theirs.enter_context(its)
+            descriptors = [its.fileno() for _, its in pairs]
             self._popen = subprocess.Popen(
-                [sys.executable, "-m", MAIN, str(theirs.fileno())],
+                [sys.executable, "-m", MAIN, *map(str, descriptors)],
                 stdin=subprocess.DEVNULL,  # a terminal's input is not its business; its output and errors are seen
-                pass_fds=(theirs.fileno(),),
+                pass_fds=descriptors,
                 env={**os.environ, "PYTHONPATH": _path_to_us()},
             )
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-        self.socket = ours
+            ours.pop_all()  # it runs: they are kept
+        self.socket, self.line = (mine for mine, _ in pairs)
+        self.line.setblocking(False)
         self._pid_fd = os.pidfd_open(self.pid) if hasattr(os, "pidfd_open") else None
         if self._pid_fd is not None:
             self._loop.add_reader(self._pid_fd, self._look)

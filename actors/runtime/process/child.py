@@ -1,4 +1,5 @@
-"""The main program of a process that hosts one actor: `python -m allstop.actors.runtime.process.child FD`.
+"""The main program of a process that hosts one actor: `python -m allstop.actors.runtime.process.child PIPE PULSE`
+(two descriptors).
 
 It ends when its actor ends, and at once when its pipe does: nobody is left who would stop it. An interrupt from the
 terminal and a SIGTERM, which a service manager sends to every process of a service, are for the parent to act on.
@@ -23,6 +24,7 @@ from allstop.actors.runtime.actor import Actor
 from allstop.actors.runtime.errors import StartError
 from allstop.actors.runtime.mailbox import Mailbox
 from allstop.actors.runtime.process import frames as f
+from allstop.actors.runtime.process import pulse
 from allstop.actors.runtime.process.answering import Answering
 from allstop.actors.runtime.process.codec import Codec
 from allstop.actors.runtime.process.errors import Unencodable, parcelled
@@ -35,6 +37,7 @@ from allstop.actors.runtime.ref import Ref
 FAILED: Final = 70  # EX_SOFTWARE: the actor crashed, and the parent was told
 ORPHANED: Final = 71
 START_S: Final = 1e8  # the parent counts the start's time, and kills
+TAKEN_S: Final = 30.0  # how long our last words may wait behind all that was told before them
 SHOWN_EVERY_S: Final = 0.05  # how old the status that the parent shows may be, while there is work
 
 
@@ -233,7 +236,7 @@ class Host:
 
     async def close(self) -> None:
         """The actor has ended: what it left ends, too, and what was sent goes out."""
-        self.pipe.flush()
+        await self.pipe.taken(TAKEN_S)
         if self._system is not None:
             with contextlib.suppress(AllstopError):
                 await self._system.close()
@@ -310,14 +313,18 @@ def hosting(cls: type[Actor], host: Host) -> type[Actor]:
     return type(cls.__name__, (cls,), names | own)
 
 
-def die_with(pipe: socket.socket) -> None:
-    """A thread that ends this process when the parent's end of the pipe closes, also while a handler computes."""
+def die_with(pipe: socket.socket, line: socket.socket) -> None:
+    """A thread that ends this process when the parent's end of the pipe closes, also while a handler computes; until
+    then it answers the parent that this process runs."""
     watched = os.dup(pipe.fileno())
+    line.setblocking(False)
     poll = select.poll()
     poll.register(watched, getattr(select, "POLLRDHUP", 0))
+    poll.register(line, select.POLLIN)
 
     def watch() -> None:
-        poll.poll()
+        while all(descriptor == line.fileno() for descriptor, _ in poll.poll()) and pulse.answer(line):
+            pass
         os._exit(ORPHANED)
 
     threading.Thread(target=watch, name="orphan-watch", daemon=True).start()
@@ -343,10 +350,10 @@ def _flush_out() -> None:
 def main() -> None:
     for ignored in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ignored, signal.SIG_IGN)
-    descriptor = int(sys.argv[1])
-    os.set_inheritable(descriptor, False)
-    pipe = socket.socket(fileno=descriptor)
-    die_with(pipe)
+    pipe, line = (socket.socket(fileno=int(descriptor)) for descriptor in sys.argv[1:3])
+    for mine in (pipe, line):
+        mine.set_inheritable(False)
+    die_with(pipe, line)
     if not asyncio.run(host(pipe)):
         os._exit(FAILED)
 

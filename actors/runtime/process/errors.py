@@ -69,6 +69,18 @@ class ProcessDied(AllstopError):
         self.code = code
 
 
+class ProcessSilent(AllstopError):
+    """The process of an actor did not answer for `silence_s`, though it is there: it is stopped, starved, or in C code
+    that keeps the interpreter. It was killed. Where such code is wanted, give the class a longer `silence_max_s`."""
+
+    def __init__(self, pid: int, silence_s: float) -> None:
+        super().__init__(
+            f"process {pid} did not answer for {silence_s:g} s: it is stopped, starved or stuck, and killed"
+        )
+        self.pid = pid
+        self.silence_s = silence_s
+
+
 class ErrorParcel(msgspec.Struct, frozen=True, array_like=True):
     """An exception on its way."""
 

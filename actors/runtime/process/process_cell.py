@@ -30,12 +30,14 @@ from allstop.actors.runtime.process.codec import Codec
 from allstop.actors.runtime.process.errands import Errands
 from allstop.actors.runtime.process.errors import (
     ProcessDied,
+    ProcessSilent,
     Unencodable,
     unparcelled,
 )
 from allstop.actors.runtime.process.location import located
 from allstop.actors.runtime.process.looking import Looking
 from allstop.actors.runtime.process.pipe import BrokenFrame, Pipe
+from allstop.actors.runtime.process.pulse import Pulse
 from allstop.actors.runtime.ref import Ref
 from allstop.actors.runtime.states import ENDED, RUNNING, STARTING, STOPPING
 
@@ -84,6 +86,8 @@ class ProcessCell(Cell):
         self.looking = Looking(self)
         self._gone: Exit | None = None
         self._overrun: asyncio.TimerHandle | None = None
+        self._pulse: Pulse | None = None
+        self._killed_for = ""
 
     # -- looks -----------------------------------------------------------------------------------------------------
     @property
@@ -212,6 +216,19 @@ class ProcessCell(Cell):
             name = type(message).__qualname__
             self.crash(HandlerTimeout(self.path, self.incarnation, name, limit_s), message)
 
+    def _feel_pulse(self) -> None:
+        silence_max_s = self.hosted_class.silence_max_s
+        if self._process is not None and self._pulse is None and silence_max_s is not None:
+            self._pulse = Pulse(self._process.line, silence_max_s, self._fell_silent)
+            self._pulse.begin()
+
+    def _fell_silent(self) -> None:
+        silence_s = self.hosted_class.silence_max_s
+        if self._process is None or silence_s is None or self.state is ENDED:
+            return
+        oldest = next(iter(self._sent.values()), None)
+        self.crash(ProcessSilent(self._process.pid, silence_s), None if oldest is None else oldest.message)
+
     # -- starting --------------------------------------------------------------------------------------------------
     def pack_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._arguments = self.codec.encode([list(args), kwargs])
@@ -262,6 +279,7 @@ class ProcessCell(Cell):
             KeyError,
             IndexError,
             ArithmeticError,
+            RecursionError,
         ) as error:  # it cannot be decoded
             self.crash(BrokenFrame(f"{type(frame).__name__}: {error}"))
 
@@ -288,6 +306,7 @@ class ProcessCell(Cell):
             case f.Shown(body):
                 self.actor.shown = self.codec.decode(body)
             case f.Started(ignored):
+                self._feel_pulse()
                 self.begin_life(m.Ignore() if ignored else None)
             case f.NotStarted(error):
                 self.crash(unparcelled(error, self.codec.decode))
@@ -345,12 +364,14 @@ class ProcessCell(Cell):
     def _pipe_ended(self, error: BrokenFrame | None) -> None:
         if self.state is ENDED:
             return
+        if self._pulse is not None:
+            self._pulse.end()
         if error is not None:
             self.crash(error)
         elif self._process is not None and self._process.ended.done():
             self._conclude()
         elif self._gone is None:
-            self.scheduler.loop.call_later(LAST_WORDS_S, self._kill_process)
+            self.scheduler.loop.call_later(LAST_WORDS_S, self._kill_mute)
 
     def _conclude(self) -> None:
         """The process is gone, and everything it said was heard."""
@@ -362,7 +383,10 @@ class ProcessCell(Cell):
         code = self._process.ended.result()
         oldest = next(iter(self._sent.values()), None)
         error = ProcessDied(
-            self._process.pid, signal=-code if code < 0 else None, code=code if code >= 0 else None
+            self._process.pid,
+            signal=-code if code < 0 else None,
+            code=code if code >= 0 else None,
+            why=self._killed_for,
         )
         self.crash(error, None if oldest is None else oldest.message)
 
@@ -374,11 +398,20 @@ class ProcessCell(Cell):
         self.looking.ended(exit_)
         if self._overrun is not None:
             self._overrun.cancel()
+        if self._pulse is not None:
+            self._pulse.end()
         if self._pipe is not None:
             self._pipe.abort()
         self._kill_process()
+        if self._process is not None:
+            self._process.line.close()
         if self._process is not None and not self._process.ended.done():
             self.system.abandon(self, self._process.ended)
+
+    def _kill_mute(self) -> None:
+        if self.state is not ENDED and self._process is not None and not self._process.ended.done():
+            self._killed_for = "it had closed its pipe and lived on"
+            self._kill_process()
 
     def _kill_process(self) -> None:
         if self._process is not None:
