@@ -6,7 +6,6 @@ calls. Where something takes time, fails or ends otherwise, the general road goe
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable
-from contextlib import suppress
 from types import CoroutineType
 from typing import Any, cast
 
@@ -19,7 +18,6 @@ from allstop.actors.runtime import (
     AlreadyStarted,
     Down,
     Ignore,
-    MailboxFull,
     Ref,
     StartError,
     Timer,
@@ -31,6 +29,7 @@ from allstop.actors.runtime.stopping import ended_idle, stopped_at_once
 from allstop.actors.spec import BRUTAL_KILL, ChildSpec, Isolation
 from allstop.supervisors import decisions as d
 from allstop.supervisors.core import SupervisorCore
+from allstop.supervisors.lasting import tell_moved
 from allstop.supervisors.votes import Votes
 from allstop.supervisors.waiting import AT_ONCE_MAX, Minding, Starting, Stopping, Turn, Wait
 
@@ -196,12 +195,7 @@ class CarryingOut(Actor):
                 raise TypeError(f"not a command of the core: {command!r}")
 
     def _tell_moved(self, gate: str, paths: tuple[str, ...]) -> None:
-        for path in paths:
-            if (moved := self._core.lasting.turns.get(path)) is not None:
-                moved.set()
-            elif (ref := self.system.address(path)).is_alive():
-                with suppress(MailboxFull):  # one that is busy for so long comes when it was told
-                    ref.tell(d.GateMoved(gate))
+        tell_moved(self.system, self._core.lasting, gate, paths)
 
     def latch(self, offender: Hashable, error: BaseException) -> None:
         """A child gave up and `on_exceeded` is LATCH: votes for it, latched. The root halts instead."""

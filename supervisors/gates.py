@@ -23,9 +23,7 @@ from allstop.actors.runtime.arguments import want
 from allstop.actors.spec import ChildSpec, RestartGate
 from allstop.supervisors.errors import InvalidChildSpec
 
-STALE_S = (
-    60.0  # whoever does not use its turn for so long is gone: its supervisor was killed, and nobody told us
-)
+STALE_S = 60.0  # whoever does not use its turn for so long is gone, and nobody told us
 _SLACK_S = 1e-9  # a timer that is due and the clock it is read on may differ by a rounding
 
 
@@ -96,6 +94,14 @@ class Gate:
         self._trials.pop(who, None)
         return () if left is None else self._move_up(now_s)
 
+    def leave_all(self, path: str, now_s: float) -> tuple[str, ...]:
+        """All children of the supervisor at `path` leave. Gives who moved up."""
+        moved = dict[str, None]()
+        for who in [*self._line, *self._backing_off, *self._trials]:
+            if supervisor_of(who) == path:
+                moved |= dict.fromkeys(self.leave(who, now_s))
+        return tuple(moved)
+
     def due_s(self, who: str) -> float | None:
         """When its turn is; None when it does not wait for one."""
         return self._line.get(who)
@@ -146,6 +152,11 @@ class Gate:
             del self._trials[who]
 
 
+def supervisor_of(who: str) -> str:
+    """The path of the supervisor whose child stands in line under this name."""
+    return who.rpartition("/")[0] or "/"
+
+
 class Gates:
     """All gates of a system, by name."""
 
@@ -169,6 +180,9 @@ class Gates:
         if name not in self._gates:
             raise InvalidChildSpec("unknown_gate", name)
         return self._gates[name]
+
+    def all(self) -> tuple[Gate, ...]:
+        return tuple(self._gates.values())
 
     def check(self, specs: Iterable[ChildSpec]) -> None:
         """Raises InvalidChildSpec for the first spec that names a gate which was not declared."""

@@ -37,7 +37,7 @@ from allstop.supervisors.children import (
 from allstop.supervisors.childspecs import as_child_spec, check_childspecs, check_flags
 from allstop.supervisors.degrade import Breaker, BreakerState
 from allstop.supervisors.errors import ChildEnded, GateClosed, NotFound
-from allstop.supervisors.gates import Gate
+from allstop.supervisors.gates import Gate, supervisor_of
 from allstop.supervisors.intensity import Intensity
 from allstop.supervisors.lasting import Lasting
 
@@ -215,6 +215,7 @@ class Plan:
         if name is None:
             return None
         gate = self._touched[name] = self.lasting.gates.get(name)
+        self.lasting.comes(self.path)
         return gate
 
     def _name(self, child_id: Hashable) -> str:
@@ -285,7 +286,7 @@ class Plan:
                 self._report(GateChanged, gate=view.name, state=view.state.value, waiting=len(view.waiting))
         for name in sorted(self._moved):
             waiting = [who for who, _ in self._touched[name].view(self._now_s).waiting]
-            whose = dict.fromkeys(who.rpartition("/")[0] or "/" for who in waiting)
+            whose = dict.fromkeys(supervisor_of(who) for who in waiting)
             self._say(d.TellMoved(name, tuple(whose)))
         self._touched = {}
         self._moved.clear()

@@ -1,5 +1,8 @@
 """The slow way into a mailbox: what a full one, or one with rules of its own, does with a message."""
 
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from allstop.actors.runtime.aftermath import lose
@@ -16,6 +19,20 @@ if TYPE_CHECKING:
 # Behind a full BLOCK mailbox wait those who put and those who call. One who gives up leaves his place in the queue to be
 # passed over, and may come again: an actor that hangs for an hour must not fill the memory with them.
 GIVEN_UP_MAX: Final = 10_000
+
+
+_THREAD: Final = threading.local()
+
+
+@contextmanager
+def going_on() -> Generator[None, None, None]:
+    """For a thread on which others depend: inside, a full BLOCK mailbox refuses, as on the loop, and parks nobody."""
+    before = getattr(_THREAD, "must_go_on", False)
+    _THREAD.must_go_on = True
+    try:
+        yield
+    finally:
+        _THREAD.must_go_on = before
 
 
 def accept(cell: "Cell", ref: "Ref", message: Any, *, may_park: bool = True) -> Parked | None:
@@ -94,6 +111,9 @@ def _drop_oldest(cell: "Cell") -> None:
 
 
 def _parked(cell: "Cell", message: Any, *, may_park: bool) -> Parked:
+    if may_park and getattr(_THREAD, "must_go_on", False):
+        count(cell, "refused")
+        raise MailboxFull(cell.path, cell.capacity, "; it holds its senders back, and this one must not wait")
     if may_park and on_a_loop():
         count(cell, "refused")
         raise MailboxFull(cell.path, cell.capacity, "; on the loop use `await ref.put(message)`")

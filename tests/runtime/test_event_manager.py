@@ -24,6 +24,7 @@ from allstop.actors.runtime import (
     HandlerRefused,
     Mailbox,
     NoSuchHandler,
+    Overflow,
     Ref,
     Remove,
     Swap,
@@ -416,6 +417,36 @@ async def test_an_event_that_cannot_travel_to_a_subscriber_in_a_process_hurts_no
     assert [(letter.recipient, letter.message) for letter in system.dead_letters.recent()] == [
         ("/far", event)
     ]
+
+
+async def test_a_full_subscriber_that_holds_its_senders_back_does_not_park_a_bus_on_a_thread(
+    witness: Witness,
+) -> None:
+    async def story() -> list[Any]:
+        async with ActorSystem(max_handler_s=None) as system:
+            bus = await system.spawn(EventManager, path="/bus", isolation="thread")
+            full = await system.spawn(Slow, path="/full")
+            await EventManager.subscribe(bus, full)
+            await EventManager.subscribe(bus, await system.spawn(Puppet, witness))
+            for number in range(4):
+                await EventManager.sync_notify(bus, number, 5.0)
+            return [(letter.recipient, letter.message) for letter in system.dead_letters.recent()]
+
+    lost = await asyncio.to_thread(asyncio.run, asyncio.wait_for(story(), 10.0))  # threads need a real clock
+    assert witness.handled == [0, 1, 2, 3]
+    assert lost == [("/full", 2), ("/full", 3)]
+
+
+class Slow(Puppet):
+    """Never done with its first event."""
+
+    mailbox: ClassVar[Mailbox] = Mailbox(capacity=1, overflow=Overflow.BLOCK, put_timeout_s=60.0)
+
+    def __init__(self) -> None:
+        super().__init__(Witness())
+
+    async def on_receive(self, message: Any) -> None:
+        await asyncio.sleep(1e6)
 
 
 async def test_what_is_no_ref_is_refused_to_the_caller_and_the_bus_lives(

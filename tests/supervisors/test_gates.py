@@ -11,6 +11,7 @@ from tests.supervisors.rig import BOOM, Rig, flags, pausing, spec
 
 from allstop.actors.errors import BadInput
 from allstop.actors.events import ChildStarted, GateChanged, GateWaiting
+from allstop.actors.runtime import Ref
 from allstop.actors.spec import Backoff, ChildSpec, RestartGate, Strategy, SupervisorFlags
 from allstop.supervisors import decisions as d
 from allstop.supervisors.checking import check_tree
@@ -382,6 +383,38 @@ async def test_the_spacing_survives_the_restart_of_the_supervisor() -> None:
         await settle(5.0)
         first, second = [at_s for _, at_s in starts(stage)]
         assert second - first >= 9.999
+
+
+@pytest.mark.virtual
+@pytest.mark.parametrize("starting", [False, True])
+async def test_a_killed_supervisor_gives_back_its_places_in_line_at_once(starting: bool) -> None:
+    stage = Stage()
+    async with stage.system() as system:
+        declare_gates(system, WS)
+        await system.spawn(Supervisor, FLAGS, stage.puppets("a", gate="kraken:ws"), path="/first")
+        behind = [
+            asyncio.ensure_future(
+                system.spawn(
+                    Supervisor, FLAGS, stage.puppets(*ids, gate="kraken:ws"), path=path, start_timeout_s=99.0
+                )
+            )
+            for path, ids in (("/killed", "bc"), ("/last", "d"))
+        ]
+        await settle(1.0)
+        assert [who for who, _ in gates(system)[0].waiting] == ["/killed/b", "/last/d"]
+        if not starting:
+            await settle(10.0)
+            assert [who for who, _ in gates(system)[0].waiting] == ["/last/d", "/killed/c"]
+        system.kill(system.address("/killed"))
+        await settle(0.0)
+        assert [who for who, _ in gates(system)[0].waiting] == ["/last/d"]
+        await settle(9.5)  # of the spacing, a second or so has passed
+        assert incarnation(system, "/last/d") == 1
+        ended = await asyncio.gather(*behind, return_exceptions=True)
+        assert isinstance(ended[1], Ref)
+        await settle(60.0)
+        assert gates(system)[0].state is GateState.CLOSED
+        assert [event.state for event in stage.of(GateChanged)][-1] == "closed"
 
 
 @pytest.mark.virtual

@@ -30,6 +30,7 @@ from allstop.actors.runtime.behaviours.event_handler import (
     Why,
 )
 from allstop.actors.runtime.dead_letters import DeadLetter
+from allstop.actors.runtime.entrance import going_on
 from allstop.actors.runtime.errors import ActorDead, BadReturnValue
 from allstop.actors.runtime.messages import Down, ExitSignal, MonitorRef
 from allstop.actors.runtime.ref import CALL_TIMEOUT_S, Ref
@@ -350,7 +351,11 @@ class EventManager(Actor):
 
     def _tell(self, ref: Ref, message: Any) -> None:
         try:
-            ref.tell(message)
+            if self._cell.threaded:  # one full subscriber must not hold all others up
+                with going_on():
+                    ref.tell(message)
+            else:
+                ref.tell(message)
         except (ReplyError, ActorDead) as error:  # it refuses this event; ActorDead: of a pinned ref
             self.system.dead_letters.add(DeadLetter(message, ref.path, ref.incarnation, str(error)))
 
