@@ -5,6 +5,7 @@ import importlib.util
 import re
 import sys
 import traceback
+import zlib
 from pathlib import Path
 from types import ModuleType
 
@@ -49,7 +50,7 @@ def load_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise BadInput(Problem(f"no such file: {path}"))
     resolved = path.resolve()
-    name = f"allstop_tree_{resolved.stem}_{abs(hash(str(resolved))):x}"
+    name = f"allstop_tree_{resolved.stem}_{zlib.crc32(str(resolved).encode()):x}"  # the same in every process
     spec = importlib.util.spec_from_file_location(name, resolved)
     if spec is None or spec.loader is None:
         raise BadInput(Problem(f"cannot load {path} as Python"))

@@ -27,7 +27,7 @@ class Belongings:
 
     def __init__(self) -> None:
         self.timers: set[Timer] = set()
-        self.tasks: set[asyncio.Task[Any]] = set()
+        self.tasks: dict[asyncio.Task[Any], None] = {}  # they are cancelled in this order
         self.monitored_by: dict[MonitorRef, None] = {}
         self.monitoring: dict[MonitorRef, None] = {}
         self.replies: dict[Reply, None] = {}

@@ -415,7 +415,7 @@ class Cell:
         context = self.scheduler.context.copy()
         contained = _contained(coroutine)
         task = self.scheduler.loop.create_task(contained, name=f"{self.path}:{name}", context=context)
-        self.own().tasks.add(task)
+        self.own().tasks[task] = None
         task.add_done_callback(self._task_done)
         task.add_done_callback(
             lambda _task: coroutine.close()
@@ -423,7 +423,7 @@ class Cell:
         return task
 
     def _task_done(self, task: asyncio.Task[Any]) -> None:
-        self.own().tasks.discard(task)
+        self.own().tasks.pop(task, None)
         if task.cancelled():
             # Nobody asked this task to end, so the cancellation came from something it awaited: that is a failure.
             error = (
