@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 import click
 import msgspec
@@ -15,8 +16,10 @@ from allstop.supervisors.simulation.campaign import (
     run_campaign,
     seeds_of,
     tree_named,
+    written,
 )
 from allstop.supervisors.simulation.profiles import PROFILES
+from allstop.supervisors.simulation.replay import read_replay
 from allstop.supervisors.simulation.run import NONE, Outcome, simulate
 from allstop.supervisors.simulation.trees import TREES
 
@@ -44,6 +47,19 @@ FAILED_SHOWN = 20
     "--faults", "profile", default="bad-day", show_default=True, metavar="PROFILE", help="What goes wrong."
 )
 @click.option("--jobs", type=click.IntRange(min=1), default=None, help="Processes.  [default: one per core]")
+@click.option(
+    "--replay",
+    "replay_file",
+    type=click.Path(path_type=Path),
+    help="Run again what is in this file, and nothing else.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("build/simulate"),
+    show_default=True,
+    help="Where the seeds that fail are written, each as a file for --replay.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end, and nothing else.")
 def command(
     tree: str,
@@ -53,10 +69,16 @@ def command(
     hours: float,
     profile: str,
     jobs: int | None,
+    replay_file: Path | None,
+    out: Path,
     as_json: bool,
 ) -> int:
     """Run TREE in a simulated world: virtual time, a simulated Kraken at the addresses that it names, a network, a disk
     and a process that go wrong by plan. The same seed is the same run, to the last byte, on every machine."""
+    if replay_file is not None:
+        if seed is not None or seeds_text is not None:
+            raise BadInput(Problem("a file holds its own seed: leave --seed and --seeds away", "--replay"))
+        return _replay(replay_file, trace=trace, as_json=as_json)
     if seed is not None and seeds_text is not None:
         raise BadInput(Problem("--seed is one seed, --seeds are many: give one of the two", "--seed"))
     if trace and seed is None:
@@ -74,6 +96,7 @@ def command(
     campaign = run_campaign(
         tree, seeds, profile=profile, duration_s=duration_s, jobs=jobs, on_outcome=progress.outcome, on_progress=progress.progress
     )  # fmt: skip
+    campaign = written(campaign, out, duration_s)
     if as_json:
         click.echo(msgspec.json.encode(campaign))
     else:
@@ -81,9 +104,30 @@ def command(
     return 1 if campaign.failed else 0
 
 
+def _print(line: str) -> None:
+    click.echo(line, nl=False)
+
+
+def _replay(file: Path, *, trace: bool, as_json: bool) -> int:
+    replay = read_replay(file)
+    outcome = simulate(
+        tree_named(replay.tree),
+        replay.seed,
+        duration_s=replay.duration_s,
+        plan=replay.plan,
+        keep=_print if trace else None,
+    )
+    if as_json:
+        click.echo(msgspec.json.encode(outcome))
+    else:
+        click.echo(f"digest {outcome.digest}")
+        click.echo(_failed_in_words(outcome) if outcome.failed is not None else "every oracle held")
+    return 0 if outcome.failed is None else 1
+
+
 def _show_trace(tree: str, seed: int, duration_s: float, profile: str) -> int:
     outcome = simulate(
-        tree_named(tree), seed, duration_s=duration_s, profile=profile, keep=lambda line: click.echo(line, nl=False)
+        tree_named(tree), seed, duration_s=duration_s, profile=profile, keep=_print
     )  # fmt: skip
     click.echo(f"digest {outcome.digest}")
     if outcome.failed is not None:
@@ -126,11 +170,11 @@ def _show(campaign: Campaign) -> None:
     )
     click.echo(f"digest {campaign.digest}")
     for failed in campaign.failed[:FAILED_SHOWN]:
-        click.echo(f"FAILED seed {failed.seed}: {failed.oracle} at {failed.at_s:.3f} s")
+        click.echo(f"FAILED seed {failed.seed}: {failed.oracle} at {failed.at_s:.3f} s  {failed.file}")
     if len(campaign.failed) > FAILED_SHOWN:
         click.echo(f"FAILED {len(campaign.failed) - FAILED_SHOWN} more")
     if campaign.failed:
         click.echo(
             f"again: {os.path.basename(sys.argv[0])} simulate {campaign.tree} --faults {campaign.profile} "
-            f"--seed {campaign.failed[0].seed} --trace"
+            f"--seed {campaign.failed[0].seed} --trace, or --replay with its file"
         )

@@ -66,8 +66,9 @@ def tasks_of(loop: asyncio.AbstractEventLoop, life: int) -> list[NumberedTask]:
 def sweep(loop: asyncio.AbstractEventLoop, life: int, left: list[CoroutineLeft]) -> bool:
     """Drops everything that waits to run for this life, and closes the coroutines of its tasks in the order of their
     making. False when there was nothing: a closed coroutine may have left something behind."""
+    tasks = tasks_of(loop, life)  # held before their handles are dropped: else they might go unclosed
     swept = _drop_handles(loop, life)
-    for task in tasks_of(loop, life):
+    for task in tasks:
         swept = True
         task.life = -life  # never looked at again, not even by whoever closes the loop
         asyncio.tasks._unregister_task(task)  # pyright: ignore[reportAttributeAccessIssue]

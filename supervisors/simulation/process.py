@@ -51,11 +51,13 @@ def no_collector() -> Generator[None]:
 
 @contextlib.contextmanager
 def quiet_ends() -> Generator[None]:
-    """A coroutine of a life that is over meets an inert port when it is freed. That is no trouble of anybody's."""
+    """A coroutine of a life that is over meets an inert port when it is freed, or waits for something that will never
+    come. That is no trouble of anybody's."""
     before = sys.unraisablehook
 
     def hook(unraisable: Any) -> None:
-        if not issubclass(unraisable.exc_type, WorldEnded):
+        unclosed = "ignored GeneratorExit" in str(unraisable.exc_value)
+        if not issubclass(unraisable.exc_type, WorldEnded) and not unclosed:
             before(unraisable)
 
     sys.unraisablehook = hook

@@ -67,7 +67,7 @@ class SimulatedVenue:
         tape = recorded_tape() if tape is None else tape
         self._clock = clock
         self.kraken = InMemoryKraken(KrakenVenue(settings, tape, wall_ns=clock.wall_ns()), clock=clock)
-        self.links = _urls(tree)
+        self.links = urls_of(tree)
         for url in self.links["rest"]:
             network.serve_http(url, self.kraken.handle_http)
         for url in self.links["public"]:
@@ -97,7 +97,7 @@ class SimulatedVenue:
         self.kraken.venue.faults.clear()
 
 
-def _urls(tree: Tree) -> dict[str, tuple[str, ...]]:
+def urls_of(tree: Tree) -> dict[str, tuple[str, ...]]:
     """The addresses of a tree by the link that they are reached on, each once, in the tree's order."""
     accounts, public = tree.accounts.children, tree.data.children
     return {

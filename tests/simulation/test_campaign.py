@@ -3,11 +3,23 @@
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from allstop.actors.errors import BadInput
 from allstop.supervisors.cli.group import invoke
-from allstop.supervisors.simulation.campaign import Progress, run_campaign, seeds_of
+from allstop.supervisors.simulation.campaign import (
+    Progress,
+    run_campaign,
+    seeds_of,
+    summed_up,
+    tree_named,
+    written,
+)
+from allstop.supervisors.simulation.plan import make_plan
+from allstop.supervisors.simulation.replay import read_replay, replay_of, write_replay
+from allstop.supervisors.simulation.run import Failure, simulate
+from allstop.supervisors.simulation.trees import busy
 
 SHORT_S = 52.0
 
@@ -97,3 +109,20 @@ def test_a_users_own_tree_runs_at_the_addresses_and_keys_that_it_names(
         ["simulate", str(file), "--seed", "1", "--faults", "none", "--hours", str(20 / 3600), "--json"]
     )
     assert (code, json.loads(capsys.readouterr().out)["failed"]) == (0, [])
+
+
+def test_a_failed_seed_is_written_as_a_file_that_runs_again(tmp_path: Path) -> None:
+    outcome = simulate(busy(), 3, duration_s=SHORT_S, profile="calm")
+    broken = msgspec.structs.replace(outcome, failed=Failure(oracle="O1", at_s=1.0, why="for this test"))
+    campaign = written(summed_up("busy", "calm", [3], {3: broken}, 1.0), tmp_path, SHORT_S)
+    assert campaign.failed[0].file == str(tmp_path / "calm-3.json")
+    replay = read_replay(campaign.failed[0].file)
+    again = simulate(tree_named(replay.tree), replay.seed, duration_s=replay.duration_s, plan=replay.plan)
+    assert again.digest == outcome.digest
+
+
+def test_replay_runs_what_is_in_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write_replay(tmp_path / "run.json", replay_of(make_plan(3, "calm", SHORT_S), tree="busy"))
+    assert invoke(["simulate", "--replay", str(file)]) == 0
+    assert "every oracle held" in capsys.readouterr().out
+    assert invoke(["simulate", "--replay", str(file), "--seed", "1"]) == 2
