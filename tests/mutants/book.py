@@ -75,6 +75,11 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("an order is promised before it is committed", order_commits.OrderCommits._commit_arrived,
            "await append(self._journal, [arrived.record for arrived in batch])", "await append(self._journal, [arrived.record for arrived in batch], durable=False)", "none"),
     Mutant("intents with trackers are forgotten at a restart", orders.Orders.on_start, "if known.needs_tracker]", "if known.needs_tracker and False]", DEATHS),
+    Mutant("an order is sent twice", session.Session._write, "await self.send(frame)", "await self.send(frame); await self.send(frame)", "none"),
+    Mutant("a filled order ends as canceled", order_life.plan, "state=cell.state, evidence=after.evidence", "state=State.CANCELED, evidence=after.evidence", "none"),
+    Mutant("the venue's word is not written down", order_life.plan, "    return Step(life=after, records=records, acts=cell.acts)", "    return Step(life=after, records=records[1:] if isinstance(record, Reported) else records, acts=cell.acts)", "none"),
+    Mutant("every nonce is the same", nonces.Nonces.next, "Nonces(max(wall_ns, self.last + 1), self.reserved)", "Nonces(self.reserved, self.reserved)", "none"),
+    Mutant("an order waits for no commit", order_commits.OrderCommits.work, "await self._commit_arrived()", "batch = list(self._arrived); self._arrived.clear(); await self._committed(batch)", "none"),
     # -- the journal
     Mutant("ack before fsync", journal.JournalActor._commit, "await store.append(entries, durable=durable)", "await store.append(entries, durable=False)", "none"),
     Mutant("the chain starts anew with each epoch", memory_journal.MemoryJournal._append, "linked(self._tip, entries, ts_ns, self.epoch)", "linked(self._tip, entries, ts_ns, 1)", DEATHS),
