@@ -15,15 +15,21 @@ from allstop.actors.simulated.kraken.counters import Tier
 from allstop.actors.simulated.kraken.in_memory import InMemoryKraken
 from allstop.actors.simulated.kraken.pairs import PAIRS
 from allstop.actors.simulated.kraken.server import packaged_tape
+from allstop.actors.simulated.kraken.slow_tape import slowed
 from allstop.actors.simulated.kraken.tape import TapeFrame
 from allstop.actors.simulated.kraken.venue import KrakenVenue, Settings
 from allstop.supervisors.config import Tree
 
 
-@lru_cache(maxsize=1)
-def recorded_tape() -> tuple[TapeFrame, ...]:
-    """The recording that comes with the package, read once."""
-    return packaged_tape()
+FRAME_EVERY_S = (
+    1.0  # a frame of each pair's book: what a pair of middling trade shows, and less than a busy one
+)
+
+
+@lru_cache(maxsize=8)
+def recorded_tape(every_s: float = 0.0) -> tuple[TapeFrame, ...]:
+    """The recording that comes with the package, with a frame every so many seconds, or (0) as it was recorded."""
+    return slowed(recorded_tape(), every_s) if every_s > 0 else packaged_tape()
 
 
 def settings_for(tree: Tree, seed: int | str) -> Settings:
@@ -44,7 +50,8 @@ def settings_for(tree: Tree, seed: int | str) -> Settings:
         raise BadInput(*problems)
     accounts = tuple(node.account for node in nodes) or ("main",)
     tier = Tier(next(iter(tiers), "starter"))
-    return Settings(seed=f"venue:{seed}", accounts=accounts, tier=tier)
+    pairs = tuple(dict.fromkeys(pair for node in (*nodes, *tree.data.children) for pair in node.pairs))
+    return Settings(seed=f"venue:{seed}", accounts=accounts, tier=tier, pairs=pairs)
 
 
 class SimulatedVenue:
@@ -64,7 +71,7 @@ class SimulatedVenue:
         settings: Settings | None = None,
     ) -> None:
         settings = settings or settings_for(tree, seed)
-        tape = recorded_tape() if tape is None else tape
+        tape = recorded_tape(FRAME_EVERY_S) if tape is None else tape
         self._clock = clock
         self.kraken = InMemoryKraken(KrakenVenue(settings, tape, wall_ns=clock.wall_ns()), clock=clock)
         self.links = urls_of(tree)

@@ -197,6 +197,17 @@ class Engine:
                 for order in list(self.accounts[name].open.values()):
                     self._end(order, "canceled", "Cancel all orders after", at)
 
+    def due_s(self, at: At) -> float | None:
+        """The first moment at which `tick` does something, as things stand; None: there is none."""
+        moments = [fires.now_s for fires in self.switch_at.values()]
+        moments += [
+            at.now_s + (order.expire_ns - at.wall_ns) / 1e9
+            for account in self.accounts.values()
+            for order in account.open.values()
+            if order.expire_ns
+        ]
+        return min(moments, default=None)
+
     def turn(self, status: str, at: At) -> None:
         """Changes the system's status. Matching resumes at online."""
         self.status = status

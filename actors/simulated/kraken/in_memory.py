@@ -1,5 +1,7 @@
 """The simulated Kraken without sockets, for trees that run in virtual time: the same faces over links in memory."""
 
+import asyncio
+import contextvars
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol, Self
 
@@ -13,7 +15,7 @@ from allstop.actors.ports import (
     WebSocketLink,
 )
 from allstop.actors.simulated.kraken.rest import Request
-from allstop.actors.simulated.kraken.shell import Shell
+from allstop.actors.simulated.kraken.shell import TICK_S, Shell
 from allstop.actors.simulated.kraken.stream import Connection
 from allstop.actors.simulated.kraken.venue import KrakenVenue
 
@@ -50,6 +52,9 @@ class InMemoryKraken(Shell):
     ) -> None:
         super().__init__(venue, clock=clock, speed=speed)
         self.http_url, self.ws_url, self.ws_auth_url = http_url, ws_url, ws_auth_url
+        self._context = contextvars.copy_context()  # whoever asks for something may die: our time goes on
+        self._timer: asyncio.TimerHandle | None = None
+        self._ticked_s = 0.0
 
     async def __aenter__(self) -> Self:
         self.begin()
@@ -57,6 +62,42 @@ class InMemoryKraken(Shell):
 
     async def __aexit__(self, *_: object) -> None:
         await self.end()
+
+    # -- time: it is told when it matters, and not twenty times a second ------------------------------------------
+
+    def begin_time(self) -> None:
+        self._context = contextvars.copy_context()
+        self._await_time()
+
+    async def end(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        await super().end()
+
+    def flush(self) -> None:
+        super().flush()
+        self._await_time()
+
+    def _await_time(self) -> None:
+        """A timer for the next moment at which time alone does something. One that comes too early looks again."""
+        at = self.at()
+        due_s = self.venue.due_s(at)
+        if due_s is None:
+            return
+        wait_s = max(due_s, self._ticked_s + TICK_S) - at.now_s
+        loop = asyncio.get_running_loop()
+        if self._timer is not None:
+            if self._timer.when() <= loop.time() + wait_s:
+                return
+            self._timer.cancel()
+        self._timer = loop.call_later(wait_s, self._time_passed, context=self._context)
+
+    def _time_passed(self) -> None:
+        self._timer = None
+        at = self.at()
+        self._ticked_s = at.now_s
+        self.venue.tick(at)
+        self.flush()
 
     def serve_on(self, network: Network) -> None:
         """Answers at its three addresses of this network."""

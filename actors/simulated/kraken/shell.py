@@ -37,8 +37,12 @@ class Shell:
 
     def begin(self) -> None:
         """Starts time and the feed."""
-        self._run(self._tick(), "simulated-kraken-tick")
+        self.begin_time()
         self._run(self._feed(), "simulated-kraken-feed")
+
+    def begin_time(self) -> None:
+        """From now on the venue is told that time passes."""
+        self._run(self._tick(), "simulated-kraken-tick")
 
     async def end(self) -> None:
         """Ends every task of this shell and waits for it."""

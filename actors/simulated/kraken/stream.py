@@ -134,16 +134,23 @@ def spread_book(
             said(venue, connection, "book", text, at)
 
 
+def due_s(connection: Connection) -> float:
+    """When time alone does something to this connection next: a heartbeat, or its end."""
+    if connection.subscriptions:
+        return connection.last_out_s + HEARTBEAT_S
+    return connection.opened.now_s + IDLE_S
+
+
 def heartbeats(venue: "KrakenVenue", at: At) -> None:
     """One a second where nothing else was said, after the first subscription."""
     for connection in list(venue.connections.values()):
-        if connection.subscriptions and at.now_s - connection.last_out_s >= HEARTBEAT_S:
+        if connection.subscriptions and at.now_s >= due_s(connection):
             said(venue, connection, "heartbeat", public.HEARTBEAT, at)
 
 
 def idle_cut(venue: "KrakenVenue", at: At) -> None:
     """A connection that has subscribed to nothing within about a minute is closed."""
     for connection in list(venue.connections.values()):
-        if not connection.subscriptions and at.now_s - connection.opened.now_s >= IDLE_S:
+        if not connection.subscriptions and at.now_s >= due_s(connection):
             connection.cut = True
             venue.has_output(connection)

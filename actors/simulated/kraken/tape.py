@@ -8,6 +8,7 @@ pair's, moved to their own price.
 from collections import Counter
 from collections.abc import Sequence
 from decimal import ROUND_UP, Decimal
+from functools import lru_cache
 
 import msgspec
 
@@ -59,8 +60,9 @@ class Reel(msgspec.Struct, frozen=True):
     tapes: dict[str, tuple[TapeFrame | None, ...]]
 
 
-def reel_of(frames: Sequence[TapeFrame]) -> Reel:
-    """The reel of a tape; of no tape, one on which every pair stands still."""
+@lru_cache(maxsize=16)  # a simulation plays the same few in thousands of runs
+def reel_of(frames: tuple[TapeFrame, ...], moving: tuple[str, ...] = ()) -> Reel:
+    """The reel of a tape; of no tape, one on which every pair stands still. `moving`: the others stand still, too."""
     if not frames:
         return Reel(dict(PAIRS), (0.0,), {symbol: still_tape(pair) for symbol, pair in PAIRS.items()})
     by_symbol: dict[str, list[TapeFrame]] = {}
@@ -71,8 +73,12 @@ def reel_of(frames: Sequence[TapeFrame]) -> Reel:
     busiest = Counter({symbol: len(of) for symbol, of in by_symbol.items()}).most_common(1)[0][0]
     for symbol, pair in PAIRS.items():
         if symbol not in recorded:
-            tapes[symbol] = moved_to(pair, tapes[busiest], recorded[busiest])
+            tape = tapes[busiest] if not moving or symbol in moving else tapes[busiest][:1]
+            tapes[symbol] = moved_to(pair, tape, recorded[busiest])
     pairs = {**PAIRS, **recorded}
+    for symbol in pairs:
+        if moving and symbol not in moving:
+            tapes[symbol] = (tapes[symbol][0], *(None for _ in waits[1:]))
     return Reel(pairs, waits, {symbol: tapes[symbol] for symbol in pairs})
 
 

@@ -47,6 +47,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     stops_hold_balance: bool = True
     limits_cover: bool = False  # whether a resting limit on the reducing side counts as cover
     connects_max: int = 150
+    pairs: tuple[str, ...] = ()  # whose markets move; the others keep their first snapshot. None named: all
 
 
 class _Token(msgspec.Struct):
@@ -62,7 +63,7 @@ class KrakenVenue:
     ) -> None:
         self.settings = settings or Settings()
         self.tape = tuple(tape)
-        self.reel = reel_of(self.tape)
+        self.reel = reel_of(self.tape, self.settings.pairs)
         self.pairs = self.reel.pairs
         self.assets = assets_of(self.pairs.values())
         self.begun_ns = wall_ns
@@ -223,6 +224,20 @@ class KrakenVenue:
         stream.heartbeats(self, at)
         stream.idle_cut(self, at)
         self._settle(at)
+
+    def due_s(self, at: At) -> float | None:
+        """When `tick` is due next, as things stand: the first moment at which time alone does something. None: never.
+        Whatever is asked of the venue meanwhile may bring it nearer."""
+        faults = self.faults
+        away = (faults.refused_until_s, faults.banned_until_s, self._unreachable_until_s)
+        moments = [until_s for until_s in away if until_s > at.now_s]
+        moments += self._pairs_until_s.values()
+        moments += [stream.due_s(connection) for connection in self.connections.values()]
+        if self._status_until_s is not None:
+            moments.append(self._status_until_s)
+        if (ends_s := self.engine.due_s(at)) is not None:
+            moments.append(ends_s)
+        return min(moments, default=None)
 
     def take_output(self) -> list[Connection]:
         """The connections with frames to write, or to cut, since the last call."""
