@@ -20,10 +20,8 @@ from allstop.actors.simulated.kraken.tape import TapeFrame
 from allstop.actors.simulated.kraken.venue import KrakenVenue, Settings
 from allstop.supervisors.config import Tree
 
-
-FRAME_EVERY_S = (
-    1.0  # a frame of each pair's book: what a pair of middling trade shows, and less than a busy one
-)
+# A frame of each pair's book: what a pair of middling trade shows, and less than a busy one.
+FRAME_EVERY_S = 1.0
 
 
 @lru_cache(maxsize=8)
