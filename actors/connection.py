@@ -168,4 +168,5 @@ class Connection(Actor):
         silent_s = self.clock.now_s() - self._heard_s
         if silent_s > self.settings.silence_max_s:
             raise LinkClosed(f"{self._host} was silent for {silent_s:.1f} s")
-        self.send_after(self.settings.probe_interval_s, Probe())
+        # Not before it could be silent for too long.
+        self.send_after(max(self.settings.silence_max_s - silent_s, self.settings.probe_interval_s), Probe())

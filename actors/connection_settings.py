@@ -35,7 +35,7 @@ class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
         6  # failed rounds in a row: with doubling, about 30 s of trying, then the supervisor decides
     )
     book_silence_max_s: float = 10.0  # a book without an update for so long is stale until the next one
-    stale_check_s: float = 1.0
+    stale_check_s: float = 1.0  # how late that may be noticed
     faults_window_s: float = 60.0  # three bad sequences or checksums in a minute are an exit
     faults_max: int = 3
     pending_max: int = 500  # unanswered requests of one connection: 20 a second for longer than any deadline
@@ -43,7 +43,7 @@ class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def probe_interval_s(self) -> float:
-        """How often silence is looked for: often enough that detection is at most a fifth late."""
+        """How late silence may be noticed: by a fifth."""
         return max(0.01, self.silence_max_s / 5)
 
 

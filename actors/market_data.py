@@ -163,7 +163,7 @@ class PairData(Listener):
         self._rate_limited = False  # the venue refused this round: we ask too often
         self._publish_from_s = 0.0
         self._looker: Timer | None = None
-        self._looked_s = 0.0
+        self._look_due_s = 0.0
         self._dirty: set[type] = set()
         self._frames_in = self._ok = self._bad = self._dropped = 0
 
@@ -286,7 +286,7 @@ class PairData(Listener):
         if isinstance(change, BookSnapshot):
             call_succeeded(self)
         self._heard_s = self.clock.now_s()
-        if self._heard_s - self._looked_s > 4 * self._settings.stale_check_s:
+        if self._heard_s - self._look_due_s > 4 * self._settings.stale_check_s:
             self._look_again()
         self._ts_ns = change.ts_ns
         self._set_fresh(fresh=True, why="")
@@ -319,10 +319,14 @@ class PairData(Listener):
         self._look_again()
 
     def _look_again(self) -> None:
-        self._looked_s = self.clock.now_s()
+        """When the book could be stale at the earliest; no sooner than after `stale_check_s`."""
+        now_s = self.clock.now_s()
+        heard_s = self._heard_s if self._fresh else now_s
+        wait_s = max(heard_s + self._settings.book_silence_max_s - now_s, self._settings.stale_check_s)
+        self._look_due_s = now_s + wait_s
         if self._looker is not None:
             self._looker.cancel()
-        self._looker = self.send_after(self._settings.stale_check_s, _Look())
+        self._looker = self.send_after(wait_s, _Look())
 
     def _set_fresh(self, *, fresh: bool, why: str) -> None:
         if fresh is self._fresh and fresh is not self._voted:

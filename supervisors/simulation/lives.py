@@ -80,7 +80,7 @@ def sweep(loop: asyncio.AbstractEventLoop, life: int, left: list[CoroutineLeft])
 def _drop_handles(loop: Any, life: int) -> bool:
     """Cancelled where they stand: the loop counts on the length of its queue within a turn."""
     dropped = False
-    for handle in (*loop._ready, *loop._scheduled):
+    for handle in loop.waiting():
         if not handle._cancelled and handle._context.get(LIFE, 0) == life:
             handle.cancel()
             dropped = True
