@@ -12,15 +12,17 @@ from allstop.actors.errors import BadInput, Problem
 from allstop.supervisors.simulation.campaign import (
     DURATION_S,
     Campaign,
+    FailedSeed,
     Progress,
     run_campaign,
     seeds_of,
     tree_named,
-    written,
 )
+from allstop.supervisors.simulation.failures import SHRUNK_MAX, TRIES, written
 from allstop.supervisors.simulation.profiles import PROFILES
 from allstop.supervisors.simulation.replay import read_replay
 from allstop.supervisors.simulation.run import NONE, Outcome, simulate
+from allstop.supervisors.simulation.shrink import Shrinking
 from allstop.supervisors.simulation.trees import TREES
 
 PROGRESS_S = 2.0  # between two lines of progress
@@ -54,6 +56,15 @@ FAILED_SHOWN = 20
     help="Run again what is in this file, and nothing else.",
 )
 @click.option(
+    "--shrink",
+    "tries",
+    type=click.IntRange(min=0),
+    default=TRIES,
+    show_default=True,
+    metavar="TRIES",
+    help=f"Runs spent on making each of the first {SHRUNK_MAX} failures smaller; 0 leaves them as they are.",
+)
+@click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("build/simulate"),
@@ -70,6 +81,7 @@ def command(
     profile: str,
     jobs: int | None,
     replay_file: Path | None,
+    tries: int,
     out: Path,
     as_json: bool,
 ) -> int:
@@ -96,7 +108,7 @@ def command(
     campaign = run_campaign(
         tree, seeds, profile=profile, duration_s=duration_s, jobs=jobs, on_outcome=progress.outcome, on_progress=progress.progress
     )  # fmt: skip
-    campaign = written(campaign, out, duration_s)
+    campaign = written(campaign, out, duration_s, tries=tries, on_try=progress.shrinking)
     if as_json:
         click.echo(msgspec.json.encode(campaign))
     else:
@@ -151,6 +163,14 @@ class _Lines:
             self._said_ns = ticks_ns()
             click.echo(progress.words, err=True)
 
+    def shrinking(self, failed: FailedSeed, now: Shrinking) -> None:
+        if not self._quiet and ticks_ns() - self._said_ns >= PROGRESS_S * 1e9:
+            self._said_ns = ticks_ns()
+            click.echo(
+                f"seed {failed.seed}: try {now.tries} of {now.tries_max}, {len(now.plan.faults)} faults are left",
+                err=True,
+            )
+
 
 def _failed_in_words(outcome: Outcome) -> str:
     failed = outcome.failed
@@ -170,7 +190,7 @@ def _show(campaign: Campaign) -> None:
     )
     click.echo(f"digest {campaign.digest}")
     for failed in campaign.failed[:FAILED_SHOWN]:
-        click.echo(f"FAILED seed {failed.seed}: {failed.oracle} at {failed.at_s:.3f} s  {failed.file}")
+        click.echo(f"FAILED seed {failed.seed}: {failed.oracle} at {failed.at_s:.3f} s{_where(failed)}")
     if len(campaign.failed) > FAILED_SHOWN:
         click.echo(f"FAILED {len(campaign.failed) - FAILED_SHOWN} more")
     if campaign.failed:
@@ -178,3 +198,7 @@ def _show(campaign: Campaign) -> None:
             f"again: {os.path.basename(sys.argv[0])} simulate {campaign.tree} --faults {campaign.profile} "
             f"--seed {campaign.failed[0].seed} --trace, or --replay with its file"
         )
+
+
+def _where(failed: FailedSeed) -> str:
+    return f"  {failed.file} ({failed.faults} faults)" if failed.file else ""

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from itertools import islice
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -16,12 +15,8 @@ from allstop.actors.clock import ticks_ns
 from allstop.actors.errors import BadInput, Problem
 from allstop.supervisors.config import Tree
 from allstop.supervisors.loading import load_tree
-from allstop.supervisors.simulation.hand import shape_of
-from allstop.supervisors.simulation.plan import make_plan
-from allstop.supervisors.simulation.replay import replay_of, write_replay
 from allstop.supervisors.simulation.run import NONE, Failure, Outcome, simulate
 from allstop.supervisors.simulation.trees import TREES
-from allstop.supervisors.simulation.venue import urls_of
 
 AHEAD: Final = (
     4  # seeds handed to each process before it has finished the one before: none of them waits for work
@@ -31,13 +26,15 @@ DURATION_S: Final = 180.0
 
 
 class FailedSeed(msgspec.Struct, frozen=True, kw_only=True):
-    """One seed that did not hold. `file`: what `allstop simulate --replay` runs again; empty when none was written."""
+    """One seed that did not hold. `file`: what `allstop simulate --replay` runs again, with so many `faults`; empty when
+    none was written."""
 
     seed: int
     oracle: str
     at_s: float
     why: str
     file: str = ""
+    faults: int = 0
 
 
 class Campaign(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,22 +150,6 @@ def summed_up(
         submitted=sum(one.submitted for one in ordered), executions=sum(one.executions for one in ordered),
         digest=digest.hexdigest(),
     )  # fmt: skip
-
-
-def written(campaign: Campaign, directory: Path, duration_s: float) -> Campaign:
-    """The same campaign, once each failed seed is a file in this directory. A seed without faults has nothing to write:
-    its number says it all."""
-    if campaign.profile == NONE or not campaign.failed:
-        return campaign
-    tree = tree_named(campaign.tree)
-    shape = shape_of(tree, [link for link, urls in urls_of(tree).items() if urls])
-    failed: list[FailedSeed] = []
-    for one in campaign.failed:
-        plan = make_plan(one.seed, campaign.profile, duration_s, shape)
-        replay = replay_of(plan, tree=campaign.tree, oracle=one.oracle, at_s=one.at_s, why=one.why)
-        file = write_replay(directory / f"{campaign.profile}-{one.seed}.json", replay)
-        failed.append(msgspec.structs.replace(one, file=str(file)))
-    return msgspec.structs.replace(campaign, failed=failed)
 
 
 def simulate_safely(tree: Tree, seed: int, duration_s: float, profile: str) -> Outcome:

@@ -8,17 +8,20 @@ import pytest
 
 from allstop.actors.errors import BadInput
 from allstop.supervisors.cli.group import invoke
+from allstop.supervisors.config import Tree
+from allstop.supervisors.simulation import failures
 from allstop.supervisors.simulation.campaign import (
     Progress,
     run_campaign,
     seeds_of,
     summed_up,
     tree_named,
-    written,
 )
-from allstop.supervisors.simulation.plan import make_plan
+from allstop.supervisors.simulation.failures import written
+from allstop.supervisors.simulation.hand import shape_of
+from allstop.supervisors.simulation.plan import FaultPlan, make_plan
 from allstop.supervisors.simulation.replay import read_replay, replay_of, write_replay
-from allstop.supervisors.simulation.run import Failure, simulate
+from allstop.supervisors.simulation.run import Failure, Outcome, simulate
 from allstop.supervisors.simulation.trees import busy
 
 SHORT_S = 52.0
@@ -114,7 +117,7 @@ def test_a_users_own_tree_runs_at_the_addresses_and_keys_that_it_names(
 def test_a_failed_seed_is_written_as_a_file_that_runs_again(tmp_path: Path) -> None:
     outcome = simulate(busy(), 3, duration_s=SHORT_S, profile="calm")
     broken = msgspec.structs.replace(outcome, failed=Failure(oracle="O1", at_s=1.0, why="for this test"))
-    campaign = written(summed_up("busy", "calm", [3], {3: broken}, 1.0), tmp_path, SHORT_S)
+    campaign = written(summed_up("busy", "calm", [3], {3: broken}, 1.0), tmp_path, SHORT_S, tries=0)
     assert campaign.failed[0].file == str(tmp_path / "calm-3.json")
     replay = read_replay(campaign.failed[0].file)
     again = simulate(tree_named(replay.tree), replay.seed, duration_s=replay.duration_s, plan=replay.plan)
@@ -126,3 +129,32 @@ def test_replay_runs_what_is_in_the_file(tmp_path: Path, capsys: pytest.CaptureF
     assert invoke(["simulate", "--replay", str(file)]) == 0
     assert "every oracle held" in capsys.readouterr().out
     assert invoke(["simulate", "--replay", str(file), "--seed", "1"]) == 2
+
+
+def test_a_failed_seed_is_shrunk_to_the_faults_that_the_same_oracle_minds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcome = simulate(busy(), 3, duration_s=SHORT_S)
+    broken = msgspec.structs.replace(outcome, failed=Failure(oracle="O2", at_s=9.0, why="for this test"))
+    shape = shape_of(busy(), ["rest", "public", "private"])
+    minded = max(fault.kind for fault in make_plan(3, "hell", 180.0, shape).faults)
+    tried: list[int] = []
+
+    def engine_that_minds_one_kind(_tree: Tree, _seed: int, *, duration_s: float, plan: FaultPlan) -> Outcome:
+        assert duration_s == plan.duration_s
+        tried.append(len(plan.faults))
+        if any(fault.kind == minded for fault in plan.faults):
+            return broken
+        raise RuntimeError("another trouble, which is not the one that is looked for")
+
+    monkeypatch.setattr(failures, "simulate", engine_that_minds_one_kind)
+    told: list[int] = []
+    campaign = written(
+        summed_up("busy", "hell", [3], {3: broken}, 1.0), tmp_path, 180.0,
+        tries=40, on_try=lambda failed, now: told.append(len(now.plan.faults)),
+    )  # fmt: skip
+    (failed,) = campaign.failed
+    replay = read_replay(failed.file)
+    assert [fault.kind for fault in replay.plan.faults] == [minded]
+    assert (failed.faults, told[-1], replay.oracle) == (1, 1, "O2")
+    assert len(tried) <= 40
