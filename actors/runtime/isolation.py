@@ -46,7 +46,8 @@ def isolation_problem(actor_class: type[Any], isolation: Isolation | str) -> str
         return f"isolation is one of {choices}, not {isolation!r}"
     if isolation == Isolation.LOOP:
         return ""
-    if actor_class.cell_class not in (Cell, ThreadCell):
+    machine = isolation == Isolation.PROCESS and _is_machine(actor_class)
+    if actor_class.cell_class not in (Cell, ThreadCell) and not machine:
         return (
             f"{actor_class.__qualname__} brings a mailbox and life of its own, which isolation would replace"
         )
@@ -106,6 +107,15 @@ def _in_a_process(actor_class: type[Actor], *, simulated: bool) -> type[Actor]:
     return simulation_of(_costing(actor_class)) if simulated else real
 
 
+def _is_machine(actor_class: type[Any]) -> bool:
+    """Whether its life is that of a state machine, which a process of its own gives it as well."""
+    if actor_class.cell_class is Cell:
+        return False
+    from allstop.actors.runtime.behaviours.state_machine import MachineCell  # not everybody has machines
+
+    return actor_class.cell_class is MachineCell
+
+
 def _costing(actor_class: type[Actor]) -> type[Actor]:
     """On the loop: each message takes virtual time before it is handled."""
 
@@ -114,4 +124,5 @@ def _costing(actor_class: type[Actor]) -> type[Actor]:
         result = actor_class.on_receive(self, message)
         return await result if inspect.iscoroutine(result) else result
 
-    return derived(actor_class, cell_class=Cell, on_receive=on_receive)
+    cell_class = actor_class.cell_class if _is_machine(actor_class) else Cell
+    return derived(actor_class, cell_class=cell_class, on_receive=on_receive)

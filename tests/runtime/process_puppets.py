@@ -16,7 +16,21 @@ import msgspec
 
 from allstop.actors.errors import Fatal, RefusalCode, Refused
 from allstop.actors.exits import NORMAL, Exit
-from allstop.actors.runtime import Actor, Continue, Down, ExitSignal, Ignore, Mailbox, Overflow
+from allstop.actors.runtime import (
+    Actor,
+    Continue,
+    Down,
+    ExitSignal,
+    Ignore,
+    Keep,
+    Mailbox,
+    Next,
+    Overflow,
+    Postpone,
+    ReplyTo,
+    StateMachine,
+    Stop,
+)
 
 
 class Price(msgspec.Struct, frozen=True):
@@ -149,6 +163,12 @@ class Remote(Actor):
     def do_tick(self, path: Any) -> None:
         self.system.address(path).tell("tick")
         self.send_after(0.001, Do("tick", path))
+
+    def do_tell_itself(self, arg: Any) -> None:
+        many, size = arg
+        for _ in range(many):
+            self.ref.tell("x" * size)
+        self.send_after(1.0, "done")
 
     def do_ignores(self, _: Any) -> bool:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -295,3 +315,30 @@ class Attacker(Remote):
     def do_keep_the_interpreter(self, seconds: Any) -> None:
         """In C, without letting go of it."""
         ctypes.PyDLL(None).usleep(int(seconds * 1_000_000))
+
+
+class Machine(StateMachine):
+    """Postpones numbers while it is closed."""
+
+    wire: ClassVar[tuple[type[Any], ...]] = (Do,)
+    initial_state = "closed"
+    seen: ClassVar[list[Any]] = []
+
+    def on_event(self, state: Any, event: Any) -> Any:
+        match event:
+            case "open" | "closed":
+                return Next(event)
+            case "end":
+                return Stop()
+            case Do("seen"):
+                return Keep(ReplyTo(self.caller, list(self.seen)))
+            case Do("kill"):
+                os.kill(os.getpid(), signal.SIGKILL)
+                return Keep()
+            case 13 if state == "open":
+                raise ValueError("unlucky")
+            case _ if state == "closed":
+                return Keep(Postpone())
+            case _:
+                self.seen.append(event)
+                return Keep(ReplyTo(self.caller, event))

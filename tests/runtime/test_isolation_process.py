@@ -21,7 +21,7 @@ from tests.runtime.puppet import Witness
 
 import allstop.actors
 from allstop.actors.errors import RefusalCode, Refused
-from allstop.actors.events import ChildTerminated
+from allstop.actors.events import ChildTerminated, CrashReport
 from allstop.actors.exits import NORMAL, SHUTDOWN, ExitKind, shutdown
 from allstop.actors.runtime import (
     Actor,
@@ -681,6 +681,111 @@ async def test_what_was_stashed_in_a_process_is_a_dead_letter_when_that_ends(
         await asyncio.sleep(0.01)
     lost = [letter.message for letter in system.dead_letters.recent() if isinstance(letter.message, int)]
     assert lost == [4, 5]
+
+
+@pytest.mark.parametrize("end", ["kill", "stop"])
+async def test_what_a_machine_in_a_process_keeps_is_a_dead_letter_when_that_ends(
+    system: ActorSystem, end: str
+) -> None:
+    ref = await system.spawn(pp.Machine, path="/far", isolation="process")
+    for number in (0, 1, 1, 2):
+        ref.tell(number)
+    asked = asyncio.ensure_future(ref.call(3, timeout_s=20.0))
+    assert await ask(ref, "seen") == []
+    ref.tell("open")
+    assert await asked == 3
+    assert await ask(ref, "seen") == [0, 1, 1, 2, 3]
+    ref.tell("closed")
+    for number in (4, 5, 5):
+        ref.tell(number)
+    waits = asyncio.ensure_future(ref.call(6, timeout_s=20.0))
+    assert await ask(ref, "seen") == [0, 1, 1, 2, 3]
+    if end == "kill":
+        os.kill(ref.cell.pid, signal.SIGKILL)
+    else:
+        ref.tell("end")
+    with pytest.raises(ActorDead):
+        await waits
+    await until(lambda: not ref.is_alive())
+    lost = [letter.message for letter in system.dead_letters.recent() if isinstance(letter.message, int)]
+    assert lost == [4, 5, 5]
+
+
+@pytest.mark.virtual
+async def test_in_a_simulation_a_machine_runs_on_the_loop_as_well(system: ActorSystem) -> None:
+    ref = await system.spawn(pp.Machine, path="/far", isolation="process")
+    ref.tell(0)
+    with pytest.raises(Unencodable):
+        ref.tell(object())
+    asked = asyncio.ensure_future(ref.call(1, timeout_s=20.0))
+    assert await ask(ref, "seen") == []
+    ref.tell("open")
+    assert await asked == 1
+    assert await ask(ref, "seen") == [0, 1]
+    pp.Machine.seen.clear()
+
+
+async def test_an_event_that_was_postponed_and_then_failed_on_is_named_by_the_crash_and_not_lost_as_well(
+    system: ActorSystem, witness: Witness
+) -> None:
+    ref = await system.spawn(pp.Machine, path="/far", isolation="process")
+    for number in (12, 13, 14):
+        ref.tell(number)
+    assert await ask(ref, "seen") == []
+    ref.tell("open")
+    await until(lambda: not ref.is_alive())
+    (report,) = [event for event in witness.events if isinstance(event, CrashReport)]
+    assert "unlucky" in str(report.error)
+    assert report.last_message == 13
+    lost = [letter.message for letter in system.dead_letters.recent() if isinstance(letter.message, int)]
+    assert lost == [14]
+
+
+async def test_the_status_of_an_actor_in_a_process_shows_what_is_done_with_it(system: ActorSystem) -> None:
+    ref = await spawn(system)
+    status = await inspection.get_status(ref)
+    assert (status.suspended, status.statistics, status.log) == (False, None, ())
+    await inspection.statistics(ref, True)
+    await inspection.log(ref, 10)
+    await ask(ref, "seen")
+    await until(lambda: status_of(ref).statistics.handled == 1)
+    await inspection.suspend(ref)
+    status = await inspection.get_status(ref)
+    assert status.suspended
+    assert [step.kind for step in status.log] == ["in", "out"]
+    await inspection.resume(ref)
+    await inspection.statistics(ref, False)
+    await inspection.log(ref, 0)
+    status = await inspection.get_status(ref)
+    assert (status.suspended, status.statistics, status.log) == (False, None, ())
+
+
+def status_of(ref: Ref) -> Any:
+    return ref.system.get_status(ref)
+
+
+async def test_the_crash_report_of_an_actor_in_a_process_carries_its_log(
+    system: ActorSystem, witness: Witness
+) -> None:
+    ref = await spawn(system)
+    await inspection.log(ref, 10)
+    ref.tell(Do("crash", "now"))
+    await until(lambda: not ref.is_alive())
+    (report,) = [event for event in witness.events if isinstance(event, CrashReport)]
+    assert [step.kind for step in report.log] == ["in", "raised"]
+
+
+async def test_a_trace_that_cannot_keep_up_says_how_many_steps_it_left_out(system: ActorSystem) -> None:
+    ref = await spawn(system)
+    steps: list[Any] = []
+    await inspection.trace(ref, steps.append)
+    many = 400
+    ref.tell(Do("tell_itself", [many, 30_000]))
+    await until(lambda: steps and (steps[-1].message, steps[-1].kind) == ("done", "noreply"))
+    left_out = sum(step.left_out for step in steps)
+    assert left_out > 0
+    assert len(steps) + left_out == 2 * (many + 2)
+    assert len(steps) * 30_000 < 8 * 1024 * 1024  # what a pipe and its bound hold
 
 
 # -- addresses that travel --------------------------------------------------------------------------------------------

@@ -100,6 +100,7 @@ class StateMachine(Actor):
     states: ClassVar[type[Enum] | None] = None  # name them all, and a missing method is found at once
     postponed_capacity: ClassVar[int] = 1_000  # more events that nobody can handle yet are an outage
     caller: Reply | None = None
+    _core_class: ClassVar[type[MachineCore]] = MachineCore
     _by_event = False
     _core: MachineCore
     _first: list[Command] | None = None
@@ -182,7 +183,7 @@ class StateMachine(Actor):
             )
         self._check_state(state)
         self._timers = {}
-        self._core = MachineCore(state, self.postponed_capacity, self.path)
+        self._core = self._core_class(state, self.postponed_capacity, self.path)
         self._first = self._core.begin(first.actions if first is not None else ())
         at_end(self._cell, self._lose)
 

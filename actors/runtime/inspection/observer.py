@@ -41,6 +41,9 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     called: bool  # the sender waits for an answer
     result: Any = None  # the answer, or the exception
     took_s: float | None = None
+    left_out: int = (
+        0  # steps before this one that were not told: of a process that takes more than we can hear
+    )
 
 
 class Statistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,6 +113,10 @@ class Observer:
     def count(self) -> None:
         """Counts from now on, from nothing."""
         self._counter = _Counter(self._cell)
+
+    @property
+    def counts(self) -> bool:
+        return self._counter is not None
 
     def stop_counting(self) -> None:
         self._counter = None

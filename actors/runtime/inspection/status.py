@@ -11,6 +11,7 @@ from allstop.actors.runtime.reporting import waiting_types
 
 if TYPE_CHECKING:
     from allstop.actors.runtime.cell import Cell
+    from allstop.actors.runtime.process.looking import Looking
     from allstop.actors.runtime.ref import Ref
 
 
@@ -85,16 +86,18 @@ def status_of(ref: "Ref") -> Status | None:
     if cell.ended:
         return None
     has = cell.belongings
-    observer = cell.observer
+    far: Looking | None = getattr(cell, "looking", None)  # in a process of its own
+    observer = cell.observer if far is None else far
+    suspended = cell.suspension is not None if far is None else far.suspended
     return Status(
         path=cell.path,
         incarnation=cell.incarnation,
         state=cell.state.value,
         mailbox_len=cell.mailbox_len,
         control_len=len(cell.control or ()),
-        handling=cell.handling and cell.suspension is None,
+        handling=cell.handling and not suspended,
         shown=cell.actor.shown_status() if cell.actor is not None else None,
-        suspended=cell.suspension is not None,
+        suspended=suspended,
         actor_class=cell.actor_class.__qualname__,
         parent=cell.parent.path if cell.parent is not None else None,
         children=tuple(child.path for child in has.children) if has is not None else (),

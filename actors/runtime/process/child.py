@@ -16,6 +16,8 @@ import threading
 from types import CoroutineType
 from typing import Any, Final
 
+import msgspec
+
 from allstop.actors.errors import AllstopError, ReplyError
 from allstop.actors.exits import NORMAL, Exit
 from allstop.actors.runtime import inspection
@@ -67,7 +69,7 @@ class Host:
         self._ref: Ref | None = None
         self._starting: asyncio.Task[None] | None = None
         self._done: list[int] = []
-        self._number: int | None = None  # of the message that is being handled
+        self.number: int | None = None  # of the message that is being handled
         self._showing = False
         self._shows = False
         self._looked_at: LookedAt | None = None
@@ -137,7 +139,7 @@ class Host:
             self._end(in_order=True)
             return
         assert self._ref is not None
-        self._looked_at = LookedAt(self._ref, self._codec, self.pipe.send, unwrapped)
+        self._looked_at = LookedAt(self._ref, self._codec, self.pipe, unwrapped)
         if self._ref.is_alive():
             self._ref.cell.own().end_waiters.append(self._gone)
         else:
@@ -172,11 +174,11 @@ class Host:
 
     # -- out -------------------------------------------------------------------------------------------------------
     def begun(self, number: int) -> None:
-        self._number = number
+        self.number = number
 
     def handled(self, number: int) -> None:
         """On the loop, or on the thread of a ThreadActor."""
-        self._number = None
+        self.number = None
         if self._system is not None:
             if number in self._aside:
                 self._aside.discard(number)
@@ -184,10 +186,20 @@ class Host:
             else:
                 self._system.scheduler.hop(self._note_handled, number)
 
+    def keeps(self, number: int) -> None:
+        self._aside.add(number)
+
+    def let_go(self, number: int) -> None:
+        if number in self._aside:  # its handler runs, and says itself that it is done
+            self._aside.discard(number)
+        elif self._system is not None:
+            self.number = None
+            self._system.scheduler.hop(self._note_handled, number)
+
     def put_aside(self) -> None:
         """The handler that runs has put its message into the stash."""
-        if self._number is not None:
-            self._aside.add(self._number)
+        if self.number is not None:
+            self._aside.add(self.number)
 
     def _note_handled(self, number: int) -> None:
         if not self._done:
@@ -198,16 +210,27 @@ class Host:
         done, self._done = self._done, []
         if done:
             self.pipe.send(f.Handled(done))
-        if self._shows and not self._showing:
+        if not self._showing and (self._shows or self._counts()):
             self._showing = True
             self._loop.call_later(SHOWN_EVERY_S, self._show)
 
     def _show(self) -> None:
         self._showing = False
-        if self._ref is not None and self._ref.is_alive():
-            shown = self._ref.cell.actor.shown_status()
+        if self._ref is None or not self._ref.is_alive():
+            return
+        observer = self._ref.cell.observer
+        counted = None if observer is None else observer.statistics()
+        statistics = None if counted is None else msgspec.msgpack.encode(counted)
+        body: bytes | None = None
+        if self._shows:
             with contextlib.suppress(Unencodable):  # then it is not seen from afar
-                self.pipe.send(f.Shown(self._codec.encode(shown)))
+                body = self._codec.encode(self._ref.cell.actor.shown_status())
+        if body is not None or statistics is not None:
+            self.pipe.send(f.Shown(body, statistics))
+
+    def _counts(self) -> bool:
+        observer = None if self._ref is None else self._ref.cell.observer
+        return observer is not None and observer.counts
 
     def reply(self, number: int, value: Any, error: BaseException | None) -> None:
         body: bytes | None = None
@@ -227,7 +250,7 @@ class Host:
     # -- ending ----------------------------------------------------------------------------------------------------
     def _gone(self, exit_: Exit) -> None:
         self._tell_handled()
-        self.pipe.send(f.Gone(f.exit_parcelled(exit_, self._codec), self._number if exit_.error else None))
+        self.pipe.send(f.Gone(f.exit_parcelled(exit_, self._codec), self.number if exit_.error else None))
         self._end(in_order=exit_.clean)
 
     def _end(self, *, in_order: bool) -> None:
@@ -309,6 +332,10 @@ def hosting(cls: type[Actor], host: Host) -> type[Actor]:
         "mailbox": room,
     }
     own["log"] = property(log)
+    if hasattr(cls, "_core_class"):  # a state machine: not everybody has to load what those need
+        from allstop.actors.runtime.process.hosted_machine import core_for
+
+        own["_core_class"] = core_for(host)
     own["max_handler_s"] = None  # the parent's clock decides, and its kill is real
     return type(cls.__name__, (cls,), names | own)
 

@@ -151,7 +151,10 @@ class Unlink(Frame, frozen=True, tag=21):
 
 
 class Shown(Frame, frozen=True, tag=18):
-    body: bytes
+    """What the actor shows of itself, and what was counted."""
+
+    body: bytes | None
+    statistics: bytes | None = None
 
 
 class Gone(Frame, frozen=True, tag=19):
@@ -186,6 +189,7 @@ class ShownStep(Frame, frozen=True, tag=24):
     called: bool
     result: Part | None
     took_s: float | None
+    left_out: int
 
 
 TO_CHILD: Final = msgspec.msgpack.Decoder(

@@ -14,20 +14,23 @@ from allstop.actors.runtime.process.errors import parcelled
 from allstop.actors.runtime.process.looking import shown, shown_step
 
 if TYPE_CHECKING:
+    from allstop.actors.runtime.process.pipe import Pipe
     from allstop.actors.runtime.ref import Ref
 
+STEPS_BYTES_MAX: Final = (
+    1024 * 1024
+)  # that wait for the parent: steps that come then are counted, and not told
 STEPS: Final = "steps for the parent"
 
 
 class LookedAt:
     """Answers for one actor. `unwrapped`: the message as its handler knows it."""
 
-    def __init__(
-        self, ref: "Ref", codec: Codec, say: Callable[[f.Frame], None], unwrapped: Callable[[Any], Any]
-    ) -> None:
+    def __init__(self, ref: "Ref", codec: Codec, pipe: "Pipe", unwrapped: Callable[[Any], Any]) -> None:
         self._ref = ref
         self._codec = codec
-        self._say = say
+        self._pipe = pipe
+        self._left_out = 0
         self._unwrapped = unwrapped
         self._looks: dict[int, asyncio.Task[None]] = {}
         self._suspending: set[int] = set()
@@ -63,8 +66,12 @@ class LookedAt:
         return observer
 
     def _tell(self, step: Step) -> None:
-        frame = shown_step(step, self._codec)
-        self._ref.system.scheduler.hop(self._say, frame)
+        if self._pipe.waiting_bytes > STEPS_BYTES_MAX:
+            self._left_out += 1
+            return
+        left_out, self._left_out = self._left_out, 0
+        frame = shown_step(step, self._codec, left_out)
+        self._ref.system.scheduler.hop(self._pipe.send, frame)
 
     async def _answer(self, frame: f.Look) -> None:
         try:
@@ -72,7 +79,7 @@ class LookedAt:
         except Exception as error:  # noqa: BLE001 - the parent is told, and raises it
             answer = f.Looked(frame.number, error=parcelled(error, self._codec.encode))
         self._looks.pop(frame.number, None)
-        self._say(answer)
+        self._pipe.send(answer)
 
     async def _looked(self, frame: f.Look) -> f.Looked:
         ref, number = self._ref, frame.number

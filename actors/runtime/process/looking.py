@@ -54,10 +54,10 @@ def seen(part: f.Part, codec: Codec) -> Any:
     return Elsewhere(part.text) if part.body is None else codec.decode(part.body)
 
 
-def shown_step(step: Step, codec: Codec) -> f.ShownStep:
+def shown_step(step: Step, codec: Codec, left_out: int) -> f.ShownStep:
     result = None if step.result is None else shown(step.result, codec)
     return f.ShownStep(
-        step.at_ns, step.kind.value, shown(step.message, codec), step.called, result, step.took_s
+        step.at_ns, step.kind.value, shown(step.message, codec), step.called, result, step.took_s, left_out
     )
 
 
@@ -71,6 +71,14 @@ class Looking:
         self.suspended = False
         self.hooks: dict[Any, Hook] = {}
         self.log: deque[Step] | None = None
+        self._counted: Statistics | None = None
+
+    def statistics(self) -> Statistics | None:
+        """As they came last: while there is work they are at most 50 ms old."""
+        return self._counted
+
+    def counted(self, statistics: bytes) -> None:
+        self._counted = msgspec.msgpack.decode(statistics, type=Statistics)
 
     # -- asking ----------------------------------------------------------------------------------------------------
     async def ask(self, what: str, timeout_s: float) -> Any:
@@ -81,12 +89,15 @@ class Looking:
         self._cell.say(f.Look(number, what, timeout_s))
         try:
             async with asyncio.timeout(timeout_s):
-                return await future
+                found = await future
         except (TimeoutError, asyncio.CancelledError):
             self._cell.say(f.LookAway(number))
             raise
         finally:
             self._asked.pop(number, None)
+        if what in ("count", "statistics", "count no more"):
+            self._counted = None if what == "count no more" else found
+        return found
 
     def answered(self, frame: f.Looked) -> None:
         future = self._asked.get(frame.number)
@@ -113,7 +124,9 @@ class Looking:
 
     # -- steps -----------------------------------------------------------------------------------------------------
     def want_steps(self) -> None:
-        """Tells the other process whether anybody wants to know of them."""
+        """Tells the other process whether anybody wants to know of them. A log goes into crash reports."""
+        watched: Any = None if self.log is None else self
+        self._cell.observer = watched
         self._cell.say(f.TellSteps(bool(self.hooks) or self.log is not None))
 
     def step(self, frame: f.ShownStep) -> None:
@@ -130,6 +143,7 @@ class Looking:
             called=frame.called,
             result=result,
             took_s=frame.took_s,
+            left_out=frame.left_out,
         )
         if self.log is not None:
             self.log.append(step)

@@ -303,8 +303,11 @@ class ProcessCell(Cell):
                     self._answer(call, body, error)
             case f.Send() | f.Ask() | f.Observe() | f.Forget() | f.Link() | f.Unlink():
                 self.errands.run(frame)
-            case f.Shown(body):
-                self.actor.shown = self.codec.decode(body)
+            case f.Shown(body, statistics):
+                if body is not None:
+                    self.actor.shown = self.codec.decode(body)
+                if statistics is not None:
+                    self.looking.counted(statistics)
             case f.Started(ignored):
                 self._feel_pulse()
                 self.begin_life(m.Ignore() if ignored else None)

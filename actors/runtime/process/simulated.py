@@ -7,6 +7,7 @@ from typing import Any
 from allstop.actors.errors import ReplyError
 from allstop.actors.runtime import messages as m
 from allstop.actors.runtime.actor import Actor
+from allstop.actors.runtime.behaviours.state_machine import MachineCell
 from allstop.actors.runtime.cell import Cell
 from allstop.actors.runtime.process.codec import Codec
 from allstop.actors.runtime.ref import Ref
@@ -69,6 +70,10 @@ class CodingCell(Cell):
         return self.codec.decode(self.codec.encode(message))
 
 
+class CodingMachineCell(CodingCell, MachineCell):
+    """The same for a state machine, whose life begins in its first state."""
+
+
 def simulation_of(actor_class: type[Actor]) -> type[Actor]:
     """`actor_class`, whose handlers run on the loop, with its arguments, messages and answers coded and decoded."""
 
@@ -86,5 +91,6 @@ def simulation_of(actor_class: type[Actor]) -> type[Actor]:
         return codec.decode(codec.encode(result))
 
     names = {name: getattr(actor_class, name) for name in ("__module__", "__qualname__", "__doc__")}
-    own = {"__init__": __init__, "on_receive": on_receive, "cell_class": CodingCell}
+    cell_class = CodingMachineCell if actor_class.cell_class is MachineCell else CodingCell
+    own = {"__init__": __init__, "on_receive": on_receive, "cell_class": cell_class}
     return type(actor_class.__name__, (actor_class,), names | own)
