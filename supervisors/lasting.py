@@ -8,9 +8,11 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from weakref import WeakKeyDictionary, ref
 
 from allstop.actors.events import GateChanged
+from allstop.actors.exits import Exit
 from allstop.actors.runtime import ActorSystem, MailboxFull
 from allstop.actors.runtime.arguments import want
 from allstop.actors.spec import RestartGate
@@ -58,9 +60,9 @@ class _Places:
         cell = system.address(path).cell
         if not cell.ended:
             self._known.add(path)
-            cell.own().end_waiters.append(lambda _exit: self._ended(path))
+            cell.own().end_waiters.append(partial(self._ended, path))
 
-    def _ended(self, path: str) -> None:
+    def _ended(self, path: str, _exit: Exit) -> None:
         self._known.discard(path)
         if (system := self._system()) is None:
             return

@@ -229,7 +229,9 @@ class Host:
             self.pipe.send(f.Shown(body, statistics))
 
     def _counts(self) -> bool:
-        observer = None if self._ref is None else self._ref.cell.observer
+        if self._ref is None or not self._ref.is_alive():
+            return False
+        observer = self._ref.cell.observer
         return observer is not None and observer.counts
 
     def reply(self, number: int, value: Any, error: BaseException | None) -> None:

@@ -70,7 +70,7 @@ class CodingCell(Cell):
         return self.codec.decode(self.codec.encode(message))
 
 
-class CodingMachineCell(CodingCell, MachineCell):
+class CodingMachineCell(CodingCell, MachineCell):  # pyright: ignore[reportIncompatibleVariableOverride]
     """The same for a state machine, whose life begins in its first state."""
 
 
