@@ -18,10 +18,12 @@ EXIT_BAD_INPUT = 2
     "--port", type=click.IntRange(0, 65532), default=0, help="First of four ports; 0 takes free ones."
 )
 @click.option(
+    "--tape",
     "--feed",
+    "feed",
     type=click.Path(path_type=Path, dir_okay=False),
     default=None,
-    help="A recorded v2 book channel, one frame per line.",
+    help="A captured run to play: version 1 or 2; books, tickers or trades; one frame per line.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line.")
 def command(name: str, port: int, feed: Path | None, as_json: bool) -> None:

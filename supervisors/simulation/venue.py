@@ -30,15 +30,16 @@ def recorded_tape(every_s: float = 0.0) -> tuple[TapeFrame, ...]:
     return slowed(recorded_tape(), every_s) if every_s > 0 else packaged_tape()
 
 
-def settings_for(tree: Tree, seed: int | str) -> Settings:
+def settings_for(tree: Tree, seed: int | str, tape: tuple[TapeFrame, ...] = ()) -> Settings:
     """The venue that a tree needs: its accounts, and the tier that it believes to be in. Raises BadInput for a pair
-    that the simulated Kraken does not have, and for accounts that name different tiers."""
+    that the simulated Kraken does not have, nor the tape, and for accounts that name different tiers."""
+    listed = [*PAIRS, *sorted({frame.symbol for frame in tape} - PAIRS.keys())]
     nodes = tree.accounts.children
     problems = [
-        Problem(f"the simulated Kraken does not list {pair!r}; it has {', '.join(PAIRS)}", node.where)
+        Problem(f"the simulated Kraken does not list {pair!r}; it has {', '.join(listed)}", node.where)
         for node in (*nodes, *tree.data.children)
         for pair in node.pairs
-        if pair not in PAIRS
+        if pair not in listed
     ]
     tiers = {node.tier: node.where for node in nodes}
     if len(tiers) > 1:
@@ -68,8 +69,8 @@ class SimulatedVenue:
         tape: tuple[TapeFrame, ...] | None = None,
         settings: Settings | None = None,
     ) -> None:
-        settings = settings or settings_for(tree, seed)
         tape = recorded_tape(FRAME_EVERY_S) if tape is None else tape
+        settings = settings or settings_for(tree, seed, tape)
         self._clock = clock
         self.kraken = InMemoryKraken(KrakenVenue(settings, tape, wall_ns=clock.wall_ns()), clock=clock)
         self.links = urls_of(tree)

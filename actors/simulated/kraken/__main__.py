@@ -80,7 +80,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m allstop.actors.simulated.kraken")
     parser.add_argument("--port", type=int, default=0, help="first of four ports; 0 takes any that are free")
     parser.add_argument(
-        "--feed", type=Path, default=None, help="a recorded v2 book channel, one frame per line"
+        "--tape",
+        "--feed",
+        dest="feed",
+        type=Path,
+        default=None,
+        help="a captured run to play, one frame per line",
     )
     parser.add_argument("--speed", type=_speed, default=1.0, help="how fast the feed plays")
     parser.add_argument("--json", action="store_true", help="print one JSON line")

@@ -71,10 +71,11 @@ def reel_of(frames: tuple[TapeFrame, ...], moving: tuple[str, ...] = ()) -> Reel
     recorded = {symbol: _pair_of(symbol, of) for symbol, of in by_symbol.items()}
     waits, tapes = _steps(frames, by_symbol)
     busiest = Counter({symbol: len(of) for symbol, of in by_symbol.items()}).most_common(1)[0][0]
+    origin = msgspec.structs.replace(recorded[busiest], price_decimals=_used_decimals(by_symbol[busiest]))
     for symbol, pair in PAIRS.items():
         if symbol not in recorded:
             tape = tapes[busiest] if not moving or symbol in moving else tapes[busiest][:1]
-            tapes[symbol] = moved_to(pair, tape, recorded[busiest])
+            tapes[symbol] = moved_to(pair, tape, origin)
     pairs = {**PAIRS, **recorded}
     for symbol in pairs:
         if moving and symbol not in moving:
@@ -109,6 +110,12 @@ def _pair_of(symbol: str, frames: Sequence[TapeFrame]) -> Pair:
     qty_decimals = max((_decimals(qty) for _, qty in levels), default=0)
     first = [Decimal(price) for price, _ in (*frames[0].asks, *frames[0].bids)]
     return recorded_pair(symbol, price_decimals, qty_decimals, first[0] if first else Decimal(1), DRIFT_MAX)
+
+
+def _used_decimals(frames: Sequence[TapeFrame]) -> int:
+    """The decimals in which prices really move: version 1 writes more of them than the pair has."""
+    prices = {price for frame in frames for price, _ in (*frame.bids, *frame.asks)}
+    return max((_decimals(price.rstrip("0")) for price in prices), default=0)
 
 
 def _decimals(text: str) -> int:
