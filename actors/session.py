@@ -76,6 +76,7 @@ class Session(ChannelConnection):
     """`desk` gets the token; it is closed with the session. `gate` takes Proof("session", ...), `scope_head` is
     (venue, account)."""
 
+    every_frame_counts = True  # what cannot be read may have been an execution
     mailbox = Mailbox(
         capacity=2000, overflow=Overflow.REFUSE
     )  # commands: a sender must know when one was not taken

@@ -88,7 +88,9 @@ def test_every_frame_of_a_captured_file_is_read_as_what_it_is(name: str) -> None
         assert events, f"{sample.place}: nothing came of it"
         for event in events:
             if isinstance(event, MalformedFrame):
-                assert sample.text.startswith(b'{"url":'), f"{sample.place}: {event.reason}"  # the line of the opening
+                assert sample.text.startswith(b'{"url":'), (
+                    f"{sample.place}: {event.reason}"
+                )  # the line of the opening
             found[str(event.channel) if isinstance(event, UnknownFrame) else type(event).__name__] += 1
     assert found == FRAMES[name]
 

@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from tests.connections.rig import ACCOUNT, BTC, Rig, entry, exit_of
+from tests.connections.rig import BTC, Rig, entry, exit_of
 from tests.connections.test_market_data import DataRig
 from tests.fuzz.corpus import Sample, bodies, frames, kinds
 from tests.fuzz.mutations import mutated
@@ -21,6 +21,7 @@ from allstop.actors.ports import HttpRequest, HttpResponse
 from allstop.actors.protocols.kraken import frames as frames_v2
 from allstop.actors.protocols.kraken.events import MalformedFrame
 from allstop.actors.runtime import Ref
+from allstop.actors.runtime.inspection.status import status_of
 
 pytestmark = pytest.mark.virtual
 
@@ -31,7 +32,9 @@ PRIVATE = ("executions", "balances")
 def samples(*channels: str) -> tuple[Sample, ...]:
     """Captured v2 frames, of these channels where they are of any."""
     wanted = [s for s in frames() if s.place.startswith("v2")]
-    return tuple(s for s in kinds(tuple(wanted), 6) if not channels or any(c.encode() in s.text for c in channels))
+    return tuple(
+        s for s in kinds(tuple(wanted), 6) if not channels or any(c.encode() in s.text for c in channels)
+    )
 
 
 class Standing:
@@ -50,14 +53,16 @@ class Standing:
         for name, ref in list(self.refs.items()):
             if not ref.is_alive():
                 error = exit_of(ref).error
-                assert isinstance(error, AllstopError), f"{name} ended with {error!r}, which nobody expects of a venue"
+                assert isinstance(error, AllstopError), (
+                    f"{name} ended with {error!r}, which nobody expects of a venue"
+                )
                 self.ended.append((name, error))
                 self.refs[name] = await self.starts[name]()
 
     def bounded(self) -> None:
         for ref in self.refs.values():
-            if ref.is_alive():
-                assert ref.status().mailbox_len <= 2000
+            told = status_of(ref)
+            assert told is None or told.mailbox_len <= 2000
 
 
 def slip_in(rig: Rig, text: str, *, private: bool) -> int:
@@ -70,7 +75,7 @@ def slip_in(rig: Rig, text: str, *, private: bool) -> int:
     return len(to)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 async def test_the_private_side_goes_on_in_doubt_or_ends_with_a_reason_and_trades_again(seed: int) -> None:
     dice, pool, standing = Random(f"private:{seed}"), samples(), Standing()
     async with Rig() as rig:
@@ -78,7 +83,7 @@ async def test_the_private_side_goes_on_in_doubt_or_ends_with_a_reason_and_trade
         await standing.start("stream", rig.stream)
         await standing.start("reconciler", rig.reconciler)
         await settled(rig, standing)
-        for _ in range(30):
+        for _ in range(20):
             damage, text = mutated(dice.choice(pool).text, dice)
             await one_bad_frame(rig, standing, text.decode("utf-8", "replace"), damage)
         assert await trades(rig, standing), "it does not trade any more"
@@ -122,30 +127,50 @@ async def trades(rig: Rig, standing: Standing) -> bool:
     return type(outcome).__name__ == "Accepted"
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 async def test_market_data_is_stale_after_damage_and_fresh_again_or_ends_with_a_reason(seed: int) -> None:
     dice, pool, standing = Random(f"public:{seed}"), samples("book", "ticker", "trade", "status"), Standing()
     async with DataRig() as rig:
         await rig.data()
-        standing.refs = {path: rig.system.address(path) for path in ("/data/connection", "/data/book.BTC-USD")}
+        standing.refs = {
+            path: rig.system.address(path) for path in ("/data/connection", "/data/book.BTC-USD")
+        }
         connection, pair = standing.refs.values()
         await rig.until(lambda: rig.freshness(BTC.pair))
-        for _ in range(25):
+        for _ in range(8):
             damage, text = mutated(dice.choice(pool).text, dice)
             frame = text.decode("utf-8", "replace")
+            votes = len(rig.votes)
             assert slip_in(rig, frame, private=False) == 1
             await asyncio.sleep(0.2)
             if not pair.is_alive() or not connection.is_alive():
                 for ref in (pair, connection):
                     if not ref.is_alive():
-                        assert isinstance(exit_of(ref).error, AllstopError), f"{damage}: {exit_of(ref)} of {frame[:300]!r}"
+                        assert isinstance(exit_of(ref).error, AllstopError), (
+                            f"{damage}: {exit_of(ref)} of {frame[:300]!r}"
+                        )
                 return  # it was seen: its supervisor starts it anew
             bad = [event for event in frames_v2.decode(frame) if isinstance(event, MalformedFrame)]
             if any(event.channel == "book" for event in bad):
-                assert rig.votes[-1] is not None
+                assert type(rig.votes[-2]) is not type(
+                    rig.votes[-1]
+                )  # cast for it, and withdrawn by a new snapshot
+                assert len(rig.votes) > votes
             await rig.until(lambda: rig.freshness(BTC.pair))
             standing.bounded()
             await asyncio.sleep(25)
+
+
+async def test_a_frame_whose_channel_cannot_even_be_read_puts_the_private_stream_in_doubt() -> None:
+    standing = Standing()
+    async with Rig() as rig:
+        await standing.start("session", rig.session)
+        await standing.start("stream", rig.stream)
+        await standing.start("reconciler", rig.reconciler)
+        await settled(rig, standing)
+        slip_in(rig, '{"channel[":"executions","type":"update","sequ', private=True)
+        await rig.until(lambda: rig.history("stream") == [True, False, True], within_s=5)
+        assert rig.history("sequence") == [True, False, True]
 
 
 async def test_a_flood_of_damage_is_bounded_and_ends_with_a_reason_or_goes_on() -> None:
@@ -163,7 +188,7 @@ async def test_a_flood_of_damage_is_bounded_and_ends_with_a_reason_or_goes_on() 
                 await asyncio.sleep(0.01)
                 standing.bounded()
         await asyncio.sleep(1)
-        assert not rig.proven("stream") or standing.ended == []
+        assert not rig.proven("stream")  # three faults in a minute are an exit, and what ended proves nothing
         await settled(rig, standing)
         assert await trades(rig, standing)
 
@@ -203,4 +228,3 @@ async def test_damaged_rest_answers_leave_the_account_in_doubt_until_good_ones_c
             await settled(rig, standing)
         assert damaged
         assert await trades(rig, standing)
-        assert ACCOUNT[0] == "kraken"
