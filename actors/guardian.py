@@ -95,6 +95,7 @@ class Guardian(Actor):
         self._reachable = True
         self._pace = pace or Pace(settings.tier)
         self._key_level = key_level
+        self._told_gate: tuple[int, bool] | None = None  # which of the gate's incarnations, and what
         self._voted = True  # an earlier incarnation may have: the first covered audit withdraws it
 
     async def on_start(self) -> None:
@@ -203,11 +204,14 @@ class Guardian(Actor):
 
     async def _telling(self) -> None:
         """Again and again, not once: the gate stands in the trading subtree, and starts after us, and often. A gate
-        that had to wait for the next look would keep entries out for as long as looks are apart."""
+        that had to wait for the next look would keep entries out for as long as looks are apart. One that was told
+        the same already is left in peace."""
         while True:
             await asyncio.sleep(GATE_TELL_S)
-            if self._audited_s is not None:
-                self._prove_audit()
+            if self._audited_s is not None and self._gate is not None:
+                holds, _ = self._audit_holds()
+                if self._told_gate != (self._gate.incarnation, holds):
+                    self._prove_audit()
 
     async def _pause(self) -> None:
         """Until the next look is due. What is due can come nearer meanwhile: an intent, an answer, the stream."""
@@ -380,12 +384,26 @@ class Guardian(Actor):
         a position uncovered covers it before it lets entries pass; one that appears later does not stop trading."""
         if self._gate is None:
             return
+        holds, uncovered = self._audit_holds()
+        # First: a gate that dies before it has read our word is another one, and is told.
+        self._told_gate = (self._gate.incarnation, holds)
+        self._gate.tell(
+            Proof(
+                name="guardian",
+                holds=holds,
+                at_s=self.clock.now_s(),
+                by=self.path,
+                reason=reason or uncovered,
+            )
+        )
+
+    def _audit_holds(self) -> tuple[bool, str]:
+        """Whether entries may pass for all that we know, and what stands against it."""
+        if not self._cleared:
+            return False, "a position stands without cover"
         now_s = self.clock.now_s()
         recent = self._audited_s is not None and now_s - self._audited_s <= 2 * self._settings.times.cover_s
-        holds = self._cleared and (recent or self._reachable)
-        if not self._cleared:
-            reason = reason or "a position stands without cover"
-        self._gate.tell(Proof(name="guardian", holds=holds, at_s=now_s, by=self.path, reason=reason))
+        return recent or self._reachable, ""
 
 
 def _acts(step: Step) -> bool:

@@ -40,6 +40,7 @@ class MemoryWebSocket:
         self.half_open = False  # True: what is sent goes nowhere, and no one is told
         self.corrupt_next: Callable[[str], str] | None = None  # applied once to a frame on its way out
         self.wire: Wire | None = None  # what it sends goes through it; None: straight to the peer
+        self.yields = True  # others have their turn after each frame that is sent
         self.leave: Callable[[], None] | None = None  # off the link that both wires are of
         self._silent_after_s = silent_after_s
         self._on_traffic = on_traffic
@@ -58,7 +59,8 @@ class MemoryWebSocket:
                 self.peer._arrive(frame)
             else:
                 await self.wire.carry(frame)
-        await asyncio.sleep(0)
+        if self.yields:
+            await asyncio.sleep(0)
 
     async def receive(self) -> str:
         while not self._frames:
@@ -154,6 +156,7 @@ def memory_pair(
     """The client's end and the server's end of one connection."""
     client, server = MemoryWebSocket(silent_after_s, on_traffic), MemoryWebSocket(silent_after_s)
     client.peer, server.peer = server, client
+    server.yields = False  # a venue writes what it has to say at once
     return client, server
 
 

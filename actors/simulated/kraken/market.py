@@ -7,6 +7,7 @@ carry. A tape that tells its trades is believed.
 
 from collections import deque
 from decimal import Decimal
+from functools import lru_cache
 from zlib import crc32
 
 import msgspec
@@ -100,7 +101,7 @@ class Market:
     def checksum(self) -> int:
         """Kraken's CRC32: the ten best asks upwards, then the ten best bids downwards, digits only."""
         text = [
-            "".join(part.replace(".", "").lstrip("0") for part in levels[price])
+            _digits(levels[price])
             for levels, reverse in ((self.asks, False), (self.bids, True))
             for price in sorted(levels, reverse=reverse)[:CHECKED_LEVELS]
         ]
@@ -116,6 +117,11 @@ def _apply(levels: dict[Decimal, Level], changes: tuple[Level, ...], depth: int,
     if len(levels) > depth:
         for price in sorted(levels, reverse=reverse)[depth:]:
             del levels[price]
+
+
+@lru_cache(maxsize=8192)  # a tape says the same ones again and again
+def _digits(level: Level) -> str:
+    return "".join(part.replace(".", "").lstrip("0") for part in level)
 
 
 def _best(levels: dict[Decimal, Level], *, reverse: bool) -> tuple[Decimal, Decimal] | None:
