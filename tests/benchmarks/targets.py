@@ -139,4 +139,10 @@ TARGETS: tuple[Target, ...] = (
     Target("T11", "10,000 children killed at once: longest hold, ms", "mass-restart", "hold", "", None, 50),
     Target("T12", "import of allstop.actors over asyncio, ms", "import", "actors", "", None, 80),
     Target("T12", "import of allstop.actors.runtime over asyncio, ms", "import", "runtime", "", None, 80),
+    Target(
+        "T13", "simulate, quiet tree: ms of a core per virtual second", "simulate", "quiet-cost", "", 4, 1
+    ),
+    Target(
+        "T13", "simulate, busy tree, bad day: ms per virtual second", "simulate", "busy-cost", "", 10, 3.3
+    ),
 )
