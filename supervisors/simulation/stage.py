@@ -22,24 +22,17 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-from allstop.actors.clock import LoopClock
-from allstop.actors.errors import AllstopError
-from allstop.actors.events import Event
 from allstop.actors.intents import OrderIntent
-from allstop.actors.runtime import ActorDead, ActorSystem, CallTimeout
 from allstop.supervisors.build import Runtime
 from allstop.supervisors.chaos.chaos import Chaos, NotTrading
 from allstop.supervisors.config import Tree
-from allstop.supervisors.kraken_account import account_path
-from allstop.supervisors.oracles import Evidence, Journal, Row, Verdict, judge
-from allstop.supervisors.simulation.hand import EngineOfTheMoment, SimulatedMachine, links_of, shape_of
-from allstop.supervisors.simulation.host import ORIGIN_NS, NobodyThere
+from allstop.supervisors.oracles import Verdict
+from allstop.supervisors.simulation.hand import EngineOfTheMoment
 from allstop.supervisors.simulation.injector import Injector
-from allstop.supervisors.simulation.places import Told
 from allstop.supervisors.simulation.plan import FaultPlan, make_plan
 from allstop.supervisors.simulation.process import quiet_ends, quiet_logs
-from allstop.supervisors.simulation.restarter import Restarter
-from allstop.supervisors.simulation.trace import event_in_words
+from allstop.supervisors.simulation.scene import DRAIN_S, Scene
+from allstop.supervisors.simulation.trace import Trace
 from allstop.supervisors.simulation.venue import SimulatedVenue
 from allstop.supervisors.simulation.world import SimulatedWorld
 from allstop.supervisors.submitted import Order
@@ -48,25 +41,24 @@ T = TypeVar("T")
 
 TRADING_S: Final = 30.0  # the recovery time objective
 HALT_S: Final = 30.0  # a venue that answers, under its own rate limits
-DRAIN_S: Final = 2.0  # longer than any answer is on its way
 LOOK_S: Final = 0.05
-EVENTS_MAX: Final = 50_000  # kept for tests to look at; a minute of a busy tree tells a few thousand
+LINES_MAX: Final = 200_000  # of the trace: a minute of a busy tree has a few thousand
 
 
 class Stage:
     """`async with Stage(tree, seed=7) as stage` on a VirtualTimeLoop. Raises BadInput when the tree is wrong.
 
-    `world`, `venue` and `chaos` are what the tree stands in; `events` is what it told, as lines, and `log` what it
-    logged. After leaving, `verdicts` has what the oracles say, account by account.
+    `world`, `venue` and `chaos` are what the tree stands in; `lines` is the trace, `events` what the engine told of
+    itself in it, and `log` what it logged. After leaving, `verdicts` has what the oracles say.
     """
 
     def __init__(self, tree: Tree, *, seed: int = 0) -> None:
         self.tree = tree
         self.seed = seed
-        self.events: list[str] = []
+        self.lines: list[str] = []
         self.log: list[str] = []
         self.verdicts: tuple[Verdict, ...] = ()
-        self._told = Told()
+        self._scene: Scene | None = None
         self._process = ExitStack()
 
     async def __aenter__(self) -> Self:
@@ -80,19 +72,14 @@ class Stage:
         return self
 
     async def _set_up(self) -> None:
-        self.world = SimulatedWorld(self.seed)
-        clock = LoopClock(self.world.loop, origin_ns=ORIGIN_NS)
-        self.venue = SimulatedVenue(self.tree, self.world.network, clock, seed=self.seed)
-        links = links_of(self.world.network, self.venue.links)
-        self._restarter = Restarter(
-            self.world, self.tree, self.venue.environ,
-            on_system=self._began, on_end=lambda _: self._told.forget(),
-        )  # fmt: skip
-        self.chaos = Chaos(
-            EngineOfTheMoment(self._restarter), links=links, venues={"kraken": self.venue},
-            host=SimulatedMachine(self.world, self._restarter), clock=clock, seed=self.seed,
-        )  # fmt: skip
-        self._shape = shape_of(self.tree, links)
+        trace = Trace(asyncio.get_running_loop().time, self._keep)
+        scene = self._scene = Scene(self.tree, self.seed, trace)
+        self.world: SimulatedWorld = scene.world
+        self.venue: SimulatedVenue = scene.venue
+        self.chaos: Chaos = scene.chaos(
+            lambda act: trace.write("act", f"{act.verb} {act.target} {act.detail}")
+        )
+        self._restarter = scene.restarter
         self._injector = Injector(self.chaos)
         await self.venue.__aenter__()
         self._restarter.begin()
@@ -113,13 +100,20 @@ class Stage:
     # -- the engine ----------------------------------------------------------------------------------------------
 
     @property
+    def scene(self) -> Scene:
+        assert self._scene is not None, "the stage is not set: `async with Stage(tree) as stage`"
+        return self._scene
+
+    @property
+    def events(self) -> list[str]:
+        """`12.345000 CrashReport /strategies/breakout ...`: what the engine told, a line each."""
+        return [line.replace(" event ", " ", 1) for line in self.lines if line.split(" ", 2)[1] == "event"]
+
+    @property
     def runtime(self) -> Runtime:
         """The running engine's. Raises NobodyThere while none runs: a process that died is started again after a
         second."""
-        runtime = self._restarter.runtime
-        if runtime is None:
-            raise NobodyThere("the engine is down")
-        return runtime
+        return self.scene.runtime
 
     @property
     def lives(self) -> int:
@@ -128,12 +122,8 @@ class Stage:
 
     async def ask(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Has the engine do something, as its own process would: `await stage.ask(stage.runtime.cover("kraken.main"))`.
-        Raises LifeOver when the engine dies first."""
-        life = self._restarter.life
-        if life is None:
-            coroutine.close()
-            raise NobodyThere("the engine is down")
-        return await life.ask(coroutine)
+        Raises LifeOver when the engine dies first, NobodyThere when none runs."""
+        return await self.scene.ask(coroutine)
 
     async def submit(self, intent: OrderIntent, *, account: str | None = None) -> Order:
         """`runtime.submit`; the oracles hold the engine to its answer. Raises Refused."""
@@ -151,7 +141,7 @@ class Stage:
     async def hurt(self, plan: FaultPlan | str, *, duration_s: float = 60.0) -> None:
         """Carries a plan of faults out, or one that is made of a profile, and returns when all has healed."""
         if isinstance(plan, str):
-            plan = make_plan(self.seed, plan, duration_s, self._shape)
+            plan = make_plan(self.seed, plan, duration_s, self.scene.shape)
         await self._injector.run(plan)
 
     async def halt(self, reason: str, *, by: str = "test") -> None:
@@ -165,63 +155,33 @@ class Stage:
     # -- the end -------------------------------------------------------------------------------------------------
 
     async def _end_the_day(self) -> None:
-        positions: dict[str, dict[str, Any]] = {}
         if self._restarter.runtime is not None:
             await self.halt("the day is over", by="stage")
             self.venue.kraken.paused = True
             await asyncio.sleep(DRAIN_S)
-            for node in self.tree.accounts.children:
-                try:
-                    view = await self.ask(self.runtime.cover(node.id))
-                except (ActorDead, CallTimeout, AllstopError):
-                    continue  # the oracle of positions has no word of the engine's then
-                positions[node.account] = {cover.pair: cover.net for cover in view.pairs if cover.net}
+            await self.scene.settle()
         await self._restarter.stop()
-        self.verdicts = self._judged(positions)
+        self.verdicts = self._judged()
 
-    def _judged(self, positions: dict[str, dict[str, Any]]) -> tuple[Verdict, ...]:
-        disk, truth = self.world.host.disk, self.venue.truth()
-        journals = [Journal(chain, tuple(map(_row, disk.rows(chain)))) for chain in disk.chains()]
-        outputs = {f"journal {j.chain}": "\n".join(row.body.decode() for row in j.rows) for j in journals}
-        outputs |= {"log": "\n".join(self.log), "events": "\n".join(self.events)}
-        leaked = [f"life {end.life}: {what}" for end in self._restarter.ends for what in end.leaked]
-        verdicts: list[Verdict] = []
-        for node in self.tree.accounts.children:
-            evidence = Evidence(
-                truth=truth, account=node.account, journals=journals, submitted=self._told.submitted, refused=self._told.refused,
-                positions=positions.get(node.account), cover_s=node.cover_s, outputs=outputs,
-                secrets=list(self.venue.environ.values()), leaked=leaked,
-            )  # fmt: skip
-            verdicts += judge(evidence)
-        return tuple(verdicts)
+    def _judged(self) -> tuple[Verdict, ...]:
+        self.scene.watching.written("events", self.events)
+        return self.scene.judged(self.log)
 
     async def _strike(self) -> None:
         """Everything is over, whatever happened."""
         try:
-            if hasattr(self, "venue"):
+            if self._scene is not None:
                 self.world.power_cut()
                 await self.venue.__aexit__(None, None, None)
-            if hasattr(self, "world"):
                 await self.world.close()
         finally:
             self._process.close()
 
-    # -- what is told ----------------------------------------------------------------------------------------------
-
-    def _began(self, system: ActorSystem) -> None:
-        system.subscribe(self._event)
-        for node in self.tree.accounts.children:
-            self._told.watch(system, f"{account_path(node)}/trading/orders")
-
-    def _event(self, event: Event) -> None:
-        if len(self.events) < EVENTS_MAX:
-            self.events.append(f"{self.world.now_s:.6f} {event_in_words(event)}")
+    def _keep(self, line: str) -> None:
+        if len(self.lines) < LINES_MAX:
+            self.lines.append(line.rstrip("\n"))
 
 
 def broken(verdicts: Sequence[Verdict]) -> list[str]:
     """What does not hold, in words."""
     return [f"{verdict.oracle}: {verdict.why}" for verdict in verdicts if verdict.holds is False]
-
-
-def _row(row: Any) -> Row:
-    return Row(row.seq, row.ts_ns, row.epoch, row.kind, row.key, row.body, row.prev_hash, row.hash)

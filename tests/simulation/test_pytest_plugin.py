@@ -128,12 +128,12 @@ from allstop.supervisors.simulation import stage
 @pytest.mark.simulated(seed=3)
 def test_a_promise_is_broken(monkeypatch, world, advance):
     advance(1.0)
-    monkeypatch.setattr(stage, "judge", lambda evidence: [Verdict("O1", False, "two of one")])
+    monkeypatch.setattr(stage.Stage, "_judged", lambda self: (Verdict("O1", False, "two of one"),))
 
 
 @pytest.mark.simulated(seed=3, judged=False)
 def test_nobody_judges(monkeypatch, world):
-    monkeypatch.setattr(stage, "judge", lambda evidence: [Verdict("O1", False, "two of one")])
+    monkeypatch.setattr(stage.Stage, "_judged", lambda self: (Verdict("O1", False, "two of one"),))
 
 
 @pytest.mark.simulated(sed=3)
