@@ -304,15 +304,25 @@ class Guardian(Actor):
                 self._judge.settle(written)
 
     def _told(self, reports: tuple[OrderReport, ...]) -> None:
-        """What the stream says goes into the book. It starts a look when an execution stands there without a stop."""
+        """What the stream says goes into the book. It starts a look when an execution stands there without a stop, or
+        when a stop ended: routine looks may be many seconds apart."""
         executed = self._memory.book.take_all(reports)
         self._exits.told()
         if any(r.fill is not None for r in reports) and self._memory.has_own():
             self.start_task(self._notes.write_fills(reports), "fills")
-        for pair in {e.pair for e in executed} - self._suspects:
+        for pair in ({e.pair for e in executed} | self._ended_stops(reports)) - self._suspects:
             if self._judge.looks_wrong(pair):
                 self._suspects.add(pair)
                 self.send_after(self._settings.times.settle_s, _Recheck(pair))
+
+    def _ended_stops(self, reports: tuple[OrderReport, ...]) -> set[str]:
+        """The pairs of which a stop is no more, by whoever's hand."""
+        known = (self._memory.book.order(report.order_id) for report in reports if report.status.terminal)
+        return {
+            order.pair
+            for order in known
+            if order is not None and order.pair and order.order_type and order.order_type.is_stop
+        }
 
     def _recheck(self, pair: str) -> None:
         """The stream tells a fill before the stop that it made. What still looks wrong a moment later is worth a

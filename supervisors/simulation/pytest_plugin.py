@@ -134,6 +134,17 @@ class Venue:
     def executions(self) -> list[dict[str, Any]]:
         return self.truth()["executions"]
 
+    def fill(self, client_id: str, qty: Decimal | None = None) -> None:
+        """The market comes to a resting order and takes so much of it, by default all that is left."""
+        self._world.run(self._done(lambda: self._world.stage.venue.come_to(client_id, qty)))
+
+    def by_hand(self, method: str, **params: object) -> Any:
+        """What a person does past the engine: a private REST method of the venue, its parameters, its result."""
+        return self._world.run(self._done(lambda: self._world.stage.venue.by_hand(method, **params)))
+
+    async def _done(self, act: Callable[[], Any]) -> Any:
+        return act()
+
     def sent(self, client_id: str) -> list[dict[str, Any]]:
         """The orders that it took under this client id: of one intent, never more than one."""
         return [order for order in self.orders() if order["cl_ord_id"] == client_id]

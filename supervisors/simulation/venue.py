@@ -5,6 +5,7 @@ of the venue's own.
 """
 
 from collections.abc import Mapping
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -14,6 +15,7 @@ from allstop.actors.links.memory_link import MemoryNetwork
 from allstop.actors.simulated.kraken.counters import Tier
 from allstop.actors.simulated.kraken.in_memory import InMemoryKraken
 from allstop.actors.simulated.kraken.pairs import PAIRS
+from allstop.actors.simulated.kraken.rest_private import CALLS
 from allstop.actors.simulated.kraken.server import packaged_tape
 from allstop.actors.simulated.kraken.slow_tape import slowed
 from allstop.actors.simulated.kraken.tape import TapeFrame
@@ -97,6 +99,23 @@ class SimulatedVenue:
         """Has the venue do something wrong; the kinds are those of its own POST /faults. Raises BadFault."""
         self.kraken.venue.fault({"kind": kind, **fields}, self.kraken.at())
         self.kraken.flush()
+
+    def come_to(self, client_id: str, qty: Decimal | None = None, *, account: str = "main") -> None:
+        """The market comes to a resting order and takes so much of it, at its own price."""
+        at = self.kraken.at()
+        self.kraken.venue.engine.come_to(account, client_id, qty, at)
+        self.kraken.venue.settle(at)
+        self.kraken.flush()
+
+    def by_hand(self, method: str, *, account: str = "main", **params: object) -> object:
+        """What a person does on the venue's own page, past the engine: a private REST method and its parameters.
+        Its result. Raises Refusal."""
+        venue, at = self.kraken.venue, self.kraken.at()
+        key = next(key for key in venue.keys.values() if key.account == account)
+        said = CALLS[method].serve(venue, key, {name: str(value) for name, value in params.items()}, at)
+        venue.settle(at)
+        self.kraken.flush()
+        return said
 
     async def clear(self) -> None:
         """Takes back every fault that is set and has not come yet."""

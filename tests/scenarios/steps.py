@@ -6,8 +6,10 @@ from typing import Any, Final
 
 from allstop.actors.commands import OrderView
 from allstop.actors.intents import OrderIntent, OrderType, Side, StopLoss
-from allstop.actors.levels import IntentKind
+from allstop.actors.levels import IntentKind, Level
+from allstop.supervisors.config import Tree, accounts, data, halt_root, kraken, kraken_public
 from allstop.supervisors.simulation.pytest_plugin import SimulatedTree, Venue
+from allstop.supervisors.simulation.trees import PRIVATE_URL, PUBLIC_URL, REST_URL
 
 PAIR: Final = "BTC/USD"
 QTY: Final = Decimal("0.001")
@@ -65,7 +67,41 @@ def stops(venue: Venue) -> list[dict[str, Any]]:
     return [order for order in venue.orders(open_only=True) if order["order_type"].startswith("stop-loss")]
 
 
+def protected(venue: Venue) -> list[Decimal]:
+    """The quantities that the standing stops still cover, the oldest stop's first."""
+    return [Decimal(stop["qty"]) - Decimal(stop["filled"]) for stop in stops(venue)]
+
+
 def states(world: SimulatedTree, intent: OrderIntent) -> list[str]:
     """The states through which the order went, in their order, as the engine logged them."""
     lines = [line for line in world.log if "'event': 'order.state'" in line and f"'{intent.id}'" in line]
     return [found[1] for line in lines if (found := re.search(r"'state': '(\w+)'", line))]
+
+
+def on_krakens_time() -> Tree:
+    """The default tree with the deadlines that a real Kraken needs: 5 s, 1 s of skew, 2 s to settle."""
+    account = kraken(
+        account="main", pairs=(PAIR, "ETH/USD"), tier="pro", timing="kraken",
+        api_key_env="SIMULATED_KEY", api_secret_env="SIMULATED_SECRET",
+        protect_key_env="SIMULATED_PROTECT_KEY", protect_secret_env="SIMULATED_PROTECT_SECRET",
+        rest_url=REST_URL, private_url=PRIVATE_URL,
+    )  # fmt: skip
+    public = kraken_public((PAIR, "ETH/USD"), url=PUBLIC_URL, rest_url=REST_URL, timing="kraken")
+    return halt_root(accounts(account), data(public))
+
+
+def level(world: SimulatedTree, *scope: str) -> Level:
+    """The level in force: of everything, of a venue, an account or an instrument."""
+    return world.runtime.levels.effective(scope)
+
+
+def alerts(world: SimulatedTree) -> list[str]:
+    """What was told to whoever watches the log, in its order."""
+    return [line for line in world.log if line.startswith(("error", "critical", "warning"))]
+
+
+def journalled(world: SimulatedTree, intent: OrderIntent) -> str:
+    """All that the account's journal has under this intent, as text."""
+    disk = world.stage.world.host.disk
+    rows = [row for chain in disk.chains() for row in disk.rows(chain) if row.key == intent.id]
+    return "\n".join(f"{row.kind} {row.body.decode()}" for row in rows)

@@ -185,6 +185,14 @@ class Engine:
                 if order.open:
                     self._work(order, at)
 
+    def come_to(self, account_name: str, cl_ord_id: str, qty: Decimal | None, at: At) -> None:
+        """The market comes to a resting limit order and takes so much of it, by default the rest, at its own price.
+        Raises Refusal when none rests."""
+        order = self._find(account_name, None, cl_ord_id)
+        if order.works_limit is None:
+            raise Refusal("EOrder:Unknown order")
+        self._fill(order, order.works_limit, order.remaining if qty is None else qty, maker=True, at=at)
+
     def tick(self, at: At) -> None:
         """What time alone does: orders expire, the dead man's switch fires once."""
         for account in self.accounts.values():
