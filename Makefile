@@ -52,9 +52,10 @@ bench-peers: $(READY)
 	@mkdir -p build
 	@$(BIN)/python -m tests.benchmarks --peers --out build/bench.json $(ARGS)
 
-# Without ARGS also some thousand random histories of supervisors against their model.
+# Without ARGS also some thousand random histories of supervisors against their model, and damaged captures through the codecs.
 soak: $(READY)
 	@[ -n "$(ARGS)" ] || ALLSTOP_MODEL_EXAMPLES=3000 $(BIN)/python -m pytest -q --timeout 3600 tests/supervisors/test_model.py
+	@[ -n "$(ARGS)" ] || $(BIN)/python -m tests.fuzz --minutes 5
 	@$(BIN)/python -m tests.soak $(ARGS)
 
 # Each planted bug: the seed that caught it before, else a search from seed 1. ARGS='--again', '--only NAME', '--seeds N'.
