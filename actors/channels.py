@@ -105,6 +105,7 @@ class _Lapse(msgspec.Struct, frozen=True):
 class _Pending(msgspec.Struct):
     reply: Reply
     timer: Timer
+    sent_s: float
 
 
 class ChannelConnection(Connection):
@@ -164,6 +165,7 @@ class ChannelConnection(Connection):
         if pending is not None:
             pending.timer.cancel()
             pending.reply.set(reply)
+            self.on_times(reply, pending.sent_s)
 
     async def on_message(self, message: object) -> object:
         match message:
@@ -183,6 +185,9 @@ class ChannelConnection(Connection):
 
     def on_status(self, before: str, now: str) -> None:
         """The venue changed what it says of itself."""
+
+    def on_times(self, reply: MethodReply, sent_s: float) -> None:
+        """A request that was sent at `sent_s` is answered: the reply says when, by the venue's clock."""
 
     def pending_count(self) -> int:
         return len(self._pending)
@@ -219,7 +224,7 @@ class ChannelConnection(Connection):
             **wanted.options,
         )
         timer = self.send_after(self.settings.ack_timeout_s, _Lapse(req_id))
-        self._pending[req_id] = _Pending(self.defer(), timer)
+        self._pending[req_id] = _Pending(self.defer(), timer, self.clock.now_s())
         await self.send(frame)
         self.heartbeat_due = True
 

@@ -6,6 +6,7 @@ within it: an offset near the limit does not flap.
 """
 
 import asyncio
+from contextlib import suppress
 
 import msgspec
 
@@ -14,6 +15,7 @@ from allstop.actors.exits import Exit
 from allstop.actors.levels import CastVote, Level, Scope, Vote, WithdrawVote
 from allstop.actors.ports import HttpLink, HttpNoReply, HttpNotSent, HttpRequest, World
 from allstop.actors.runtime import Actor, Continue, Ref
+from allstop.actors.venue_clock import VenueClock
 
 
 class Bounds(msgspec.Struct, frozen=True):
@@ -55,11 +57,12 @@ class _Tell(msgspec.Struct, frozen=True):
 class ClockOffset(Actor):
     """Asks the venue for its time every `interval_s` and tells each gate whether the clock is proven; beyond the
     limit it votes READ_ONLY on `scope` until an answer is within it again. No answer proves nothing and changes
-    nothing; a proof older than three intervals is withdrawn."""
+    nothing; a proof older than three intervals is withdrawn. Between two answers `venue_clock` runs on: a wall clock that
+    steps away from it closes the gates with the next tell, and the venue is asked at once."""
 
     def __init__(self, *, world: World, base_url: str, gates: tuple[Ref, ...], votes: Ref, scope: Scope,
                  interval_s: float = 60.0, retry_s: float = 2.0, tell_s: float = 0.5, drift_max_s: float = 1.0,
-                 path: str = "/0/public/Time") -> None:  # fmt: skip
+                 path: str = "/0/public/Time", venue_clock: VenueClock | None = None) -> None:  # fmt: skip
         self._world = world
         self._base_url = base_url
         self._gates = gates
@@ -75,8 +78,12 @@ class ClockOffset(Actor):
         self._measured_s = 0.0
         self._voted = True  # an earlier incarnation may have
         self._beyond = False
+        self._venue_clock = venue_clock
+        self._stepped = False
+        self._ask_now = asyncio.Event()
 
     def on_start(self) -> Continue:
+        self._venue_clock = self._venue_clock or VenueClock(self.clock)
         self._http = self._world.open_http(self._base_url, max_connections=1)
         self.start_task(self._measuring(), "measuring")
         return Continue(_Tell())
@@ -103,7 +110,11 @@ class ClockOffset(Actor):
             if found is not None:
                 self._last, self._measured_s = found, self.clock.now_s()
                 self._vote(found)
-            await asyncio.sleep(self._retry_s if found is None else self._interval_s)
+                self._stepped = self._is_stepped()  # by what was just measured: that is no reason to ask again
+            self._ask_now.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._retry_s if found is None else self._interval_s):
+                    await self._ask_now.wait()
 
     def _vote(self, found: Bounds) -> None:
         if found.certainly_beyond(self._drift_max_s):
@@ -118,21 +129,39 @@ class ClockOffset(Actor):
         self.send_after(self._tell_s, _Tell())
         now_s, last = self.clock.now_s(), self._last
         fresh = last is not None and now_s - self._measured_s <= 3 * self._interval_s
-        holds = fresh and not self._beyond
+        stepped = self._is_stepped()
+        if stepped is not self._stepped:
+            self._stepped = stepped
+            self._ask_now.set()
+        holds = fresh and not self._beyond and not stepped
         reason = "not measured" if last is None else f"offset {last.low_s:.1f} to {last.high_s:.1f} s"
+        if stepped:
+            reason = f"the wall clock is {self._off_s():+.1f} s off the venue's"
         for gate in self._gates:
             gate.tell(Proof(name="clock", holds=holds, at_s=now_s, by=self.path, reason=reason))
 
+    def _is_stepped(self) -> bool:
+        return abs(self._off_s()) > self._drift_max_s
+
+    def _off_s(self) -> float:
+        assert self._venue_clock is not None
+        return self._venue_clock.wall_off_s
+
     async def _ask(self) -> Bounds | None:
         assert self._http is not None
-        before_ns = self.clock.wall_ns()
+        assert self._venue_clock is not None
+        before_ns, sent_s = self.clock.wall_ns(), self.clock.now_s()
         try:
             response = await self._http.request(self._request, timeout_s=5.0)
         except (HttpNotSent, HttpNoReply):
             return None
-        after_ns = self.clock.wall_ns()
+        after_ns, received_s = self.clock.wall_ns(), self.clock.now_s()
         try:
             envelope = msgspec.json.decode(response.body, type=_Envelope)
         except msgspec.DecodeError:  # an error page of the venue's edge
             return None
-        return None if envelope.result is None else bounds(before_ns, after_ns, envelope.result.unixtime)
+        if envelope.result is None:
+            return None
+        venue_ns = envelope.result.unixtime * 1_000_000_000
+        self._venue_clock.heard(venue_ns, venue_ns + 1_000_000_000, sent_s=sent_s, received_s=received_s)
+        return bounds(before_ns, after_ns, envelope.result.unixtime)

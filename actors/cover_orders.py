@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import msgspec
 
-from allstop.actors.clock import Clock, Ids
+from allstop.actors.clock import Ids
 from allstop.actors.cover_journal import CoverJournal
 from allstop.actors.errors import Fault, Remedy
 from allstop.actors.intents import OrderIntent, OrderType, StopLoss, TimeInForce
@@ -41,6 +41,7 @@ from allstop.actors.protocols.remedies import (
     Step,
 )
 from allstop.actors.reports import Accepted, NotSent, Rejected, Unknown, WriteOutcome
+from allstop.actors.venue_clock import VenueClock
 
 Write = Step | SendExit | CancelExit
 
@@ -77,7 +78,7 @@ class CoverOrders:
         desk: Desk,
         journal: CoverJournal,
         memory: CoverMemory,
-        clock: Clock,
+        clock: VenueClock,
         ids: Ids,
     ) -> None:
         self._name = name
@@ -326,7 +327,8 @@ class CoverOrders:
             if write.intent.pair in self._pending:
                 continue
             self._queued.remove(write)
-            elapsed_s = (self._clock.wall_ns() - write.sent_ns) / 1e9
+            # By a clock that nobody has compared with the venue's nothing has elapsed: what it is waited for is final.
+            elapsed_s = (self._clock.wall_ns() - write.sent_ns) / 1e9 if self._clock.measured else 0.0
             self._pending[write.intent.pair] = _Pending(
                 _step_of(write.intent),
                 write.intent.id,

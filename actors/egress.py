@@ -24,6 +24,7 @@ from allstop.actors.ports import Lease
 from allstop.actors.protocols.clearance import Clearances, OrderFrame
 from allstop.actors.protocols.records import EmergencyFrame, from_body
 from allstop.actors.runtime import Actor, Down, Ref
+from allstop.actors.venue_clock import VenueClock
 
 __all__ = ["Checkpoint", "EgressActor", "EmergencyJournal", "Guard", "OrderFrame"]
 
@@ -78,7 +79,8 @@ class Checkpoint:
     """What every order frame of an account passes. `check` raises Refused, and then nothing may be sent.
 
     `lease` is asked at each check. `fresh(pair)`: the pair's data is proven fresh. `vote` takes a Halt vote to the
-    root. `skew_s` is how far the venue's clock may be from ours.
+    root. `skew_s` is how far the venue's clock may be from ours. `clock` tells the venue's time; a wall clock that is
+    `drift_max_s` away from it lets no entry out, at once and whoever has measured what.
     """
 
     def __init__(
@@ -90,12 +92,14 @@ class Checkpoint:
         vote: Callable[[Vote], None],
         lease: Callable[[], Lease] = Lease,
         skew_s: float = 1.0,
+        drift_max_s: float = 1.0,
         fresh: Callable[[str], bool] = lambda _pair: False,
         emergency: EmergencyJournal | None = None,
     ) -> None:
         self.path = path
         self.emergency = emergency if emergency is not None else EmergencyJournal()
-        self._clock = clock
+        self.clock = clock if isinstance(clock, VenueClock) else VenueClock(clock)
+        self._drift_max_s = drift_max_s
         self._levels = levels
         self._vote = vote
         self._lease = lease
@@ -145,7 +149,11 @@ class Checkpoint:
         return self._journal_lost
 
     def _check_time(self, frame: OrderFrame) -> None:
-        until_ns = self._clock.wall_ns() + int((frame.deadline_s + self._skew_s) * 1e9)
+        off_s = self.clock.wall_off_s
+        if frame.kind is IntentKind.ENTRY and abs(off_s) > self._drift_max_s:
+            why = f"the wall clock is {off_s:+.1f} s off the venue's"
+            raise Refused(RefusalCode.GATE_CLOSED, why, place=self.path)
+        until_ns = self.clock.wall_ns() + int((frame.deadline_s + self._skew_s) * 1e9)
         lease = self._lease()
         if until_ns >= lease.valid_until_ns:
             raise Refused(
@@ -170,7 +178,7 @@ class Checkpoint:
             raise Refused(RefusalCode.FENCED, f"{frame.subject} has left already", place=self.path)
         if frame.kind is IntentKind.PROTECT and self.emergency.full:
             raise Refused(RefusalCode.EGRESS_DOWN, "the emergency journal is full", place=self.path)
-        self.emergency.note(frame, self._clock.wall_ns())
+        self.emergency.note(frame, self.clock.wall_ns())
 
 
 class Guard:

@@ -47,6 +47,7 @@ from allstop.actors.protocols.records import Record
 from allstop.actors.protocols.remedies import GiveUp, Rest, Step, confirmed
 from allstop.actors.reports import OrderReport
 from allstop.actors.runtime import Actor, ActorDead, CallTimeout, Ref, Reply
+from allstop.actors.venue_clock import VenueClock
 
 __all__ = ["Guardian", "GuardianSettings", "Pace", "guardian_settings"]
 
@@ -76,6 +77,7 @@ class Guardian(Actor):
         mark: Callable[[str], Decimal | None] | None = None,
         pace: "Pace | None" = None,
         key_level: Callable[[], Awaitable[float]] | None = None,
+        venue_clock: VenueClock | None = None,
     ) -> None:
         self._settings = settings
         self._open_desk = open_desk
@@ -96,10 +98,12 @@ class Guardian(Actor):
         self._pace = pace or Pace(settings.tier)
         self._key_level = key_level
         self._told_gate: tuple[int, bool] | None = None  # which of the gate's incarnations, and what
+        self._venue_clock = venue_clock
         self._voted = True  # an earlier incarnation may have: the first covered audit withdraws it
 
     async def on_start(self) -> None:
         self._desk = self._open_desk()
+        clock = self._venue_clock or VenueClock(self.clock)
         self._audit = Audit(self._desk, self._memory, self.clock, self._settings.overlap_s)
         self._orders = CoverOrders(
             self._settings.name,
@@ -108,7 +112,7 @@ class Guardian(Actor):
             desk=self._desk,
             journal=self._journal,
             memory=self._memory,
-            clock=self.clock,
+            clock=clock,
             ids=self.ids,
         )
         self._judge = CoverJudge(
@@ -145,7 +149,7 @@ class Guardian(Actor):
             desk=self._desk,
             journal=self._journal,
             memory=self._memory,
-            clock=self.clock,
+            clock=clock,
             ids=self.ids,
             start_task=self.start_task,
         )

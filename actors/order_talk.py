@@ -7,6 +7,7 @@ from typing import ClassVar, Protocol
 
 import msgspec
 
+from allstop.actors.clock import Clock
 from allstop.actors.levels import IntentKind
 from allstop.actors.order_gate import GateBoard
 from allstop.actors.ports import Desk
@@ -75,6 +76,7 @@ class TrackerLinks:
     open_desk: Callable[[], Desk]
     gate: GateBoard
     timing: Timing
+    clock: Clock | None = None  # that tells the venue's time; None: the tracker's own
 
 
 class Seed:

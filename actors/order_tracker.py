@@ -242,7 +242,9 @@ class OrderTracker(Actor):
                 attempt=attempt,
                 channel=channel,
                 deadline_s=self._timing.deadline_s,
-                at_ns=self.clock.wall_ns(),
+                at_ns=(
+                    self._links.clock or self.clock
+                ).wall_ns(),  # from then on the venue's lists are searched
             )
         )
         self._hand.give(SubmitJob(self._life.intent, attempt, channel))

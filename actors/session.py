@@ -69,6 +69,7 @@ class _Job(msgspec.Struct, kw_only=True):
     order_ids: tuple[str, ...] = ()  # whose turn it holds: amends and cancels, not submits
     accepted: list[str] = msgspec.field(default_factory=list[str])
     timer: Timer | None = None
+    sent_s: float = 0.0
     done: bool = False
 
 
@@ -226,12 +227,13 @@ class Session(ChannelConnection):
             return self._settle(job, NotSent(str(refused)))
         # From here on the bytes count as written, whatever happens.
         self._jobs[req_id] = job
+        job.sent_s = self.clock.now_s()
         job.timer = self.send_after(left_s + self.settings.reply_grace_s, _Overdue(req_id))
         await self.send(frame)
         return None
 
     def _frame(self, command: Command, req_id: int, deadline_s: float) -> str:
-        deadline = rfc3339(self.clock.wall_ns() + int(deadline_s * 1e9))
+        deadline = rfc3339(self._checkpoint.clock.wall_ns() + int(deadline_s * 1e9))
         match command:
             case Submit(intent=intent):
                 return frames.add_order(intent, self._token, req_id, deadline)
@@ -268,6 +270,7 @@ class Session(ChannelConnection):
             super().on_reply(reply)
         else:
             call_succeeded(self)  # a no is an answer, too
+            self.on_times(reply, job.sent_s)
             outcome = outcome_of(job.command, reply)
             if isinstance(outcome, Accepted):
                 self._accepted(job.command, outcome)
@@ -275,6 +278,12 @@ class Session(ChannelConnection):
         self._learn(
             reply
         )  # last: it may end the session, and what the venue has answered is no longer unknown
+
+    def on_times(self, reply: MethodReply, sent_s: float) -> None:
+        if reply.in_ns and reply.out_ns:
+            self._checkpoint.clock.replied(
+                reply.in_ns, reply.out_ns, sent_s=sent_s, received_s=self.clock.now_s()
+            )
 
     def _learn(self, reply: MethodReply) -> None:
         """What a reply says of the session and the account, whatever it answers."""

@@ -40,6 +40,7 @@ from allstop.actors.order_gate import GateBoard
 from allstop.actors.ports import ControlPort, World
 from allstop.actors.runtime import ActorSystem, Ref
 from allstop.actors.spec import ChildSpec, ChildType, OnExceeded, Restart, Start, Strategy, SupervisorFlags
+from allstop.actors.venue_clock import VenueClock
 from allstop.supervisors.checking import check_tree, leaves
 from allstop.supervisors.config import Budget, ChildNode, KrakenAccount, KrakenPublic, SupervisorNode, Tree
 from allstop.supervisors.control import Control
@@ -189,7 +190,8 @@ class Runtime:
         self._stack.callback(system.subscribe(held_loop))
         answering = Control(self)  # from now on it remembers crashes
         declare_gates(system, *self.tree.gates)
-        parts = [self._parts(node, world, keys[node.id]) for node in self.tree.accounts.children]
+        venue_clock = VenueClock(world.clock)
+        parts = [self._parts(node, world, keys[node.id], venue_clock) for node in self.tree.accounts.children]
         self._accounts_parts = parts
         await system.spawn(
             HaltRoot, self.levels, world.host.latch, tuple(self._children(world, parts)),
@@ -233,9 +235,9 @@ class Runtime:
         accounts, public = self.tree.accounts.children, self.tree.data.children
         return accounts[0].rest_url if accounts else public[0].rest_url
 
-    def _parts(self, node: KrakenAccount, world: World, keys: Keys) -> AccountParts:
+    def _parts(self, node: KrakenAccount, world: World, keys: Keys, venue_clock: VenueClock) -> AccountParts:
         gate_board = self.gates[node.id] = GateBoard()
-        checkpoint = make_checkpoint(node, world, self.levels, self.fresh, self.root)
+        checkpoint = make_checkpoint(node, venue_clock, self.levels, self.fresh, self.root)
         instruments = {pair: self.instruments[pair] for pair in node.pairs}
         return AccountParts(
             node, self.system, world, keys, instruments, self.levels, self.fresh, gate_board, checkpoint
@@ -283,6 +285,7 @@ class Runtime:
                 "gates": gates,
                 "votes": self.root,
                 "scope": ROOT,
+                "venue_clock": parts[0].checkpoint.clock,
             }
             children.append(ChildSpec("clock_offset", Start(ClockOffset, (), kwargs)))
         return _supervisor(

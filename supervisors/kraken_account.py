@@ -27,6 +27,7 @@ from allstop.actors.session import Session
 from allstop.actors.shared_desk import SharedDesk
 from allstop.actors.spec import ChildSpec, ChildType, OnExceeded, Start, Strategy, SupervisorFlags
 from allstop.actors.subscription import PrivateStream
+from allstop.actors.venue_clock import VenueClock
 from allstop.supervisors.config import KrakenAccount
 from allstop.supervisors.nursery import TRACKER_BUDGET, TrackerNursery, trackers_spec
 from allstop.supervisors.preflight import Keys
@@ -75,7 +76,7 @@ class AccountParts:
             ledger=self.at("store/ledgers"),
             guard=self.checkpoint.guard(holder),
             instruments=self.instruments,
-            clock=self.world.clock,
+            clock=self.checkpoint.clock,
             ids=self.world.ids,
             scope_head=self.scope,
             settings=self.settings,
@@ -106,13 +107,13 @@ def replace_protect_wait(settings: ConnectionSettings, cover_s: float) -> Connec
 
 
 def make_checkpoint(
-    node: KrakenAccount, world: World, levels: LevelBoard, fresh: Freshness, root: Ref
+    node: KrakenAccount, clock: VenueClock, levels: LevelBoard, fresh: Freshness, root: Ref
 ) -> Checkpoint:
     def vote(cast: Vote) -> None:
         root.tell(CastVote(cast))
 
     return Checkpoint(
-        path=f"{account_path(node)}/store/egress", clock=world.clock, levels=levels, vote=vote,
+        path=f"{account_path(node)}/store/egress", clock=clock, levels=levels, vote=vote,
         skew_s=PROFILES[node.timing].skew_s, fresh=fresh,
     )  # fmt: skip
 
@@ -166,6 +167,7 @@ def _guardian(parts: AccountParts) -> ChildSpec:
         "gate": parts.at("trading/gate"),
         "pace": Pace(Tier(node.tier)),
         "key_level": key_level,
+        "venue_clock": parts.checkpoint.clock,
     }
     settings = guardian_settings(
         node.venue, node.account, cover_s=node.cover_s, timing=PROFILES[node.timing], tier=Tier(node.tier)
@@ -193,6 +195,7 @@ def _trading(parts: AccountParts) -> ChildSpec:
     links = TrackerLinks(
         journal=parts.at("store/journal"), session=session, orders=orders, root=parts.root,
         open_desk=SharedDesk(lambda: parts.desk(orders, "trade", Lane.QUERY), lambda: orders.incarnation).open, gate=parts.gate_board, timing=PROFILES[node.timing],
+        clock=parts.checkpoint.clock,
     )  # fmt: skip
     budget = replace(
         TRACKER_BUDGET, max_restarts=node.tracker.max_restarts, max_seconds=node.tracker.max_seconds

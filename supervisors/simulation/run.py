@@ -205,7 +205,8 @@ class _Run:
             failed = Failure(
                 oracle=first.oracle, at_s=round((first.at_ns - ORIGIN_NS) / 1e9, 6), why=first.why
             )
-        if world.troubles and failed is None:
+        # A world that is broken is the cause of what came after: a venue whose feed ended is no venue that was silent.
+        if world.troubles and (failed is None or world.troubles[0][0] <= failed.at_s):
             failed = Failure(oracle="world", at_s=world.troubles[0][0], why=world.troubles[0][1])
         return Outcome(
             seed=self._seed, profile=self._profile, virtual_s=round(at_s, 6), digest=self._trace.digest, lines=self._trace.lines,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.infrastructure.recorder import Recorder
 
-from allstop.actors.clock import SeededDice, SeededIds
+from allstop.actors.clock import Clock, SeededDice, SeededIds
 from allstop.actors.clock_offset import Bounds, ClockOffset, GetBounds
 from allstop.actors.commands import Proof
 from allstop.actors.levels import CastVote, Level, WithdrawVote
@@ -14,6 +14,7 @@ from allstop.actors.links.memory_journal import MemoryDisk
 from allstop.actors.links.memory_link import MemoryNetwork
 from allstop.actors.ports import HttpRequest, HttpResponse, World
 from allstop.actors.runtime import ActorSystem, Ref
+from allstop.actors.venue_clock import VenueClock
 from allstop.supervisors.simulation.host import LifeHost, SimulatedHost
 
 URL = "http://venue"
@@ -36,7 +37,21 @@ class Venue:
         return HttpResponse(status=200, headers={}, body=body)
 
 
-async def started(system: ActorSystem, gate: list[Any], votes: list[Any]) -> tuple[Ref, Venue]:
+class SteppedWall:
+    """The system's clock with a wall that somebody set."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.step_s = 0.0
+        self.now_s = clock.now_s
+
+    def wall_ns(self) -> int:
+        return self._clock.wall_ns() + int(self.step_s * 1e9)
+
+
+async def started(
+    system: ActorSystem, gate: list[Any], votes: list[Any], venue_clock: VenueClock | None = None
+) -> tuple[Ref, Venue]:
     network, venue = MemoryNetwork(), Venue(system)
     network.serve_http(URL, venue.answer)
     world = World(
@@ -47,8 +62,9 @@ async def started(system: ActorSystem, gate: list[Any], votes: list[Any]) -> tup
     gate_ref = await system.spawn(Recorder, gate, path="/gate")
     root = await system.spawn(Recorder, votes, path="/votes")
     clock = await system.spawn(
-        ClockOffset, world=world, base_url=URL, gates=(gate_ref,), votes=root, scope=(), path="/clock"
-    )
+        ClockOffset, world=world, base_url=URL, gates=(gate_ref,), votes=root, scope=(), venue_clock=venue_clock,
+        path="/clock",
+    )  # fmt: skip
     return clock, venue
 
 
@@ -112,3 +128,24 @@ async def test_an_offset_near_the_limit_does_not_flap() -> None:
         await asyncio.sleep(300.0)
     assert votes == []
     assert not gate[-1].holds
+
+
+async def test_a_step_of_the_wall_closes_the_gate_within_half_a_second_and_the_venue_is_asked_at_once() -> (
+    None
+):
+    gate: list[Proof] = []
+    async with ActorSystem() as system:
+        wall = SteppedWall(system.clock)
+        _, venue = await started(system, gate, [], VenueClock(wall))
+        await asyncio.sleep(2.0)
+        assert gate[-1].holds
+        asked = venue.asked
+        wall.step_s = 2.3
+        await asyncio.sleep(0.6)
+        assert not gate[-1].holds
+        assert gate[-1].reason == "the wall clock is +2.3 s off the venue's"
+        assert venue.asked == asked + 1
+        wall.step_s = 0.0
+        await asyncio.sleep(0.6)
+        assert gate[-1].holds
+        assert venue.asked == asked + 2

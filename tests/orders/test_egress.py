@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from tests.orders.puppets import SCOPE, entry, reduction
 
@@ -39,10 +40,19 @@ class Idle(Actor):
         raise TypeError(repr(message))
 
 
+class SteppedClock(LoopClock):
+    """A wall that somebody set."""
+
+    step_s = 0.0
+
+    def wall_ns(self) -> int:
+        return super().wall_ns() + int(self.step_s * 1e9)
+
+
 class Account:
     def __init__(self, emergency: EmergencyJournal | None = None) -> None:
         self.system = ActorSystem()
-        self.clock = LoopClock(asyncio.get_running_loop())
+        self.clock = SteppedClock(asyncio.get_running_loop())
         self.disk = MemoryDisk(self.clock)
         self.levels = LevelBoard()
         self.votes: list[Vote] = []
@@ -149,6 +159,17 @@ async def test_the_level_of_the_last_moment_counts_and_costs_no_clearance() -> N
         account.levels.cast(Vote("x", ("kraken",), Level.READ_ONLY, "test"))
         assert refusal(account.guard.check, FRAME) is RefusalCode.LEVEL
         account.levels.withdraw("x", ("kraken",))
+        account.guard.check(FRAME)
+
+
+async def test_a_wall_clock_that_was_stepped_lets_no_entry_out_and_keeps_no_exit_in() -> None:
+    async with Account() as account:
+        await account.commit()
+        await account.commit("b", kind=IntentKind.REDUCE)
+        account.clock.step_s = -2.3
+        assert refusal(account.guard.check, FRAME) is RefusalCode.GATE_CLOSED
+        account.guard.check(msgspec.structs.replace(FRAME, kind=IntentKind.REDUCE, subject="b"))
+        account.clock.step_s = 0.0
         account.guard.check(FRAME)
 
 

@@ -140,6 +140,20 @@ def test_half_a_frame_is_no_json() -> None:
         json.loads(text)
 
 
+def test_half_a_frame_keeps_no_checksum_and_the_wrong_one_comes_with_the_next_whole_frame() -> None:
+    client = Client()
+    socket = client.connect(private=False)
+    socket.call("subscribe", channel="book", symbol=[BTC])
+    client.venue.fault({"kind": "corrupt_frame"}, client.at)
+    client.venue.fault({"kind": "corrupt_checksum"}, client.at)
+    for _ in range(3):
+        client.book([("100.0", "1")], [("101.0", "1")])
+    half, bad, good = socket.texts()
+    with pytest.raises(ValueError):
+        json.loads(half)
+    assert json.loads(bad)["data"][0]["checksum"] == json.loads(good)["data"][0]["checksum"] + 1
+
+
 def test_a_silent_channel_says_nothing_for_its_time_and_the_others_go_on() -> None:
     client = Client()
     socket = client.stream()

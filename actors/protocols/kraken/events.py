@@ -42,6 +42,10 @@ class MethodReply(msgspec.Struct, frozen=True, kw_only=True):
     ok: bool
     fault: Fault | None = None
     result: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
+    in_ns: int = (
+        0  # by the venue's clock: when the request came in, and when this went out; 0 where it does not say
+    )
+    out_ns: int = 0
 
     @property
     def channel(self) -> str | None:

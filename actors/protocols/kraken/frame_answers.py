@@ -268,7 +268,17 @@ def _method_event(text: str) -> Event:
         ok=ok,
         fault=None if ok else classify(reply.error or "", write=reply.method not in READS),
         result=result,
+        in_ns=_told_ns(reply.time_in),
+        out_ns=_told_ns(reply.time_out),
     )
+
+
+def _told_ns(text: str | None) -> int:
+    """A reply's own time. What cannot be read of it takes nothing from what the reply answers."""
+    try:
+        return 0 if text is None else rfc3339_ns(text)
+    except DecodeError:
+        return 0
 
 
 _READERS: Final[dict[str, Callable[[str], tuple[Event, ...]]]] = {

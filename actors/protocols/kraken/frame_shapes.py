@@ -146,4 +146,6 @@ class Reply(msgspec.Struct):
     req_id: int | None = None
     error: str | None = None
     result: Any = None
+    time_in: str | None = None
+    time_out: str | None = None
     orders_cancelled: int | None = None  # batch_cancel says it here and not in `result`

@@ -56,7 +56,7 @@ def said(venue: "KrakenVenue", connection: Connection, channel: str, text: str, 
         return
     if channel != "reply" and venue.faults.spend("corrupt_frame", channel):
         text = text[: len(text) // 2]
-    if channel == "book" and venue.faults.spend("corrupt_checksum", channel):
+    elif channel == "book" and venue.faults.spend("corrupt_checksum", channel):
         head, _, tail = text.partition('"checksum":')
         digits = tail[: len(tail) - len(tail.lstrip("0123456789"))]
         text = f'{head}"checksum":{(int(digits) + 1) % 2**32}{tail[len(digits) :]}'
