@@ -110,7 +110,9 @@ class ClockOffset(Actor):
             if found is not None:
                 self._last, self._measured_s = found, self.clock.now_s()
                 self._vote(found)
-                self._stepped = self._is_stepped()  # by what was just measured: that is no reason to ask again
+                self._stepped = (
+                    self._is_stepped()
+                )  # by what was just measured: that is no reason to ask again
             self._ask_now.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._retry_s if found is None else self._interval_s):

@@ -103,7 +103,7 @@ class Guardian(Actor):
 
     async def on_start(self) -> None:
         self._desk = self._open_desk()
-        clock = self._venue_clock or VenueClock(self.clock)
+        clock = self._venue_clock or VenueClock(self.clock, measured=True)
         self._audit = Audit(self._desk, self._memory, self.clock, self._settings.overlap_s)
         self._orders = CoverOrders(
             self._settings.name,

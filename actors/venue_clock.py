@@ -17,10 +17,10 @@ class VenueClock:
     """A Clock: `now_s` is the monotonic one, `wall_ns` the venue's time. One per venue, shared by all who write to
     it. It is off by as much as the wall was when it was made, until the venue's first word."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, measured: bool = False) -> None:
         self._clock = clock
         self._ahead_ns = clock.wall_ns() - _ns(clock.now_s())
-        self.measured = False  # the venue has said what its time is
+        self.measured = measured  # the venue has said what its time is
 
     def now_s(self) -> float:
         return self._clock.now_s()
