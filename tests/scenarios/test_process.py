@@ -1,0 +1,504 @@
+"""The process, its journal, its supervisors, and halting (scenarios c.9)."""
+
+import asyncio
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+
+from allstop import supervisors
+from allstop.actors.commands import Place, Submit
+from allstop.actors.errors import RefusalCode, Refused
+from allstop.actors.exits import Exit
+from allstop.actors.external_orders import ClaimExternal, GetExternals
+from allstop.actors.intents import OrderIntent
+from allstop.actors.levels import CastVote, Level, Vote
+from allstop.actors.links.condition import DiskCondition, LinkCondition, Turned
+from allstop.actors.reports import NotSent
+from allstop.actors.runtime import Actor
+from allstop.actors.simulated.kraken.orders import OrderRequest
+from allstop.actors.simulated.kraken.pairs import PAIRS
+from allstop.supervisors.config import Tree, child
+from allstop.supervisors.simulation import trees
+from allstop.supervisors.simulation.pytest_plugin import Advance, Hand, SimulatedTree, Venue
+from tests.scenarios.engine import (
+    ACCOUNT,
+    COVER_S,
+    GUARDIAN,
+    LINKS,
+    OTHER_PAIR,
+    PAIR,
+    ROOM,
+    SCOPE,
+    SESSION,
+    TRADING,
+    actors,
+    at_venue,
+    away,
+    calls,
+    entry,
+    incarnation,
+    leave,
+    level,
+    missing,
+    model,
+    position,
+    position_with_stop,
+    refusal,
+    resting,
+    said,
+    state,
+    stops,
+    told,
+    uncovered_s,
+)
+
+EGRESS = f"{ROOM}/store/egress"
+LEDGERS = f"{ROOM}/store/ledgers"
+HALT_S = 5.0
+
+
+def ask(world: SimulatedTree, command: str, **fields: Any) -> dict[str, Any]:
+    """As the commands of allstop ask a running engine."""
+    return world.run(world.stage.world.host.ask({"command": command, **fields}))
+
+
+def proofs(world: SimulatedTree) -> dict[str, Any]:
+    return ask(world, "proofs")
+
+
+@pytest.mark.scenario("T102")
+@pytest.mark.parametrize("power", [False, True], ids=["killed", "power cut"])
+@pytest.mark.parametrize("point", ["commit", "committed", "send", "sent", "receive", "fill", "stop"])
+def test_a_process_that_dies_at_any_step_of_an_order_comes_to_the_truth_and_executes_it_once_at_most(
+    world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance, point: str, power: bool
+) -> None:
+    advance(1.0)
+    intent = entry(venue)
+
+    async def die() -> None:
+        stage = world.stage
+        match point:
+            case "fill":
+                while not stage.venue.truth()["executions"]:
+                    await stage.chaos.sleep(0.0005)
+            case "stop":
+                while not stage.venue.truth()["executions"]:
+                    await stage.chaos.sleep(0.0005)
+                await stage.chaos.sleep(0.05)
+            case _:
+                await stage.chaos.moment(point, 5.0)
+        await stage.chaos.die(power=power, down_s=0.5)
+
+    died = world.begin(die())
+    submitted = world.begin(world.stage.submit(intent))
+    world.result(died)
+    assert submitted.done()
+    durable = submitted.exception() is None
+    assert advance.until_trading() < 30.0
+    advance(3.0)
+    assert world.lives == 2
+    found = at_venue(venue, intent.id)
+    assert len(found) <= 1
+    executed = [one for one in venue.executions() if one["cl_ord_id"] == intent.id]
+    assert len(executed) <= 1
+    view = world.order(intent.id)
+    if found or durable:
+        assert view is not None
+        assert view.state == ("FILLED" if executed else "NOT_PLACED")
+    else:
+        assert view is None or view.state in ("NOT_PLACED", "EXPIRED", "REJECTED")
+    assert len(stops(venue)) == len(executed)
+    if executed:
+        assert uncovered_s(venue) < COVER_S
+
+
+class TestALostJournal:
+    @pytest.mark.scenario("T103")
+    @pytest.mark.parametrize("how", ["full", "fsync"])
+    def test_no_order_leaves_the_halt_is_latched_and_only_cancels_and_protection_go_out(
+        self, world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance, how: str
+    ) -> None:
+        position_with_stop(world, venue, advance)
+        waiting = world.submit(resting(venue))
+        advance(0.5)
+        sent = len(calls(venue, "add_order")) + len(calls(venue, "AddOrder"))
+        if how == "full":
+            chaos.lay_on_disk(ACCOUNT, "scenario", DiskCondition(full=True))
+        else:
+            chaos.fail_fsync(ACCOUNT)
+        assert refusal(world, resting(venue)) is not None
+        advance(8.0)
+        assert level(world) is Level.HALTED
+        assert world.stage.world.host.latch.read().latched
+        assert refusal(world, resting(venue)) is not None
+        assert len(calls(venue, "add_order")) + len(calls(venue, "AddOrder")) == sent
+        assert not at_venue(venue, waiting.id)[0]["open"]
+        assert len(stops(venue)) == 1
+        assert [line for line in world.log if line.startswith("critical")]
+        chaos.heal_all()
+
+
+@pytest.mark.scenario("T104")
+def test_a_torn_last_commit_is_cut_off_and_nothing_is_entered_before_it_is_reconciled(
+    world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance
+) -> None:
+    position_with_stop(world, venue, advance)
+    chaos.tear(ACCOUNT, 0.5)
+    submitted = world.begin(world.stage.submit(resting(venue)))
+    chaos.moment("commit", 5.0)
+    chaos.die(power=True, down_s=1.0)
+    assert submitted.done()
+    began_s = world.now_s
+    advance(0.2)
+    advance.until_trading()
+    assert calls(venue, "OpenOrders", since_s=began_s, key="trade")
+    assert len(stops(venue)) == 1
+    assert position(venue) == Decimal("0.001")
+
+
+@pytest.mark.scenario("T104")
+@pytest.mark.simulated(judged=False)  # the oracle of journals finds the row: it was flipped on purpose
+def test_a_row_that_is_not_what_was_written_keeps_the_engine_from_trading_and_leaves_stops_alone(
+    world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance
+) -> None:
+    position_with_stop(world, venue, advance)
+    assert chaos.flip(ACCOUNT, 1.0)
+    died = world.begin(world.stage.chaos.die(down_s=1.0))
+    advance(10.0)
+    world.result(died)
+    ends = world.stage._restarter.ends  # pyright: ignore[reportPrivateUsage]
+    print([end.why for end in ends], world.lives)
+    assert all(end.why != "stopped" for end in ends)
+    assert len(stops(venue)) == 1
+    assert position(venue) == Decimal("0.001")
+
+
+@pytest.mark.scenario("T105")
+def test_a_broker_over_its_intensity_stops_its_subtree_lowers_its_venue_and_leaves_the_others(
+    world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance
+) -> None:
+    position_with_stop(world, venue, advance)
+    guardian = incarnation(world, GUARDIAN)
+    data = incarnation(world, "/data/kraken.public/book.BTC-USD")
+    deadline_s = world.now_s + 60.0
+    while not told(world, "BreakerChanged", TRADING, "open") and world.now_s < deadline_s:
+        if SESSION in actors(world):
+            chaos.crash(SESSION)
+        advance(0.2)
+    assert [line for line in told(world, "BreakerChanged", TRADING) if "open" in line]
+    assert SESSION not in actors(world)
+    assert level(world, *SCOPE) is Level.READ_ONLY
+    assert level(world) is Level.NONE
+    assert refusal(world, resting(venue)) == "PAUSED"
+    assert incarnation(world, GUARDIAN) == guardian
+    assert incarnation(world, "/data/kraken.public/book.BTC-USD") == data
+    alerts = said(world, "breaker.opened", TRADING)
+    assert len(alerts) == 1
+    assert len(stops(venue)) == 1
+
+
+@pytest.mark.scenario("T106")
+def test_two_venues_over_their_intensity_are_a_halt_with_entries_cancelled_and_stops_kept(
+    world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance
+) -> None:
+    position_with_stop(world, venue, advance)
+    waiting = world.submit(resting(venue))
+    advance(0.5)
+    other = Vote("/accounts/other.main/trading", ("other", "main"), Level.READ_ONLY, "its breaker latched")
+    world.runtime.root.tell(CastVote(other, latched=True))
+    advance(0.1)
+    assert level(world) is Level.NONE  # one venue is that venue's affair
+    deadline_s = world.now_s + 90.0
+    while not told(world, "BreakerChanged", TRADING, "latched") and world.now_s < deadline_s:
+        if SESSION in actors(world):
+            chaos.crash(SESSION)
+        advance(0.2)
+    assert level(world) is Level.HALTED
+    advance.until(lambda: proofs(world)["proven"], timeout_s=HALT_S)
+    assert not at_venue(venue, waiting.id)[0]["open"]
+    assert venue.orders(open_only=True) == stops(venue)
+    assert len(stops(venue)) == 1
+    assert position(venue) == Decimal("0.001")
+
+
+@pytest.mark.scenario("T107")
+def test_a_halt_while_the_venue_is_away_is_latched_at_once_and_proven_when_it_is_back(
+    world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance
+) -> None:
+    position_with_stop(world, venue, advance)
+    waiting = world.submit(resting(venue))
+    advance(1.0)
+    venue.fault("unreachable", s=40.0)
+    with away(chaos, LinkCondition(turned=Turned.REFUSED), *LINKS):
+        answer = ask(world, "halt", by="me", reason="a test")
+        assert answer["halted"]
+        assert answer["on_disk"]
+        assert not answer["proven"]
+        assert level(world) is Level.HALTED
+        advance(40.0)
+        assert not proofs(world)["proven"]
+        assert proofs(world)["unproven"] == ACCOUNT
+        assert "not proven" in ask(world, "status")["proofs"][ACCOUNT].lower() or not ask(world, "status")["proven"]
+    advance.until(lambda: proofs(world)["proven"], timeout_s=15.0)
+    assert not at_venue(venue, waiting.id)[0]["open"]
+    assert venue.orders(open_only=True) == stops(venue)
+    assert len(stops(venue)) == 1
+
+
+@pytest.mark.scenario("T108")
+def test_a_halt_outlives_the_process_and_ends_only_by_a_person_with_a_reason(
+    world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance
+) -> None:
+    position_with_stop(world, venue, advance)
+    world.halt("the morning")
+    chaos.die(power=True, down_s=1.0)
+    advance(10.0)
+    assert level(world) is Level.HALTED
+    assert refusal(world, resting(venue)) is RefusalCode.LEVEL
+    assert not ask(world, "resume", by="", reason="because")["ok"]
+    assert not ask(world, "resume", by="me", reason=" ")["ok"]
+    assert level(world) is Level.HALTED
+    assert ask(world, "resume", by="me", reason="I looked")["ok"]
+    advance.until_trading()
+    assert refusal(world, resting(venue)) is None
+    history = world.stage.world.host.latch.read().history
+    assert [(one.action, one.by, one.reason) for one in history] == [("halt", "test", "the morning"), ("lift", "me", "I looked")]
+
+
+@pytest.mark.scenario("T113")
+@pytest.mark.simulated(judged=False)  # what was bought by hand has no stop until somebody claims it
+def test_an_order_by_hand_is_recorded_and_left_alone_freezes_its_pair_when_it_executes_and_a_halt_cancels_it(
+    world: SimulatedTree, venue: Venue, advance: Advance
+) -> None:
+    advance(1.0)
+    shell = model(venue)
+
+    def by_hand(kind: str, price: str | None) -> str:
+        request = OrderRequest(
+            pair=PAIRS[PAIR], side="buy", order_type=kind, qty=Decimal("0.001"),
+            limit_price=None if price is None else Decimal(price),
+        )  # fmt: skip
+        order = shell.venue.engine.add("main", request, shell.at())
+        shell.venue.settle(shell.at())
+        shell.flush()
+        return order.order_id
+
+    rests = by_hand("limit", "20000")
+    advance(2.0)
+    externals = world.call(f"{TRADING}/orders", GetExternals())
+    assert set(externals) == {rests}
+    assert refusal(world, resting(venue)) is None
+    executes = by_hand("market", None)
+    advance(3.0)
+    assert set(world.call(f"{TRADING}/orders", GetExternals())) == {rests, executes}
+    assert refusal(world, resting(venue)) is RefusalCode.INSTRUMENT_FROZEN
+    assert refusal(world, resting(venue, OTHER_PAIR)) is None
+    assert venue.truth()["orders"][rests]["open"]
+    [cover] = [one for one in world.run(world.stage.ask(world.runtime.cover(ACCOUNT))).pairs if one.pair == PAIR]
+    assert (cover.external_net, cover.net) == (Decimal("0.001"), 0)
+    assert world.call(f"{TRADING}/orders", ClaimExternal(order_id=executes, by="me", reason="it is ours"))
+    advance(3.0)
+    assert position(venue) == 0  # ours now, and without a stop that anybody named: the guardian leaves it
+    world.halt("and now")
+    assert not venue.truth()["orders"][rests]["open"]
+
+
+class Runaway(Actor):
+    """A strategy with a bug: a thousand orders a second."""
+
+    def __init__(self) -> None:
+        self._intent: OrderIntent | None = None
+        self.answers: dict[str, int] = {}
+
+    async def on_receive(self, message: object) -> object:
+        match message:
+            case OrderIntent():
+                self._intent = message
+                self.ref.tell("again")
+                return None
+            case "again":
+                await self._again()
+                self.send_after(0.001, "again")
+                return None
+            case _:
+                return dict(self.answers)
+
+    async def _again(self) -> None:
+        assert self._intent is not None
+        intent = msgspec.structs.replace(self._intent, id=self.ids.new())
+        try:
+            await self.system.address(f"{TRADING}/orders").call(Place(intent=intent), timeout_s=2.0)
+            code = "taken"
+        except Refused as refused:
+            code = str(refused.code)
+        self.answers[code] = self.answers.get(code, 0) + 1
+
+
+class TestARunaway:
+    @pytest.fixture
+    def tree(self) -> Tree:
+        return trees._with(child("runaway", Runaway))  # pyright: ignore[reportPrivateUsage]
+
+    @pytest.mark.scenario("T114")
+    def test_a_strategy_that_sends_a_thousand_orders_a_second_breaks_no_limit_of_the_venue(
+        self, world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance
+    ) -> None:
+        world.runtime.address("/strategies/runaway").tell(resting(venue))
+        advance(1.0)
+        answers = world.call("/strategies/runaway", "answers")
+        assert answers["taken"] > 10
+        assert venue.truth()["limits_broken"] == []
+        chaos.hold("/strategies/runaway")
+
+
+@pytest.mark.scenario("T116")
+def test_a_limiter_that_dies_takes_egress_guardian_and_trading_down_and_up_in_order_and_nothing_leaves_meanwhile(
+    world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance
+) -> None:
+    position_with_stop(world, venue, advance)
+    began = len(world.events)
+    chaos.kill(LEDGERS)
+    advance(0.1)
+    advance.until_trading()
+    began_after = [line for line in world.events[began:] if "ChildStarted" in line and "origin='boot'" not in line]
+    started = [line.split("child='")[1].split("'")[0] for line in began_after if "/store" in line]
+    assert started[:2] == ["ledgers", "egress"]
+    assert refusal(world, resting(venue)) is None
+    assert len(stops(venue)) == 1
+    assert venue.truth()["limits_broken"] == []
+
+
+class Stubborn(Actor):
+    """Its cleaning up fails."""
+
+    def on_receive(self, message: object) -> object:
+        return message
+
+    def on_stop(self, exit_: Exit) -> None:
+        raise RuntimeError("cleaning up failed")
+
+
+class Hanging(Actor):
+    """It cleans up for ever."""
+
+    def on_receive(self, message: object) -> object:
+        return message
+
+    async def on_stop(self, exit_: Exit) -> None:
+        await asyncio.sleep(1_000.0)
+
+
+class TestEndsThatFail:
+    @pytest.fixture
+    def tree(self) -> Tree:
+        return trees._with(  # pyright: ignore[reportPrivateUsage]
+            child("first", Echo), child("stubborn", Stubborn), child("hanging", Hanging, shutdown=1.0), child("last", Echo)
+        )  # fmt: skip
+
+    @pytest.mark.scenario("T119")
+    def test_a_cleanup_that_raises_or_hangs_holds_up_its_supervisor_for_its_shutdown_time_at_most(
+        self, world: SimulatedTree, chaos: Hand, advance: Advance
+    ) -> None:
+        chaos.crash("/strategies/stubborn")
+        advance(2.0)
+        assert world.call("/strategies/stubborn", 7) == 7
+        before = [incarnation(world, f"/strategies/{name}") for name in ("first", "last")]
+        world.run(world.stage.ask(supervisors.terminate_child(world.runtime.address("/strategies"), "stubborn")))
+        world.run(world.stage.ask(supervisors.terminate_child(world.runtime.address("/strategies"), "hanging")))
+        assert told(world, "ShutdownOverrun", "hanging")
+        assert not {"/strategies/stubborn", "/strategies/hanging"} & actors(world)
+        assert [incarnation(world, f"/strategies/{name}") for name in ("first", "last")] == before
+        assert world.call("/strategies/last", 8) == 8
+
+
+class Echo(Actor):
+    def on_receive(self, message: object) -> object:
+        return message
+
+
+@pytest.mark.scenario("T109")
+@pytest.mark.simulated(judged=False)
+def test_a_halt_root_that_fails_halts_as_its_last_act_and_the_next_process_starts_halted_with_its_stops(
+    world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance
+) -> None:
+    position_with_stop(world, venue, advance)
+    waiting = world.submit(resting(venue))
+    advance(0.5)
+    chaos.crash("/")
+    assert world.stage.world.host.latch.read().latched
+    advance(20.0)
+    assert world.lives == 2
+    assert level(world) is Level.HALTED
+    assert proofs(world)["proven"]
+    assert not at_venue(venue, waiting.id)[0]["open"]
+    assert len(stops(venue)) == 1
+    assert refusal(world, resting(venue)) is not None
+
+
+@pytest.mark.scenario("T110")
+def test_an_order_that_no_journal_knows_is_stopped_before_its_first_byte_and_halts(
+    world: SimulatedTree, venue: Venue, advance: Advance
+) -> None:
+    position_with_stop(world, venue, advance)
+    intent = entry(venue)
+    outcome = world.call(SESSION, Submit(intent=intent))
+    assert isinstance(outcome, NotSent)
+    advance(1.0)
+    assert at_venue(venue, intent.id) == []
+    assert not [row for row in calls(venue, "add_order") if row["cl_ord_id"] == intent.id]
+    assert level(world) is Level.HALTED
+    assert world.stage.world.host.latch.read().latched
+    advance.until(lambda: proofs(world)["proven"], timeout_s=HALT_S)
+    assert len(stops(venue)) == 1
+
+
+@pytest.mark.scenario("T111")
+def test_an_alert_channel_that_hangs_or_dies_holds_up_no_trading(
+    world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance
+) -> None:
+    assert chaos.hold("/alerting/log")
+    position_with_stop(world, venue, advance)
+    assert missing(world) == ()
+    chaos.kill("/alerting/log")
+    assert refusal(world, resting(venue)) is None
+    chaos.kill(SESSION)
+    advance.until_trading()
+    assert level(world) is Level.NONE
+
+
+@pytest.mark.scenario("T115")
+def test_a_polite_stop_leaves_stops_and_positions_as_they_are_and_nothing_of_the_engine(
+    world: SimulatedTree, venue: Venue, advance: Advance
+) -> None:
+    position_with_stop(world, venue, advance)
+    began_s = world.now_s
+    world.run(world.stage._restarter.stop())  # pyright: ignore[reportPrivateUsage]
+    assert world.now_s - began_s < 30.0
+    [end] = world.stage._restarter.ends  # pyright: ignore[reportPrivateUsage]
+    assert (end.why, end.leaked) == ("stopped", ())
+    assert len(stops(venue)) == 1
+    assert position(venue) == Decimal("0.001")
+    assert venue.truth()["connected_now"] == 0
+
+
+@pytest.mark.scenario("T118")
+def test_no_private_connection_a_venue_that_is_busy_and_a_slow_disk_at_once_break_no_promise(
+    world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance
+) -> None:
+    filled = position_with_stop(world, venue, advance)
+    order = world.submit(entry(venue))
+    chaos.lay_on_disk(ACCOUNT, "scenario", DiskCondition(commit_s=0.3))
+    venue.fault("rate_limited", face="rest", s=5.0)
+    with away(chaos, LinkCondition(turned=Turned.REFUSED), "private"):
+        advance(6.0)
+        assert refusal(world, resting(venue)) is not None
+    chaos.lift_from_disk(ACCOUNT, "scenario")
+    advance.until_trading()
+    advance(3.0)
+    assert state(world, filled) == "FILLED"
+    assert len(at_venue(venue, order.id)) <= 1
+    assert state(world, order.id) in ("FILLED", "NOT_PLACED")
+    assert len(stops(venue)) == int(position(venue) / Decimal("0.001"))
+    assert level(world) is Level.NONE

@@ -1,0 +1,100 @@
+"""Venues that are away, half there, or not what they were (scenarios c.8)."""
+
+from itertools import pairwise
+
+import pytest
+
+from allstop.actors.errors import RefusalCode
+from allstop.supervisors.simulation.pytest_plugin import Advance, Hand, SimulatedTree, Venue
+from tests.scenarios.engine import (
+    OTHER_PAIR,
+    PAIR,
+    SCOPE,
+    at_venue,
+    calls,
+    connects,
+    entry,
+    level,
+    missing,
+    position_with_stop,
+    refusal,
+    resting,
+    said,
+    state,
+    stops,
+    told,
+)
+
+
+@pytest.mark.scenario("T096")
+def test_the_gate_follows_cancel_only_and_post_only_and_opens_after_reconciling_at_online(
+    world: SimulatedTree, venue: Venue, advance: Advance
+) -> None:
+    position_with_stop(world, venue, advance)
+    connected = len(connects(venue))
+    waiting = world.submit(resting(venue))
+    advance(1.0)
+    for phase in ("cancel_only", "post_only"):
+        venue.fault(phase)
+        advance(4.0)
+        assert "session" in missing(world)
+        assert refusal(world, resting(venue)) is RefusalCode.GATE_CLOSED
+    online_s = world.now_s
+    venue.fault("online")
+    advance(0.02)
+    advance.until_trading()
+    assert calls(venue, "OpenOrders", since_s=online_s, key="trade")
+    assert told(world, "CrashReport") == []
+    assert all(after - before >= 5.0 for before, after in pairwise(connects(venue)[connected:]))
+    assert refusal(world, resting(venue)) is None
+    assert state(world, waiting.id) == "NEW"
+    assert len(stops(venue)) == 1
+
+
+@pytest.mark.scenario("T097")
+def test_an_unknown_order_is_not_looked_up_in_a_maintenance_and_is_resolved_when_it_is_over(
+    world: SimulatedTree, venue: Venue, advance: Advance
+) -> None:
+    advance(1.0)
+    venue.fault("drop_reply", method="add_order")
+    venue.fault("silence", channel="executions", s=2.0)
+    order = world.submit(entry(venue))
+    advance(0.1)
+    venue.fault("maintenance", s=60.0)
+    advance(50.0)
+    assert state(world, order.id) in ("SENT", "UNKNOWN", "RESOLVING")
+    assert refusal(world, resting(venue)) is not None
+    advance(11.0)
+    advance.until_trading()
+    advance(2.0)
+    assert state(world, order.id) == "FILLED"
+    assert len(at_venue(venue, order.id)) == 1
+    assert len(stops(venue)) == 1
+
+
+@pytest.mark.scenario("T098")
+def test_a_pair_that_is_not_to_be_traded_is_gated_and_its_position_is_told_and_the_others_trade(
+    world: SimulatedTree, venue: Venue, advance: Advance
+) -> None:
+    position_with_stop(world, venue, advance)
+    venue.fault("pair_status", symbol=PAIR, status="work_in_progress")
+    advance(1.0)
+    refusal(world, resting(venue))
+    advance(3.0)
+    assert refusal(world, resting(venue)) in (RefusalCode.INSTRUMENT_FROZEN, RefusalCode.LEVEL)
+    assert refusal(world, resting(venue, OTHER_PAIR)) is None
+    assert [line for line in world.log if line.startswith(("warning", "error", "critical")) and PAIR in line]
+    assert len(stops(venue)) == 1
+    venue.fault("pair_status", symbol=PAIR, status="online")
+
+
+@pytest.mark.scenario("T100")
+def test_a_price_step_that_changed_overnight_is_learnt_at_the_first_refusal(
+    world: SimulatedTree, venue: Venue, advance: Advance
+) -> None:
+    venue.fault("error", method="add_order", text="EOrder:Invalid price:BTC/USD price can only be specified up to 0 decimals.")
+    order = world.submit(resting(venue))
+    advance(2.0)
+    assert state(world, order.id) == "REJECTED"
+    assert told(world, "CrashReport") == []
+    assert said(world, "instrument")
