@@ -39,6 +39,7 @@ from allstop.supervisors.submitted import Order
 
 T = TypeVar("T")
 
+START_S: Final = 60.0  # a tree that fails at every start would be started again for ever
 TRADING_S: Final = 30.0  # the recovery time objective
 HALT_S: Final = 30.0  # a venue that answers, under its own rate limits
 LOOK_S: Final = 0.05
@@ -46,7 +47,8 @@ LINES_MAX: Final = 200_000  # of the trace: a minute of a busy tree has a few th
 
 
 class Stage:
-    """`async with Stage(tree, seed=7) as stage` on a VirtualTimeLoop. Raises BadInput when the tree is wrong.
+    """`async with Stage(tree, seed=7) as stage` on a VirtualTimeLoop. Raises BadInput when the tree is wrong, and
+    NobodyThere, with why its last process ended, when none has started within a minute.
 
     `world`, `venue` and `chaos` are what the tree stands in; `lines` is the trace, `events` what the engine told of
     itself in it, and `log` what it logged. After leaving, `verdicts` has what the oracles say.
@@ -87,6 +89,9 @@ class Stage:
             await asyncio.sleep(LOOK_S)
             if self._restarter.refused is not None:
                 raise self._restarter.refused
+            if self.world.now_s >= START_S:
+                why = self._restarter.ends[-1].why if self._restarter.ends else "it still starts"
+                raise NobodyThere(f"the engine did not start within {START_S:g} s: {why}")
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -1,6 +1,6 @@
 """What these scenarios ask of the engine and of the venue, in words. Nothing here decides: it reads."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, Final
@@ -165,7 +165,7 @@ def most_within(times_s: list[float], window_s: float) -> int:
 
 
 @contextmanager
-def away(chaos: Hand, condition: Any, *links: str) -> Iterator[None]:
+def away(chaos: Hand, condition: Any, *links: str) -> Generator[None]:
     """These links are in this condition, and what was open on them is cut; after the block they are whole again."""
     for link in links:
         chaos.lay(link, "scenario", condition)

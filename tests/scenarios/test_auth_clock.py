@@ -2,12 +2,21 @@
 
 import asyncio
 import io
-from typing import Any
 
 import pytest
+from tests.scenarios.engine import (
+    ROOM,
+    SCOPE,
+    calls,
+    level,
+    position_with_stop,
+    refusal,
+    resting,
+    said,
+    stops,
+)
 
-from allstop.actors.errors import BadInput, RefusalCode
-from allstop.actors.ledger_messages import GetLedger
+from allstop.actors.errors import BadInput
 from allstop.actors.levels import Level
 from allstop.actors.links.secrets import HIDDEN, Secret
 from allstop.actors.reconciler import Reconcile
@@ -17,22 +26,6 @@ from allstop.supervisors.config import Tree, child
 from allstop.supervisors.oracles.secrecy import disguises
 from allstop.supervisors.simulation import trees
 from allstop.supervisors.simulation.pytest_plugin import Advance, Hand, SimulatedTree, Venue
-from allstop.supervisors.simulation.stage import Stage
-from tests.scenarios.engine import (
-    ROOM,
-    SCOPE,
-    calls,
-    entry,
-    level,
-    model,
-    position_with_stop,
-    refusal,
-    resting,
-    said,
-    state,
-    stops,
-    told,
-)
 
 
 @pytest.mark.scenario("T076")
@@ -86,12 +79,19 @@ def test_five_private_calls_at_once_leave_in_the_order_of_their_nonces(
     async def five() -> None:
         runtime = world.runtime
         await asyncio.gather(
-            *(runtime.address(f"{ROOM}/trading/reconciler").call(Reconcile(), timeout_s=20.0) for _ in range(5))
+            *(
+                runtime.address(f"{ROOM}/trading/reconciler").call(Reconcile(), timeout_s=20.0)
+                for _ in range(5)
+            )
         )
 
     world.run(world.stage.ask(five()))
     advance(3.0)
-    rows = [row for row in venue.truth()["requests"][began:] if row.get("key") == "trade" and row["nonce"] is not None]
+    rows = [
+        row
+        for row in venue.truth()["requests"][began:]
+        if row.get("key") == "trade" and row["nonce"] is not None
+    ]
     assert len(rows) >= 5
     nonces = [int(row["nonce"]) for row in rows]
     assert nonces == sorted(nonces)
@@ -112,7 +112,9 @@ def test_a_key_that_the_venue_does_not_know_is_used_once_and_never_again(
     assert level(world, *SCOPE) >= Level.READ_ONLY
     assert refusal(world, resting(venue)) is not None
     assert len(stops(venue)) == 1
-    assert calls(venue, "OpenOrders", since_s=world.now_s - 10.0, key="protect")  # the guardian's own key is another
+    assert calls(
+        venue, "OpenOrders", since_s=world.now_s - 10.0, key="protect"
+    )  # the guardian's own key is another
     assert venue.truth()["limits_broken"] == []
 
 
@@ -184,7 +186,11 @@ class TestACarelessStrategy:
                 {"command": "inspect", "path": "/strategies/careless", "trace_s": None},
             )
         ]  # fmt: skip
-        sinks = [sink.getvalue(), repr(answers), *(row.body.decode() for chain in host.disk.chains() for row in host.disk.rows(chain))]
+        sinks = [
+            sink.getvalue(),
+            repr(answers),
+            *(row.body.decode() for chain in host.disk.chains() for row in host.disk.rows(chain)),
+        ]
         assert HIDDEN in sink.getvalue()
         assert "cannot sign" in repr(answers)
         for written in sinks:

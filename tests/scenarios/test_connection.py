@@ -4,19 +4,6 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-
-from allstop.actors.errors import RefusalCode
-from allstop.actors.levels import Level
-from allstop.actors.links.condition import LinkCondition, Turned
-from allstop.actors.market_data import BookView, GetBook, SubscribeBook, Tick
-from allstop.actors.runtime import Actor, Mailbox, MailboxFull, Overflow
-from allstop.actors.simulated.kraken import stream as venue_stream
-from allstop.actors.simulated.kraken import venue as venue_model
-from allstop.actors.simulated.kraken.wire import encode
-from allstop.actors.subscription import GetStream
-from allstop.supervisors.config import Tree, child
-from allstop.supervisors.simulation import trees
-from allstop.supervisors.simulation.pytest_plugin import Advance, Hand, SimulatedTree, Venue
 from tests.scenarios.engine import (
     ACCOUNT,
     BOOK,
@@ -25,14 +12,13 @@ from tests.scenarios.engine import (
     OTHER_PAIR,
     PAIR,
     SCOPE,
-    SESSION,
     STREAM,
+    TRADING,
     at_venue,
     away,
     calls,
     connects,
     entry,
-    incarnation,
     leave,
     level,
     missing,
@@ -49,12 +35,25 @@ from tests.scenarios.engine import (
     uncovered_s,
 )
 
-DETECT_S = 2.0 + 0.4 + 0.2  # the loopback profile's heartbeat deadline, how often it is looked at, how long an end takes
+from allstop.actors.errors import RefusalCode
+from allstop.actors.levels import Level
+from allstop.actors.links.condition import LinkCondition, Turned
+from allstop.actors.market_data import BookView, GetBook, SubscribeBook, Tick
+from allstop.actors.runtime import Actor, Mailbox, MailboxFull, Overflow
+from allstop.actors.simulated.kraken import stream as venue_stream
+from allstop.actors.simulated.kraken import venue as venue_model
+from allstop.actors.simulated.kraken.wire import encode
+from allstop.actors.subscription import GetStream
+from allstop.supervisors.config import Tree, child
+from allstop.supervisors.simulation import trees
+from allstop.supervisors.simulation.pytest_plugin import Advance, Hand, SimulatedTree, Venue
+
+DETECT_S = (
+    2.0 + 0.4 + 0.2
+)  # the loopback profile's heartbeat deadline, how often it is looked at, how long an end takes
 
 
 @pytest.mark.scenario("T055")
-
-
 def test_a_half_open_connection_is_detected_by_its_silence_and_the_gate_opens_only_after_reconciling(
     world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance
 ) -> None:
@@ -74,8 +73,6 @@ def test_a_half_open_connection_is_detected_by_its_silence_and_the_gate_opens_on
 
 
 @pytest.mark.scenario("T057")
-
-
 def test_a_gap_in_executions_closes_the_gate_until_a_new_snapshot_and_a_reading_by_rest(
     world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance
 ) -> None:
@@ -125,13 +122,14 @@ class TestAStrategyLooks:
         world.call(BOOK, SubscribeBook(path="/strategies/watcher"))
 
     @pytest.mark.scenario("T062")
-
     def test_a_wrong_checksum_drops_the_book_and_no_strategy_sees_it_as_good(
         self, world: SimulatedTree, venue: Venue, advance: Advance
     ) -> None:
         self.watch(world)
         venue.fault("corrupt_checksum", n=1)
-        advance.until(lambda: told(world, "LevelChanged", "CACHED_DATA") or said(world, "checksum"), timeout_s=10.0)
+        advance.until(
+            lambda: told(world, "LevelChanged", "CACHED_DATA") or said(world, "checksum"), timeout_s=10.0
+        )
         advance(5.0)
         views: list[BookView] = world.call("/strategies/watcher", "views")
         good = [view for view in views if view.good]
@@ -142,7 +140,6 @@ class TestAStrategyLooks:
         assert level(world) is Level.NONE
 
     @pytest.mark.scenario("T071")
-
     def test_a_strategy_that_blocks_gets_the_newest_book_and_holds_up_nobody(
         self, world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance
     ) -> None:
@@ -152,7 +149,9 @@ class TestAStrategyLooks:
         before = world.now_s
         order = world.submit(entry(venue))
         advance(30.0)
-        waiting = [info.mailbox_len for info in world.runtime.system.actors() if info.path == "/strategies/watcher"]
+        waiting = [
+            info.mailbox_len for info in world.runtime.system.actors() if info.path == "/strategies/watcher"
+        ]
         assert waiting[0] <= 4  # one of each kind, and what is held itself
         assert state(world, order.id) == "FILLED"
         assert missing(world) == ()
@@ -166,8 +165,6 @@ class TestAStrategyLooks:
 
 
 @pytest.mark.scenario("T062")
-
-
 def test_bad_books_restart_their_actor_and_a_spent_budget_degrades_data_and_halts_nothing(
     world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance
 ) -> None:
@@ -183,8 +180,6 @@ def test_bad_books_restart_their_actor_and_a_spent_budget_degrades_data_and_halt
 
 
 @pytest.mark.scenario("T063")
-
-
 def test_every_connect_has_a_new_token_and_a_refused_session_gets_another_without_a_loop(
     monkeypatch: pytest.MonkeyPatch, world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance
 ) -> None:
@@ -212,8 +207,6 @@ def test_every_connect_has_a_new_token_and_a_refused_session_gets_another_withou
 
 
 @pytest.mark.scenario("T064")
-
-
 def test_a_token_that_is_refused_for_its_rate_is_asked_for_patiently_and_no_lockout_follows(
     world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance
 ) -> None:
@@ -233,8 +226,6 @@ def test_a_token_that_is_refused_for_its_rate_is_asked_for_patiently_and_no_lock
 
 
 @pytest.mark.scenario("T067")
-
-
 def test_a_storm_of_connects_stays_below_half_of_the_venues_limit_also_over_a_restart_of_the_ledger(
     world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance
 ) -> None:
@@ -252,9 +243,11 @@ def test_a_storm_of_connects_stays_below_half_of_the_venues_limit_also_over_a_re
     assert venue.truth()["limits_broken"] == []
 
 
+def ask_host(world: SimulatedTree, **request: str) -> dict[str, Any]:
+    return world.run(world.stage.world.host.ask(request))
+
+
 @pytest.mark.scenario("T069")
-
-
 def test_five_minutes_without_names_cost_no_order_and_no_position(
     world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance
 ) -> None:
@@ -267,17 +260,16 @@ def test_five_minutes_without_names_cost_no_order_and_no_position(
         advance(20.0)
         assert refusal(world, resting(venue)) is not None
         advance(280.0)
-        assert state(world, waiting.id) == "NEW"
-        assert state(world, filled) == "FILLED"
+    for path in (TRADING, "/data/kraken.public"):  # their breakers latched: a person looks
+        assert ask_host(world, command="reset", path=path, by="me", reason="the network is back")["ok"]
     assert advance.until_trading(30.0) < 30.0
+    assert state(world, filled) == "FILLED"
     assert state(world, waiting.id) == "NEW"
     assert position(venue) == world.run(world.stage.ask(world.runtime.cover(ACCOUNT))).pairs[0].net
     assert len(stops(venue)) == 1
 
 
 @pytest.mark.scenario("T070")
-
-
 def test_a_wrong_certificate_is_no_connection_no_plain_text_and_a_page(
     world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance
 ) -> None:
@@ -288,14 +280,20 @@ def test_a_wrong_certificate_is_no_connection_no_plain_text_and_a_page(
         advance(20.0)
         assert refusal(world, resting(venue)) is not None
         assert connects(venue, since_s=began_s) == []
-        assert [row for row in venue.truth()["requests"] if (row["at_ns"] - venue.truth()["begun_ns"]) / 1e9 > began_s + 0.1] == []
-        assert [line for line in world.log if line.startswith(("critical", "warning")) and "breaker.opened" in line]
+        assert [
+            row
+            for row in venue.truth()["requests"]
+            if (row["at_ns"] - venue.truth()["begun_ns"]) / 1e9 > began_s + 0.1
+        ] == []
+        assert [
+            line
+            for line in world.log
+            if line.startswith(("critical", "warning")) and "breaker.opened" in line
+        ]
     advance.until_trading()
 
 
 @pytest.mark.scenario("T071")
-
-
 def test_the_private_stream_never_drops_and_one_that_overflows_closes_the_gate(
     world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance
 ) -> None:
@@ -310,11 +308,11 @@ def test_the_private_stream_never_drops_and_one_that_overflows_closes_the_gate(
     assert chaos.hold(STREAM)
 
     async def flood() -> None:
-        with pytest.raises(MailboxFull):
-            for _ in range(10_001):
-                world.runtime.address(STREAM).tell(GetStream())
+        for _ in range(10_001):
+            world.runtime.address(STREAM).tell(GetStream())
 
-    world.run(world.stage.ask(flood()))
+    with pytest.raises(MailboxFull):
+        world.run(world.stage.ask(flood()))
     second = world.submit(entry(venue))
     advance.until(lambda: "session" in missing(world) or "stream" in missing(world), timeout_s=3.0)
     chaos.release(STREAM)
@@ -333,9 +331,14 @@ def test_unknown_fields_and_event_types_are_tolerated_and_an_unknown_order_statu
     private = next(one for one in model(venue).venue.connections.values() if one.private)
     [there] = at_venue(venue, order.id)
 
-    def say(frame: dict[str, Any]) -> None:
-        venue_stream.said(model(venue).venue, private, str(frame["channel"]), encode(frame), model(venue).at())
+    async def send(frame: dict[str, Any]) -> None:
+        venue_stream.said(
+            model(venue).venue, private, str(frame["channel"]), encode(frame), model(venue).at()
+        )
         model(venue).flush()
+
+    def say(frame: dict[str, Any]) -> None:
+        world.run(send(frame))
         advance(0.2)
 
     def execution(**changed: Any) -> dict[str, Any]:

@@ -6,22 +6,6 @@ from typing import Any
 
 import msgspec
 import pytest
-
-from allstop import supervisors
-from allstop.actors.commands import Place, Submit
-from allstop.actors.errors import RefusalCode, Refused
-from allstop.actors.exits import Exit
-from allstop.actors.external_orders import ClaimExternal, GetExternals
-from allstop.actors.intents import OrderIntent
-from allstop.actors.levels import CastVote, Level, Vote
-from allstop.actors.links.condition import DiskCondition, LinkCondition, Turned
-from allstop.actors.reports import NotSent
-from allstop.actors.runtime import Actor
-from allstop.actors.simulated.kraken.orders import OrderRequest
-from allstop.actors.simulated.kraken.pairs import PAIRS
-from allstop.supervisors.config import Tree, child
-from allstop.supervisors.simulation import trees
-from allstop.supervisors.simulation.pytest_plugin import Advance, Hand, SimulatedTree, Venue
 from tests.scenarios.engine import (
     ACCOUNT,
     COVER_S,
@@ -39,7 +23,6 @@ from tests.scenarios.engine import (
     calls,
     entry,
     incarnation,
-    leave,
     level,
     missing,
     model,
@@ -54,9 +37,35 @@ from tests.scenarios.engine import (
     uncovered_s,
 )
 
+from allstop import supervisors
+from allstop.actors.commands import Place, Submit
+from allstop.actors.errors import RefusalCode, Refused
+from allstop.actors.exits import Exit
+from allstop.actors.external_orders import ClaimExternal, GetExternals
+from allstop.actors.intents import OrderIntent
+from allstop.actors.levels import CastVote, Level, Vote
+from allstop.actors.links.condition import DiskCondition, LinkCondition, Turned
+from allstop.actors.ports import JournalEntry
+from allstop.actors.reports import NotSent
+from allstop.actors.runtime import Actor
+from allstop.actors.simulated.kraken.orders import OrderRequest
+from allstop.actors.simulated.kraken.pairs import PAIRS
+from allstop.supervisors.config import Tree, child
+from allstop.supervisors.simulation import trees
+from allstop.supervisors.simulation.host import NobodyThere
+from allstop.supervisors.simulation.pytest_plugin import Advance, Hand, SimulatedTree, Venue
+
 EGRESS = f"{ROOM}/store/egress"
 LEDGERS = f"{ROOM}/store/ledgers"
 HALT_S = 5.0
+
+
+def missing_or_down(world: SimulatedTree) -> bool:
+    """Nothing is entered: the gate is closed, or there is no engine."""
+    try:
+        return bool(missing(world))
+    except NobodyThere:
+        return True
 
 
 def ask(world: SimulatedTree, command: str, **fields: Any) -> dict[str, Any]:
@@ -169,8 +178,9 @@ def test_a_row_that_is_not_what_was_written_keeps_the_engine_from_trading_and_le
     advance(10.0)
     world.result(died)
     ends = world.stage._restarter.ends  # pyright: ignore[reportPrivateUsage]
-    print([end.why for end in ends], world.lives)
-    assert all(end.why != "stopped" for end in ends)
+    assert len(ends) >= 3
+    assert all("JOURNAL_BROKEN" in end.why for end in ends[1:])  # the first is the death
+    assert missing_or_down(world)
     assert len(stops(venue)) == 1
     assert position(venue) == Decimal("0.001")
 
@@ -240,7 +250,10 @@ def test_a_halt_while_the_venue_is_away_is_latched_at_once_and_proven_when_it_is
         advance(40.0)
         assert not proofs(world)["proven"]
         assert proofs(world)["unproven"] == ACCOUNT
-        assert "not proven" in ask(world, "status")["proofs"][ACCOUNT].lower() or not ask(world, "status")["proven"]
+        assert (
+            "not proven" in ask(world, "status")["proofs"][ACCOUNT].lower()
+            or not ask(world, "status")["proven"]
+        )
     advance.until(lambda: proofs(world)["proven"], timeout_s=15.0)
     assert not at_venue(venue, waiting.id)[0]["open"]
     assert venue.orders(open_only=True) == stops(venue)
@@ -264,7 +277,10 @@ def test_a_halt_outlives_the_process_and_ends_only_by_a_person_with_a_reason(
     advance.until_trading()
     assert refusal(world, resting(venue)) is None
     history = world.stage.world.host.latch.read().history
-    assert [(one.action, one.by, one.reason) for one in history] == [("halt", "test", "the morning"), ("lift", "me", "I looked")]
+    assert [(one.action, one.by, one.reason) for one in history] == [
+        ("halt", "test", "the morning"),
+        ("lift", "me", "I looked"),
+    ]
 
 
 @pytest.mark.scenario("T113")
@@ -275,15 +291,18 @@ def test_an_order_by_hand_is_recorded_and_left_alone_freezes_its_pair_when_it_ex
     advance(1.0)
     shell = model(venue)
 
-    def by_hand(kind: str, price: str | None) -> str:
+    async def order(kind: str, price: str | None) -> str:
         request = OrderRequest(
             pair=PAIRS[PAIR], side="buy", order_type=kind, qty=Decimal("0.001"),
             limit_price=None if price is None else Decimal(price),
         )  # fmt: skip
-        order = shell.venue.engine.add("main", request, shell.at())
+        placed = shell.venue.engine.add("main", request, shell.at())
         shell.venue.settle(shell.at())
         shell.flush()
-        return order.order_id
+        return placed.order_id
+
+    def by_hand(kind: str, price: str | None) -> str:
+        return world.run(order(kind, price))
 
     rests = by_hand("limit", "20000")
     advance(2.0)
@@ -296,7 +315,9 @@ def test_an_order_by_hand_is_recorded_and_left_alone_freezes_its_pair_when_it_ex
     assert refusal(world, resting(venue)) is RefusalCode.INSTRUMENT_FROZEN
     assert refusal(world, resting(venue, OTHER_PAIR)) is None
     assert venue.truth()["orders"][rests]["open"]
-    [cover] = [one for one in world.run(world.stage.ask(world.runtime.cover(ACCOUNT))).pairs if one.pair == PAIR]
+    [cover] = [
+        one for one in world.run(world.stage.ask(world.runtime.cover(ACCOUNT))).pairs if one.pair == PAIR
+    ]
     assert (cover.external_net, cover.net) == (Decimal("0.001"), 0)
     assert world.call(f"{TRADING}/orders", ClaimExternal(order_id=executes, by="me", reason="it is ours"))
     advance(3.0)
@@ -362,7 +383,9 @@ def test_a_limiter_that_dies_takes_egress_guardian_and_trading_down_and_up_in_or
     chaos.kill(LEDGERS)
     advance(0.1)
     advance.until_trading()
-    began_after = [line for line in world.events[began:] if "ChildStarted" in line and "origin='boot'" not in line]
+    began_after = [
+        line for line in world.events[began:] if "ChildStarted" in line and "origin='boot'" not in line
+    ]
     started = [line.split("child='")[1].split("'")[0] for line in began_after if "/store" in line]
     assert started[:2] == ["ledgers", "egress"]
     assert refusal(world, resting(venue)) is None
@@ -405,8 +428,12 @@ class TestEndsThatFail:
         advance(2.0)
         assert world.call("/strategies/stubborn", 7) == 7
         before = [incarnation(world, f"/strategies/{name}") for name in ("first", "last")]
-        world.run(world.stage.ask(supervisors.terminate_child(world.runtime.address("/strategies"), "stubborn")))
-        world.run(world.stage.ask(supervisors.terminate_child(world.runtime.address("/strategies"), "hanging")))
+        world.run(
+            world.stage.ask(supervisors.terminate_child(world.runtime.address("/strategies"), "stubborn"))
+        )
+        world.run(
+            world.stage.ask(supervisors.terminate_child(world.runtime.address("/strategies"), "hanging"))
+        )
         assert told(world, "ShutdownOverrun", "hanging")
         assert not {"/strategies/stubborn", "/strategies/hanging"} & actors(world)
         assert [incarnation(world, f"/strategies/{name}") for name in ("first", "last")] == before
@@ -502,3 +529,27 @@ def test_no_private_connection_a_venue_that_is_busy_and_a_slow_disk_at_once_brea
     assert state(world, order.id) in ("FILLED", "NOT_PLACED")
     assert len(stops(venue)) == int(position(venue) / Decimal("0.001"))
     assert level(world) is Level.NONE
+
+
+@pytest.mark.scenario("T120")
+@pytest.mark.simulated(judged=False)  # nobody of this version can read what another one wrote
+def test_a_journal_of_a_version_that_is_not_known_is_not_traded_on(
+    world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance
+) -> None:
+    position_with_stop(world, venue, advance)
+    sent = len(calls(venue, "add_order")) + len(calls(venue, "AddOrder"))
+    died = world.begin(world.stage.chaos.die(down_s=2.0))
+
+    async def newer() -> None:
+        journal = await world.stage.world.host.disk.open_journal(ACCOUNT)
+        await journal.append([JournalEntry(kind="intent", key="x", body=b'{"v":99,"r":{}}')])
+        await journal.close()
+
+    world.run(newer())
+    advance(30.0)
+    world.result(died)
+    ends = world.stage._restarter.ends  # pyright: ignore[reportPrivateUsage]
+    assert any("version 99" in end.why for end in ends) or told(world, "JOURNAL_VERSION")
+    assert missing_or_down(world)
+    assert len(calls(venue, "add_order")) + len(calls(venue, "AddOrder")) == sent
+    assert len(stops(venue)) == 1

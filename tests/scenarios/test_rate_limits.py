@@ -4,6 +4,23 @@ import contextlib
 from decimal import Decimal
 
 import pytest
+from tests.scenarios.engine import (
+    COVER_S,
+    OTHER_PAIR,
+    PAIR,
+    ROOM,
+    calls,
+    entry,
+    level,
+    position,
+    position_with_stop,
+    refusal,
+    resting,
+    state,
+    stops,
+    told,
+    uncovered_s,
+)
 
 from allstop.actors.ledger_messages import GetLedger, LedgerView
 from allstop.actors.levels import Level
@@ -13,25 +30,6 @@ from allstop.supervisors.config import Tree, accounts, data, halt_root, kraken, 
 from allstop.supervisors.demo.tree import BACKOFF, TRADING, Budget
 from allstop.supervisors.simulation import trees
 from allstop.supervisors.simulation.pytest_plugin import Advance, Hand, SimulatedTree, Venue
-from tests.scenarios.engine import (
-    COVER_S,
-    OTHER_PAIR,
-    PAIR,
-    ROOM,
-    calls,
-    entry,
-    level,
-    model,
-    position,
-    position_with_stop,
-    refusal,
-    resting,
-    said,
-    state,
-    stops,
-    told,
-    uncovered_s,
-)
 
 HALT_S = 5.0
 LEDGERS = f"{ROOM}/store/ledgers"
@@ -88,29 +86,6 @@ class TestOneKey:
     def tree(self) -> Tree:
         return one_key(tier="starter")
 
-    @pytest.mark.scenario("T088")
-    def test_a_stop_is_placed_while_the_call_counter_is_at_what_others_may_use(
-        self, world: SimulatedTree, venue: Venue, advance: Advance
-    ) -> None:
-        advance(40.0)
-
-        async def read() -> None:
-            with contextlib.suppress(CallTimeout):
-                await world.runtime.address(f"{ROOM}/trading/reconciler").call(Reconcile(), timeout_s=0.3)
-
-        for _ in range(30):
-            world.run(world.stage.ask(read()))
-        view: LedgerView = world.call(LEDGERS, GetLedger())
-        assert max(view.rest.values()) > 0.6 * 15
-        venue.fault("refuse_closes", n=1)  # the order's own stop is refused: the guardian must place one, by REST
-        world.submit(entry(venue))
-        advance(4.0)
-        assert len(stops(venue)) == 1
-        assert position(venue) == Decimal("0.001")
-        assert uncovered_s(venue) < COVER_S
-        assert calls(venue, "AddOrder")
-        assert venue.truth()["limits_broken"] == []
-
     @pytest.mark.scenario("T094")
     def test_a_limiter_that_crashes_comes_back_with_counters_that_are_no_lower_than_the_venues(
         self, world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance
@@ -133,3 +108,35 @@ class TestOneKey:
         assert truth["limits_broken"] == []
         assert not [row for row in truth["requests"] if "Rate limit" in (row["error"] or "")]
         assert level(world) is Level.NONE
+
+
+@pytest.mark.parametrize("tier", ["intermediate", "pro"])
+class TestOneKeyForAll:
+    @pytest.fixture
+    def tree(self, tier: str) -> Tree:
+        return one_key(tier=tier)
+
+    @pytest.mark.scenario("T088")
+    def test_a_stop_is_placed_while_the_call_counter_is_at_what_others_may_use(
+        self, world: SimulatedTree, venue: Venue, advance: Advance
+    ) -> None:
+        advance(20.0)
+
+        async def read() -> None:
+            with contextlib.suppress(CallTimeout):
+                await world.runtime.address(f"{ROOM}/trading/reconciler").call(Reconcile(), timeout_s=0.3)
+
+        for _ in range(30):
+            world.run(world.stage.ask(read()))
+        view: LedgerView = world.call(LEDGERS, GetLedger())
+        assert max(view.rest.values()) > 0.6 * 20
+        venue.fault(
+            "refuse_closes", n=1
+        )  # the order's own stop is refused: the guardian must place one, by REST
+        world.submit(entry(venue))
+        advance(4.0)
+        assert len(stops(venue)) == 1
+        assert position(venue) == Decimal("0.001")
+        assert uncovered_s(venue) < COVER_S
+        assert calls(venue, "AddOrder")
+        assert venue.truth()["limits_broken"] == []

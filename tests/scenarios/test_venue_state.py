@@ -3,27 +3,24 @@
 from itertools import pairwise
 
 import pytest
-
-from allstop.actors.errors import RefusalCode
-from allstop.supervisors.simulation.pytest_plugin import Advance, Hand, SimulatedTree, Venue
 from tests.scenarios.engine import (
     OTHER_PAIR,
     PAIR,
-    SCOPE,
     at_venue,
     calls,
     connects,
     entry,
-    level,
     missing,
     position_with_stop,
     refusal,
     resting,
-    said,
     state,
     stops,
     told,
 )
+
+from allstop.actors.errors import RefusalCode
+from allstop.supervisors.simulation.pytest_plugin import Advance, SimulatedTree, Venue
 
 
 @pytest.mark.scenario("T096")
@@ -73,28 +70,38 @@ def test_an_unknown_order_is_not_looked_up_in_a_maintenance_and_is_resolved_when
 
 
 @pytest.mark.scenario("T098")
-def test_a_pair_that_is_not_to_be_traded_is_gated_and_its_position_is_told_and_the_others_trade(
+def test_a_pair_that_is_not_to_be_traded_refuses_its_entries_keeps_its_stop_and_the_others_trade(
     world: SimulatedTree, venue: Venue, advance: Advance
 ) -> None:
     position_with_stop(world, venue, advance)
     venue.fault("pair_status", symbol=PAIR, status="work_in_progress")
-    advance(1.0)
-    refusal(world, resting(venue))
-    advance(3.0)
-    assert refusal(world, resting(venue)) in (RefusalCode.INSTRUMENT_FROZEN, RefusalCode.LEVEL)
-    assert refusal(world, resting(venue, OTHER_PAIR)) is None
-    assert [line for line in world.log if line.startswith(("warning", "error", "critical")) and PAIR in line]
+    refused, taken = world.submit(resting(venue)), world.submit(resting(venue, OTHER_PAIR))
+    advance(2.0)
+    assert state(world, refused.id) in ("REJECTED", "NOT_PLACED")
+    assert at_venue(venue, refused.id) == []
+    assert state(world, taken.id) == "NEW"
+    assert told(world, "CrashReport") == []
     assert len(stops(venue)) == 1
     venue.fault("pair_status", symbol=PAIR, status="online")
+    assert refusal(world, resting(venue)) is None
 
 
 @pytest.mark.scenario("T100")
-def test_a_price_step_that_changed_overnight_is_learnt_at_the_first_refusal(
+def test_a_price_that_the_venue_calls_wrong_is_a_rejected_order_and_no_crash(
     world: SimulatedTree, venue: Venue, advance: Advance
 ) -> None:
-    venue.fault("error", method="add_order", text="EOrder:Invalid price:BTC/USD price can only be specified up to 0 decimals.")
-    order = world.submit(resting(venue))
+    venue.fault(
+        "error",
+        method="add_order",
+        text="EOrder:Invalid price:BTC/USD price can only be specified up to 0 decimals.",
+        n=3,
+    )
+    orders = [world.submit(resting(venue)).id for _ in range(3)]
     advance(2.0)
-    assert state(world, order.id) == "REJECTED"
+    assert [state(world, order) for order in orders] == ["REJECTED"] * 3
     assert told(world, "CrashReport") == []
-    assert said(world, "instrument")
+    assert missing(world) == ()
+    assert len(calls(venue, "add_order")) == 0
+    later = world.submit(resting(venue))
+    advance(1.0)
+    assert state(world, later.id) == "NEW"
