@@ -28,6 +28,7 @@ from allstop.supervisors.chaos.chaos import Chaos, NotTrading
 from allstop.supervisors.config import Tree
 from allstop.supervisors.oracles import Verdict
 from allstop.supervisors.simulation.hand import EngineOfTheMoment
+from allstop.supervisors.simulation.host import NobodyThere
 from allstop.supervisors.simulation.injector import Injector
 from allstop.supervisors.simulation.plan import FaultPlan, make_plan
 from allstop.supervisors.simulation.process import quiet_ends, quiet_logs
