@@ -138,7 +138,7 @@ class Venue:
         """The market comes to a resting order and takes so much of it, by default all that is left."""
         self._world.run(self._done(lambda: self._world.stage.venue.come_to(client_id, qty)))
 
-    def by_hand(self, method: str, **params: object) -> Any:
+    def by_hand(self, method: str, **params: Any) -> Any:
         """What a person does past the engine: a private REST method of the venue, its parameters, its result."""
         return self._world.run(self._done(lambda: self._world.stage.venue.by_hand(method, **params)))
 
