@@ -294,6 +294,11 @@ class Chaos:
         self._machine().drift_clock(ppm)
         self._did("drift_clock", "", f"{ppm} ppm")
 
+    async def halt(self, by: str = "operator", reason: str = "on request") -> None:
+        """Somebody at this machine halts, whether the engine runs or not."""
+        self._did("halt", "", f"by {by}: {reason}")
+        await self._machine().halt(by, reason)
+
     # -- time and chance -------------------------------------------------------------------------------------
 
     async def sleep(self, seconds: float) -> None:

@@ -106,3 +106,7 @@ class Host(Protocol):
     def drift_clock(self, ppm: float) -> None:
         """From now on the wall clock runs so many parts per million too fast. 0 ends that."""
         ...
+
+    async def halt(self, by: str, reason: str) -> None:
+        """Somebody halts at the command line: the latch is written, and the engine told if one runs."""
+        ...

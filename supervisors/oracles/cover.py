@@ -1,7 +1,7 @@
 """O3: from each execution until full cover or a flatten in flight, at most `cover_s`, by the venue's own book.
 
 Time in which nothing could be done does not count, and is told apart: the venue could not be reached, or the engine
-was dead. What an engine that comes to life finds uncovered counts from the moment at which it is connected. A halt
+was dead. Neither does time in which the venue's own counter of the key that protects had no room for a call. What an engine that comes to life finds uncovered counts from the moment at which it is connected. A halt
 excuses nothing.
 """
 
@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar
 
-from allstop.supervisors.oracles.facts import Barred, CallBegan, CallEnded, Exposed, Freed, OrderExecuted
+from allstop.supervisors.oracles.facts import (
+    Barred,
+    CallBegan,
+    CallEnded,
+    CallsSpent,
+    Exposed,
+    Freed,
+    OrderExecuted,
+)
 from allstop.supervisors.oracles.oracle import Oracle, Takes, Terms
 
 
@@ -33,6 +41,7 @@ class CoverInTime(Oracle):
         self._bars: dict[str, bool] = {}  # who bars -> whether it counts anew from its end
         self._calls: dict[int, int] = {}  # requests without an answer yet -> when they were written
         self._unserved_until_ns = 0
+        self._spent_until_ns: dict[str, int] = {}  # by account: since when its key has room for a call again
         self._executed = 0
         self._longest_ns = 0
         self._barred_ns = 0  # the longest that one stretch was uncovered when nothing could be done
@@ -56,6 +65,7 @@ class CoverInTime(Oracle):
             OrderExecuted: self._was_executed,
             CallBegan: self._asked,
             CallEnded: self._answered,
+            CallsSpent: self._spent,
         }
 
     def found(self) -> str | None:
@@ -107,6 +117,10 @@ class CoverInTime(Oracle):
             for key in self._open:
                 self._look(key, fact.at_ns)
 
+    def _spent(self, fact: CallsSpent) -> None:
+        self.passed(fact.at_ns)
+        self._spent_until_ns[fact.account] = fact.until_ns
+
     def _barred(self, fact: Barred) -> None:
         self.passed(fact.at_ns)
         self._bars[fact.by] = fact.anew
@@ -125,7 +139,8 @@ class CoverInTime(Oracle):
             self._barred_of[key] = self._barred_of.get(key, 0) + step_ns
             self._barred_ns = max(self._barred_ns, self._barred_of[key])
             return
-        uncovered.counted_ns += max(0, at_ns - max(since_ns, self._unserved_until_ns))
+        spent_ns = self._spent_until_ns.get(key[0], 0)
+        uncovered.counted_ns += max(0, at_ns - max(since_ns, self._unserved_until_ns, spent_ns))
         self._look(key, at_ns)
 
     def _look(self, key: tuple[str, str], at_ns: int, *, over: bool = False) -> None:

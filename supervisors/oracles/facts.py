@@ -77,6 +77,15 @@ class LimitBreach:
 
 
 @dataclass(frozen=True, slots=True)
+class CallsSpent:
+    """By the venue's own count, the key that protects has no call left until `until_ns`."""
+
+    at_ns: int
+    account: str
+    until_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """A private request, when the venue has dealt with it. `error` is what it refused it with."""
 
@@ -274,7 +283,7 @@ class Ended:
 
 
 Fact = (
-    OrderAccepted | OrderExecuted | OrderEnded | PositionMoved | Exposed | LimitBreach | Asked | SecretIssued | ConnectTried
+    OrderAccepted | OrderExecuted | OrderEnded | PositionMoved | Exposed | LimitBreach | Asked | SecretIssued | ConnectTried | CallsSpent
     | Barred | Freed | CallBegan | CallEnded | DiskFailed | FaultsOver | Settled
     | RowDurable | Recorded | Promised | Denied | Believed | Halted | Latched | Lifted | Restarted | Written | Ended
 )  # fmt: skip

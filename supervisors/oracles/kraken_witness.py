@@ -9,6 +9,7 @@ from allstop.actors.simulated.kraken.orders import Execution, Order
 from allstop.actors.simulated.kraken.witness import Witness
 from allstop.supervisors.oracles.facts import (
     Barred,
+    CallsSpent,
     ConnectTried,
     Exposed,
     Fact,
@@ -22,6 +23,7 @@ from allstop.supervisors.oracles.facts import (
 )
 from allstop.supervisors.oracles.judging import asked
 
+PROTECT = "protect"  # the key of whoever places stops
 VENUE = "venue"  # who bars the engine when the venue itself is away
 
 
@@ -61,6 +63,10 @@ class KrakenWitness(Witness):
 
     def broke(self, broken: LimitBroken) -> None:
         self._see(LimitBreach(broken.wall_ns, broken.kind, broken.detail))
+
+    def spent(self, account: str, role: str, wall_ns: int, until_ns: int) -> None:
+        if role == PROTECT:
+            self._see(CallsSpent(wall_ns, account, until_ns))
 
     def asked(self, request: dict[str, Any]) -> None:
         self._see(asked(request))

@@ -177,6 +177,9 @@ _ALL = (
          not_in_real_time=_ONLY_SIMULATED_CLOCK),
     Kind(name="clock.drift", on=Target.HOST, says="the wall clock runs too fast or too slow", params={"ppm": Between(-20_000, 20_000, whole=True)}, lasts=Between(2.0, 40.0),
          not_in_real_time=_ONLY_SIMULATED_CLOCK),
+    # -- people
+    Kind(name="operator.halt", on=Target.HOST, says="a person halts, as `allstop halt` does: the latch is written, and whoever runs is told",
+         not_in_real_time="nobody but a person lifts a halt, and the chaos is over with it"),
     # -- actors: `draw` chooses among those that the target's pattern names
     Kind(name="actor.kill", on=Target.ACTOR, says="one is ended by force", params={"draw": Between(0.0, 0.9999)}),
     Kind(name="actor.crash", on=Target.ACTOR, says="one raises", params={"draw": Between(0.0, 0.9999)}),

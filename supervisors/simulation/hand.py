@@ -11,6 +11,7 @@ from allstop.actors.links.memory_wire import MemoryLink
 from allstop.supervisors.chaos.engine import SystemEngine
 from allstop.supervisors.config import Tree
 from allstop.supervisors.obstacles import obstacles
+from allstop.supervisors.simulation.host import NobodyThere
 from allstop.supervisors.simulation.plan import Shape
 from allstop.supervisors.simulation.restarter import Restarter
 from allstop.supervisors.simulation.world import LifeOver, SimulatedWorld
@@ -95,6 +96,15 @@ class SimulatedMachine:
 
     def drift_clock(self, ppm: float) -> None:
         self._world.host.clock.drift(ppm)
+
+    async def halt(self, by: str, reason: str) -> None:
+        host = self._world.host
+        if not host.latch.read().latched:
+            host.latch.write(by, reason, host.clock.wall_ns())
+        try:
+            await host.ask({"command": "halt", "by": by, "reason": reason})
+        except (NobodyThere, TimeoutError, LifeOver):
+            return  # the latch stands: whoever starts next finds it
 
 
 def links_of(network: MemoryNetwork, urls: Mapping[str, Sequence[str]]) -> dict[str, MemoryLink]:

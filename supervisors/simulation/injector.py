@@ -152,6 +152,8 @@ class Injector:
                 await chaos.drift_clock(float(params["ppm"]))
                 await asyncio.sleep(fault.lasts_s)
                 await chaos.drift_clock(0.0)
+            case "operator.halt":
+                await chaos.halt()
             case _:
                 point = str(params["point"])
                 if point != NOW:

@@ -109,7 +109,7 @@ def make_plan(seed: int, profile: str | Profile, duration_s: float, shape: Shape
         kind = _weighted(enabled, chosen, dice)
         near = dice.draw() < chosen.together and faults
         at_s = at_s + TOGETHER_S * dice.draw() if near else quiet_from_s * dice.draw()
-        faults.append(_drawn(kind, at_s, quiet_from_s, shape, dice))
+        faults.append(_drawn(kind, chosen, at_s, quiet_from_s, shape, dice))
     return FaultPlan(
         seed=seed,
         profile=chosen.name,
@@ -158,13 +158,14 @@ def _weighted(kinds: Sequence[Kind], profile: Profile, dice: Dice) -> Kind:
     return kinds[-1]
 
 
-def _drawn(kind: Kind, at_s: float, quiet_from_s: float, shape: Shape, dice: Dice) -> Fault:
+def _drawn(kind: Kind, profile: Profile, at_s: float, quiet_from_s: float, shape: Shape, dice: Dice) -> Fault:
     """One fault of this kind, near `at_s`: one that would not be over in time begins earlier or lasts less long."""
     targets = shape.targets(kind.on)
     target = targets[int(dice.draw() * len(targets))]
     params: dict[str, Value] = {}
-    for name, param in kind.params.items():
-        draw = dice.draw()
+    narrow = profile.narrow.get(kind.name, {})
+    for name, whole in kind.params.items():
+        draw, param = dice.draw(), narrow.get(name, whole)
         params[name] = (
             shape.pairs[int(draw * len(shape.pairs))] if isinstance(param, Pair) else param.drawn(draw)
         )

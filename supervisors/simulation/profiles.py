@@ -3,15 +3,18 @@
 import msgspec
 
 from allstop.actors.errors import BadInput, Problem
-from allstop.supervisors.simulation.faults import CATALOGUE, Between
+from allstop.supervisors.simulation.faults import CATALOGUE, Between, Param
 
 # They end in a halt, as they should: a profile for the days after which the tree trades again leaves them out.
-HALTING = frozenset({"disk.full", "disk.fsync", "disk.flip", "venue.revoke_key"})
+HALTING = frozenset({"disk.full", "disk.fsync", "disk.flip", "venue.revoke_key", "operator.halt"})
+# What a tree does by itself meets these; a person's halt has a profile of its own.
+_ENDING = sorted(HALTING - {"operator.halt"})
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """`kinds` are names with weights: how often a kind is drawn beside the others. Below 1 it is also enabled by fewer
-    seeds. `share` of the kinds is enabled by a seed; `together` of the faults come within a second of the last."""
+    seeds. `share` of the kinds is enabled by a seed; `together` of the faults come within a second of the last. `narrow` draws a kind's numbers from less
+    than its whole range."""
 
     name: str
     says: str
@@ -19,6 +22,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     per_minute: Between
     share: float = 0.5
     together: float = 0.2
+    narrow: dict[str, dict[str, Param]] = msgspec.field(default_factory=dict[str, dict[str, Param]])
 
 
 def _of(family: str, weight: float = 1.0) -> dict[str, float]:
@@ -56,7 +60,7 @@ _ALL = (
     Profile(
         name="hell",
         says="every kind there is, often and together",
-        kinds={**_of("link"), **_of("venue"), **_of("actor"), **_of("clock"), **_of("process"), **_of("disk"), **_each(*sorted(HALTING), weight=0.15)},
+        kinds={**_of("link"), **_of("venue"), **_of("actor"), **_of("clock"), **_of("process"), **_of("disk"), **_each(*_ENDING, weight=0.15)},
         per_minute=Between(6.0, 30.0, small=True),
         together=0.4,
     ),
@@ -119,8 +123,15 @@ _ALL = (
     Profile(
         name="process-journal",
         says="the process, its actors and its disk",
-        kinds={**_of("process"), **_of("actor"), **_of("disk"), **_each(*(name for name in sorted(HALTING) if name.startswith("disk.")), weight=0.2), **_each("link.cut_at_byte")},
+        kinds={**_of("process"), **_of("actor"), **_of("disk"), **_each(*(name for name in _ENDING if name.startswith("disk.")), weight=0.2), **_each("link.cut_at_byte")},
         per_minute=Between(2.0, 8.0),
+    ),
+    Profile(
+        name="halts",
+        says="a person halts, and then the process, its actors and the venue go on to fail",
+        kinds={**_of("process"), **_of("actor"), **_CALLS, **_each("operator.halt", "link.cut", "disk.slow")},
+        per_minute=Between(4.0, 12.0),
+        share=0.8,
     ),
 )  # fmt: skip
 

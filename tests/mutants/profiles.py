@@ -3,18 +3,32 @@
 They are named like the profiles that come with the product, and registered beside them.
 """
 
-from allstop.supervisors.simulation.faults import Between
+from allstop.supervisors.simulation.faults import Between, OneOf
 from allstop.supervisors.simulation.profiles import PROFILES, Profile
 
-ANSWERS, STOPS, DEATHS, STREAMS, CLOCKS, HALTS, BUDGETS, CONNECTS = (
-    "mutants.answers", "mutants.stops", "mutants.deaths", "mutants.streams", "mutants.clocks", "mutants.halts", "mutants.budgets", "mutants.connects",
+ANSWERS, STOPS, DEATHS, STREAMS, CLOCKS, HALTS, BUDGETS, SUBMITS, SEARCHES, SENDS, NONCES = (
+    "mutants.answers", "mutants.stops", "mutants.deaths", "mutants.streams", "mutants.clocks", "mutants.halts", "mutants.budgets",
+    "mutants.submits", "mutants.searches", "mutants.sends", "mutants.nonces",
 )  # fmt: skip
 OFTEN = Between(25.0, 45.0)
 LESS = Between(10.0, 16.0)
+# Not the lockout: who is told of it leaves the key alone for a quarter of an hour, longer than a run lasts.
+PROVES_NOTHING = OneOf(("EGeneral:Internal error", "EService:Timeout"))
+ONE, THREE = Between(1, 1, whole=True), Between(3, 3, whole=True)
 
 _ALL = (
     Profile(name=ANSWERS, says="answers that are lost, late or wrong", per_minute=OFTEN, share=1.0,
             kinds={"venue.drop_reply": 4.0, "venue.http_520": 2.0, "venue.error": 2.0, "venue.delay": 2.0, "venue.invalid_nonce": 1.0}),
+    Profile(name=SUBMITS, says="submits that are answered by errors that prove nothing", per_minute=OFTEN, share=1.0, kinds={"venue.error": 1.0},
+            narrow={"venue.error": {"method": OneOf(("add_order",)), "text": PROVES_NOTHING}}),
+    Profile(name=SEARCHES, says="submits that come to nothing, and lists that are not given", per_minute=OFTEN, share=1.0,
+            kinds={"venue.drop_reply": 1.0, "venue.error": 2.0},
+            narrow={"venue.drop_reply": {"method": OneOf(("add_order",)), "executed": OneOf((False,)), "n": ONE},
+                    "venue.error": {"method": OneOf(("OpenOrders", "ClosedOrders")), "n": THREE, "text": PROVES_NOTHING}}),
+    Profile(name=SENDS, says="a process that dies around what it sends", per_minute=LESS, share=1.0, kinds={"process.kill": 1.0, "process.power_cut": 1.0},
+            narrow={kind: {"point": OneOf(("send", "sent", "committed")), "down_s": Between(0.0, 1.0)} for kind in ("process.kill", "process.power_cut")}),
+    Profile(name=NONCES, says="submits whose nonce is refused", per_minute=OFTEN, share=1.0, kinds={"venue.invalid_nonce": 1.0},
+            narrow={"venue.invalid_nonce": {"method": OneOf(("add_order",))}}),
     Profile(name=STOPS, says="stops that the venue does not make, and remedies that are not answered", per_minute=OFTEN, share=1.0,
             kinds={"venue.refuse_closes": 4.0, "venue.duplicate_execution": 1.0}),
     Profile(name=DEATHS, says="processes and actors that die", per_minute=LESS, share=1.0,
@@ -22,12 +36,12 @@ _ALL = (
     Profile(name=STREAMS, says="streams that lose, repeat and reorder", per_minute=OFTEN, share=1.0,
             kinds={"venue.sequence_gap": 3.0, "venue.duplicate_execution": 2.0, "venue.out_of_order": 1.0, "venue.cut": 2.0}),
     Profile(name=CLOCKS, says="a wall clock that is set back, and processes that die", per_minute=LESS, share=1.0,
-            kinds={"clock.step": 3.0, "process.kill": 2.0, "venue.invalid_nonce": 1.0}),
-    Profile(name=HALTS, says="disks that fail for good, and processes that die", per_minute=LESS, share=1.0,
-            kinds={"disk.fsync": 1.0, "process.kill": 2.0}),
+            kinds={"clock.step": 3.0, "process.kill": 2.0, "venue.invalid_nonce": 1.0},
+            narrow={"clock.step": {"step_s": Between(-2.5, -1.0)}}),
+    Profile(name=HALTS, says="a person who halts, and processes that die", per_minute=LESS, share=1.0,
+            kinds={"operator.halt": 1.0, "process.kill": 2.0}),
     Profile(name=BUDGETS, says="actors that die faster than their budgets", per_minute=Between(90.0, 140.0), share=1.0,
             kinds={"actor.kill": 2.0, "actor.crash": 2.0}),
-    Profile(name=CONNECTS, says="a venue that lets nobody stay", per_minute=OFTEN, share=1.0, kinds={"venue.slam": 3.0, "venue.cut": 1.0}),
 )  # fmt: skip
 
 PROFILES.update({profile.name: profile for profile in _ALL})

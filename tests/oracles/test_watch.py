@@ -25,10 +25,12 @@ from allstop.supervisors.oracles.facts import (
     Believed,
     CallBegan,
     CallEnded,
+    CallsSpent,
     ConnectTried,
     Denied,
     DiskFailed,
     Ended,
+    Exposed,
     FaultsOver,
     Freed,
     Halted,
@@ -652,3 +654,15 @@ def test_what_is_told_live_and_what_is_judged_afterwards_is_one_verdict(
     after = judge(evidence, oracles)
     assert [(one.oracle, one.holds) for one in live] == [(one.oracle, one.holds) for one in after]
     assert live[2].why == after[2].why
+
+
+def test_time_in_which_the_key_that_protects_has_no_call_left_does_not_count() -> None:
+    watch = Watch(Terms(cover_s=2.0))
+    watch.see(Exposed(1_000_000_000, "main", "BTC/USD", Decimal("0.5")))
+    watch.see(CallsSpent(2_000_000_000, "main", 5_000_000_000))
+    watch.see(CallsSpent(2_000_000_000, "other", 60_000_000_000))
+    watch.pass_to(5_900_000_000)
+    assert watch.violations == []
+
+    watch.pass_to(6_100_000_000)
+    assert [(one.oracle, one.at_ns) for one in watch.violations] == [("O3", 6_000_000_000)]

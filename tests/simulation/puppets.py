@@ -94,6 +94,9 @@ class Puppets:
     def step_clock(self, seconds: float) -> None:
         self.note(f"step {seconds}")
 
+    async def halt(self, by: str, reason: str) -> None:
+        self.note(f"halt {by}: {reason}")
+
     def drift_clock(self, ppm: float) -> None:
         self.note(f"drift {ppm:g}")
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allstop.actors.errors import BadInput
-from allstop.supervisors.simulation.faults import CATALOGUE, Between, Fault, Target, problems
+from allstop.supervisors.simulation.faults import CATALOGUE, Between, Fault, OneOf, Target, problems
 from allstop.supervisors.simulation.plan import (
     FAULTED_MIN_S,
     QUIET_S,
@@ -86,8 +86,23 @@ def test_each_kind_of_a_profile_comes_with_some_seed_and_not_with_all(name: str)
         assert any(kind not in plan.enabled for plan in plans), kind
 
 
-def test_hell_has_every_kind_of_the_catalogue() -> None:
-    assert set(PROFILES["hell"].kinds) == set(CATALOGUE)
+def test_hell_has_every_kind_of_the_catalogue_but_that_nobody_halts_by_hand() -> None:
+    assert set(PROFILES["hell"].kinds) == set(CATALOGUE) - {"operator.halt"}
+
+
+def test_a_profile_may_draw_numbers_from_less_than_their_whole_range() -> None:
+    narrow = {"venue.drop_reply": {"method": OneOf(("amend_order",)), "n": Between(2, 2, whole=True)}}
+    profile = Profile(
+        name="narrow",
+        says="one method",
+        kinds={"venue.drop_reply": 1.0},
+        per_minute=Between(20.0, 30.0),
+        narrow=narrow,
+    )
+    faults = make_plan(1, profile, 120.0).faults
+
+    assert {(fault.params["method"], fault.params["n"]) for fault in faults} == {("amend_order", 2)}
+    assert {fault.params["executed"] for fault in faults} == {True, False}
 
 
 def test_a_bad_day_has_nothing_after_which_trading_stays_halted() -> None:

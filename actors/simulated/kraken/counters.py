@@ -67,6 +67,10 @@ class Counter:
         # A hair of tolerance: repeated decay in floats must not refuse a client that counts exactly.
         return self.at(now_s) + cost <= self.maximum + 1e-6
 
+    def full_for_s(self, cost: float, now_s: float, *, of: float = 1.0) -> float:
+        """How long there is no room for this cost in this part of it. 0: there is."""
+        return max(0.0, (self.at(now_s) + cost - self.maximum * of) / self._decay_per_s)
+
 
 class ConnectLedger:
     """About 150 connects per rolling 10 minutes and IP; beyond, that IP is refused for 10 minutes."""

@@ -31,6 +31,9 @@ class Witness:
     def broke(self, broken: LimitBroken) -> None:
         """The client broke a limit."""
 
+    def spent(self, account: str, role: str, wall_ns: int, until_ns: int) -> None:
+        """A call of this key left no room for one more until then."""
+
     def asked(self, request: dict[str, Any]) -> None:
         """A private request is dealt with; `error` is what it was refused with."""
 
