@@ -63,7 +63,7 @@ def test_what_was_asked_for_is_a_kind(asked: str) -> None:
 def test_a_kind_is_named_by_its_family_and_says_what_it_does(name: str) -> None:
     kind = CATALOGUE[name]
 
-    assert re.fullmatch(r"(link|disk|process|clock|actor|venue)\.[a-z0-9_]+", name)
+    assert re.fullmatch(r"(link|disk|process|clock|operator|actor|venue)\.[a-z0-9_]+", name)
     assert len(kind.says) > 5
     assert kind.on in Target
 
