@@ -25,8 +25,14 @@ class CoverJournal(Protocol):
         """Everything committed so far. Raises JournalDown."""
         ...
 
-    async def follow(self, path: str, take: Callable[[Record], None], *, after_seq: int) -> None:
-        """Tells every record committed after a seq, from now on. Raises JournalDown."""
+    @property
+    def actor(self) -> Ref:
+        """Whose end is to be heard of: the next incarnation knows nobody who followed this one."""
+        ...
+
+    async def follow(self, path: str, take: Callable[[Record], None], *, after_seq: int = 0) -> None:
+        """Tells every record committed after a seq, from now on; asked again, those that were not told yet. Raises
+        JournalDown."""
         ...
 
 
@@ -38,6 +44,11 @@ class RefJournal:
         self._journal = journal
         self._append_timeout_s = append_timeout_s
         self._lost = False
+        self._told_seq = 0
+
+    @property
+    def actor(self) -> Ref:
+        return self._journal
 
     @property
     def lost(self) -> bool:
@@ -56,11 +67,13 @@ class RefJournal:
     async def rows(self) -> list[JournalRow]:
         return await journal_actor.read(self._journal)
 
-    async def follow(self, path: str, take: Callable[[Record], None], *, after_seq: int) -> None:
+    async def follow(self, path: str, take: Callable[[Record], None], *, after_seq: int = 0) -> None:
         def told(committed: Sequence[Committed]) -> None:
             for entry in committed:
+                self._told_seq = entry.seq
                 record = from_body(entry.kind, entry.key, entry.body)
                 if not isinstance(record, Opaque):
                     take(record)
 
-        await journal_actor.subscribe(self._journal, path, told, after_seq=after_seq)
+        self._told_seq = max(self._told_seq, after_seq)
+        await journal_actor.subscribe(self._journal, path, told, after_seq=self._told_seq)

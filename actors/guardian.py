@@ -40,13 +40,14 @@ from allstop.actors.exits import Exit
 from allstop.actors.guardian_settings import GuardianSettings, Pace, guardian_settings
 from allstop.actors.halter import HaltDuty
 from allstop.actors.instruments import Instrument
+from allstop.actors.journal import JournalDown
 from allstop.actors.levels import CastVote, Level, LevelBoard, Vote, WithdrawVote
 from allstop.actors.ports import Desk, QueryFailed
 from allstop.actors.protocols.cover_memory import CoverMemory
 from allstop.actors.protocols.records import Record
 from allstop.actors.protocols.remedies import GiveUp, Rest, Step, confirmed
 from allstop.actors.reports import OrderReport
-from allstop.actors.runtime import Actor, ActorDead, CallTimeout, Ref, Reply
+from allstop.actors.runtime import Actor, ActorDead, CallTimeout, Down, Ref, Reply
 from allstop.actors.venue_clock import VenueClock
 
 __all__ = ["Guardian", "GuardianSettings", "Pace", "guardian_settings"]
@@ -154,6 +155,7 @@ class Guardian(Actor):
             start_task=self.start_task,
         )
         self._memory.fold(await self._journal.rows())
+        self.monitor(self._journal.actor)
         await self._journal.follow(self.path, self._learn, after_seq=self._memory.seq)
         self._orders.resume()
         await self._exits.settle()
@@ -176,6 +178,10 @@ class Guardian(Actor):
                 )
             case _Recheck(pair=pair):
                 self._recheck(pair)
+                return None
+            case Down(exit=ended):
+                if not ended.fatal:  # after a fatal end there is no next one: cover goes on without
+                    self.start_task(self._follow_next(), "following the next journal")
                 return None
             case BeginExit():
                 return self._leave(message)
@@ -238,6 +244,18 @@ class Guardian(Actor):
         at_s = self.clock.now_s() + seconds
         self._wake_s = at_s if self._wake_s is None else min(self._wake_s, at_s)
         self._changed.set()
+
+    async def _follow_next(self) -> None:
+        """A journal that starts again knows none of its followers. What it commits before we ask is told, too."""
+        while True:
+            try:
+                await self._journal.follow(self.path, self._learn)
+            except JournalDown as error:
+                self.log.error("guardian.journal_ended", why=str(error))
+                await asyncio.sleep(self._settings.times.cover_s / 2)
+            else:
+                self.monitor(self._journal.actor)  # not before there is one: on nobody it answers at once
+                return
 
     def _learn(self, record: Record) -> None:
         self._memory.note(record)
