@@ -142,6 +142,9 @@ class ChildSpec:
     isolation: Isolation = Isolation.LOOP
     budget: ChildBudget | None = None
     gate: str | None = None  # names a RestartGate: each attempt to start it waits for its turn there
+    simulated_cost_s: float | None = (
+        None  # with isolation, in a simulation: what a message costs; None: its class says
+    )
 
     @property
     def effective_shutdown(self) -> float | Shutdown:

@@ -391,7 +391,7 @@ def _node(node: ChildNode | SupervisorNode, gates_wait_s: float) -> ChildSpec:
             return ChildSpec(
                 node.id, Start(node.actor_class, node.args, dict(node.kwargs)), restart=node.restart, shutdown=node.shutdown,
                 backoff=node.backoff, while_down=node.while_down,
-                isolation=node.isolation, budget=node.budget, gate=node.gate,
+                isolation=node.isolation, budget=node.budget, gate=node.gate, simulated_cost_s=node.simulated_cost_s,
             )  # fmt: skip
         case SupervisorNode():
             children = tuple(_node(below, gates_wait_s) for below in node.children)

@@ -230,7 +230,9 @@ class CarryingOut(Actor):
                 if ref is None or ref._cell is not system.vacancy:
                     ref = vacant(system, self.child_path(spec.id))
                 if spec.isolation is not LOOP:
-                    actor_class = stand_in(system, actor_class, spec.isolation, ref.path)
+                    actor_class = stand_in(
+                        system, actor_class, spec.isolation, ref.path, spec.simulated_cost_s
+                    )
                 # A supervisor that ended has no address to father from: its `ref` says so.
                 parent = own.ref if own.state is not ENDED else self.ref
                 cell = launch(system, ref, actor_class, start.args, start.kwargs, parent, spec.while_down)

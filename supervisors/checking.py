@@ -262,6 +262,7 @@ def _child(node: ChildNode, budget: Budget) -> Iterator[Problem]:
             backoff=node.backoff,
             budget=node.budget,
             gate=node.gate,
+            simulated_cost_s=node.simulated_cost_s,
         )
         try:
             as_child_spec(spec)

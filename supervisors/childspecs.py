@@ -105,6 +105,12 @@ def _check_spec(spec: ChildSpec) -> None:
     _require(spec, isinstance(spec.isolation, Isolation), "invalid_isolation", spec.isolation)
     if spec.isolation is not Isolation.LOOP and spec.type is ChildType.SUPERVISOR:
         raise InvalidChildSpec("bad_combination", ("isolation", spec.id, spec.type.value))
+    _require(
+        spec,
+        spec.simulated_cost_s is None or _is_seconds(spec.simulated_cost_s, least=0),
+        "invalid_simulated_cost",
+        spec.simulated_cost_s,
+    )
     _require(spec, _is_budget(spec.budget), "invalid_budget", spec.budget)
     _require(
         spec, spec.gate is None or (isinstance(spec.gate, str) and spec.gate != ""), "invalid_gate", spec.gate

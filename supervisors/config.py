@@ -89,6 +89,7 @@ class ChildNode:
     budget: ChildBudget | None = None
     gate: str | None = None
     isolation: Isolation = Isolation.LOOP
+    simulated_cost_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,11 +332,14 @@ def child(
     isolation: str | Isolation = Isolation.LOOP,
     budget: ChildBudget | None = None,
     gate: str | None = None,
+    simulated_cost_s: float | None = None,
     **kwargs: Any,
 ) -> ChildNode:
     """An actor of yours: its class and its constructor's arguments. Nothing is built until the tree is started.
 
     `isolation`: "thread" for handlers that block, "process" for what computes for long or may take its process down.
+    `simulated_cost_s`: the virtual time that each of its messages takes in a simulation, where it runs on the loop;
+    None: its class says it. One of the two has to, or no simulation starts it.
     `budget` is its own, beside its supervisor's; `gate` names a RestartGate of the tree, for its turn at an endpoint.
     """
     where = _where()
@@ -352,6 +356,7 @@ def child(
         budget,
         gate,
         _member(Isolation, isolation, "isolation", where),
+        simulated_cost_s,
     )
 
 

@@ -87,6 +87,7 @@ _EXPECTED: Final = {
     "invalid_restart_type": "permanent, transient or temporary",
     "invalid_shutdown": "seconds from 0 on, INFINITY or BRUTAL_KILL",
     "invalid_significant": "True or False",
+    "invalid_simulated_cost": "seconds from 0 on, or None",
     "invalid_start_timeout": "seconds above 0",
     "invalid_max_children": "a whole number from 1 on",
     "invalid_strategy": "one of Strategy; a dynamic supervisor takes ONE_FOR_ONE only",

@@ -146,16 +146,19 @@ async def async_(
     owner: Actor,
     shutdown: float | Shutdown = SHUTDOWN_S,
     isolation: Isolation | str = Isolation.LOOP,
+    simulated_cost_s: float | None = None,
     **kwargs: Any,
 ) -> Task:
     """Starts `function(*args)`, plain or async, as a task linked to `owner`: an actor that calls this for itself.
 
     If the task fails, its owner ends with the same exit; if the owner ends, so does the task. For work without which
-    the owner cannot go on. With `isolation="thread"` the function is plain and may block. Raises MaxChildren, and
-    ActorDead without a supervisor.
+    the owner cannot go on. With `isolation="thread"` the function is plain and may block, for `simulated_cost_s`
+    in a simulation. Raises MaxChildren, and ActorDead without a supervisor.
     """
     want("owner", owner, Actor, "the actor that calls this")
-    ref = await _claimed(supervisor, _start_of(function, args, kwargs), shutdown, isolation, owner.link)
+    ref = await _claimed(
+        supervisor, _start_of(function, args, kwargs), shutdown, isolation, simulated_cost_s, owner.link
+    )
     return Task(supervisor, ref, owner)
 
 
@@ -166,6 +169,7 @@ async def async_nolink(
     owner: Actor | None = None,
     shutdown: float | Shutdown = SHUTDOWN_S,
     isolation: Isolation | str = Isolation.LOOP,
+    simulated_cost_s: float | None = None,
     **kwargs: Any,
 ) -> Task:
     """Starts `function(*args)` as a task whose failure is only told: to those who await it, and to `owner`, an actor,
@@ -173,7 +177,9 @@ async def async_nolink(
     if owner is not None:
         want("owner", owner, Actor, "the actor that calls this")
     monitors = owner.monitor if owner is not None else None
-    ref = await _claimed(supervisor, _start_of(function, args, kwargs), shutdown, isolation, monitors)
+    ref = await _claimed(
+        supervisor, _start_of(function, args, kwargs), shutdown, isolation, simulated_cost_s, monitors
+    )
     return Task(supervisor, ref)
 
 
@@ -184,12 +190,13 @@ async def start_task(
     restart: Restart | str = Restart.TEMPORARY,
     shutdown: float | Shutdown = SHUTDOWN_S,
     isolation: Isolation | str = Isolation.LOOP,
+    simulated_cost_s: float | None = None,
     **kwargs: Any,
 ) -> Ref:
     """Starts a task whose value nobody wants, and gives its address. With `restart="transient"` it is tried again
     after a failure, within the supervisor's budget."""
     start = _start_of(function, args, kwargs, at_once=True)
-    return await _start(supervisor, start, restart, shutdown, isolation)
+    return await _start(supervisor, start, restart, shutdown, isolation, simulated_cost_s)
 
 
 def _start_of(
@@ -205,12 +212,15 @@ async def _claimed(
     start: Start,
     shutdown: float | Shutdown,
     isolation: Isolation | str,
+    simulated_cost_s: float | None,
     observe: Callable[[Ref], object] | None,
 ) -> Ref:
     """A task for somebody, who is to `observe` it. If they are gone before it has started, it is, too."""
     child_id = asked(supervisor, None, DynamicSupervisor).system.ids.new()
     try:
-        ref = await _start(supervisor, start, Restart.TEMPORARY, shutdown, isolation, child_id)
+        ref = await _start(
+            supervisor, start, Restart.TEMPORARY, shutdown, isolation, simulated_cost_s, child_id
+        )
         if observe is not None:
             observe(ref)
     except BaseException:
@@ -226,11 +236,12 @@ async def _start(
     restart: Restart | str,
     shutdown: float | Shutdown,
     isolation: Isolation | str,
+    simulated_cost_s: float | None,
     child_id: str | None = None,
 ) -> Ref:
     asked(supervisor, None, DynamicSupervisor)
     words: Any = {"restart": restart, "isolation": isolation}  # the supervisor takes the words of both
-    spec = ChildSpec(child_id, start, shutdown=shutdown, **words)
+    spec = ChildSpec(child_id, start, shutdown=shutdown, simulated_cost_s=simulated_cost_s, **words)
     ref = await start_child(supervisor, spec)
     if ref is None:  # a TaskActor never ignores its start
         raise ActorDead(supervisor.path)

@@ -82,7 +82,9 @@ class Actor(pykka.Actor):
     silence_max_s: ClassVar[float | None] = (
         10.0  # a process of its own that does not answer for so long is killed
     )
-    simulated_cost_s: ClassVar[float] = 0.0  # with isolation, in a simulation: virtual time per message
+    simulated_cost_s: ClassVar[float | None] = (
+        None  # with isolation, in a simulation: virtual time per message; None: it is not isolated there
+    )
     stash_capacity: ClassVar[int] = 0  # how many messages `stash()` may put aside; 0: it is not used
     _cell: Cell
     _log: Any = None

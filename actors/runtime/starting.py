@@ -43,12 +43,16 @@ def vacant(system: "ActorSystem", path: str) -> Ref:
 
 
 def stand_in(
-    system: "ActorSystem", actor_class: "type[Actor]", isolation: "Isolation | str", path: str | None
+    system: "ActorSystem",
+    actor_class: "type[Actor]",
+    isolation: "Isolation | str",
+    path: str | None,
+    simulated_cost_s: float | None = None,
 ) -> "type[Actor]":
-    """The class that stands for `actor_class` where it is to run: on a thread or in a process."""
+    """The class that stands for `actor_class` where it is to run: on a thread or in a process. Raises StartError."""
     try:
         simulated = isinstance(system.scheduler.loop, VirtualTimeLoop)
-        return isolated(actor_class, isolation, simulated=simulated)
+        return isolated(actor_class, isolation, simulated=simulated, simulated_cost_s=simulated_cost_s)
     except IsolationRefused as error:
         raise StartError(path or actor_class.__name__, error) from error
 

@@ -5,15 +5,16 @@ again after `RESTART_S`; one that was asked to stop is not.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 import msgspec
 
-from allstop.actors.errors import BadInput
+from allstop.actors.errors import BadInput, Problem
 from allstop.actors.runtime import ActorSystem
+from allstop.actors.runtime.isolation import cost_problem
 from allstop.supervisors.build import Runtime
-from allstop.supervisors.config import Tree
+from allstop.supervisors.config import ChildNode, SupervisorNode, Tree
 from allstop.supervisors.simulation.world import Life, SimulatedWorld
 
 RESTART_S: Final = 1.0
@@ -120,6 +121,8 @@ class Restarter:
         runtime = Runtime(self._tree, world=life.world, environ=self._environ, on_system=self._begun)
         why = "stopped"
         try:
+            if problems := unstated_costs(self._tree):
+                raise BadInput(*problems)
             async with runtime:
                 self.runtime = runtime
                 self.stands.set()
@@ -153,3 +156,16 @@ class Restarter:
         self._stop = None  # nobody who could be asked is left
         if self._over is not None and not self._over.done():
             self._over.set_result(why)
+
+
+def unstated_costs(tree: Tree) -> tuple[Problem, ...]:
+    """The isolated children of which nobody says what a message costs: in a simulation they are not started."""
+    return tuple(_unstated(*tree.strategies.children))
+
+
+def _unstated(*nodes: ChildNode | SupervisorNode) -> Iterator[Problem]:
+    for node in nodes:
+        if isinstance(node, SupervisorNode):
+            yield from _unstated(*node.children)
+        elif why := cost_problem(node.actor_class, node.isolation, node.simulated_cost_s):
+            yield Problem(f"{node.id!r}: {why}", node.where)

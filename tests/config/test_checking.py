@@ -327,6 +327,12 @@ def test_each_isolation_is_taken_and_the_outline_shows_it(isolation: str) -> Non
     assert line.note == f"Breakout, permanent{apart}"
 
 
+def test_what_a_message_costs_in_a_simulation_is_seconds() -> None:
+    assert check_tree(yours(child("a", Breakout, pair="x", isolation="thread", simulated_cost_s=0.25))) == ()
+    (problem,) = check_tree(yours(child("a", Breakout, pair="x", isolation="thread", simulated_cost_s=-1.0)))
+    assert "'a': invalid_simulated_cost: -1.0" in problem.what
+
+
 def test_a_word_that_is_no_isolation_is_refused_where_it_stands() -> None:
     with pytest.raises(
         BadInput, match=f"{HERE}:.*isolation is one of 'loop', 'thread', 'process', not 'fibre'"

@@ -53,6 +53,7 @@ class Do(msgspec.Struct, frozen=True):
 
 class Remote(Actor):
     wire: ClassVar[tuple[type[Any], ...]] = (Price, Limit, Do)
+    simulated_cost_s: ClassVar[float | None] = 0.0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.args = (args, kwargs)
@@ -256,7 +257,7 @@ class BadWire(Actor):
 
 
 class Costly(Remote):
-    simulated_cost_s: ClassVar[float] = 0.25
+    simulated_cost_s: ClassVar[float | None] = 0.25
 
 
 class Stashing(Remote):

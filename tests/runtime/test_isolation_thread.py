@@ -156,7 +156,7 @@ async def test_a_wrong_isolation_is_refused_with_the_spec(
 
 
 class Computes(Actor):
-    simulated_cost_s: ClassVar[float] = 0.25
+    simulated_cost_s: ClassVar[float | None] = 0.25
 
     def on_receive(self, message: Any) -> Any:
         return threading.current_thread().name

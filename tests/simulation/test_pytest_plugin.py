@@ -5,14 +5,16 @@ from typing import Any
 
 import pytest
 
-from allstop.actors.errors import Refused
+from allstop.actors.errors import BadInput, Refused
 from allstop.actors.intents import OrderIntent, OrderType, Side, StopLoss
 from allstop.actors.runtime import Actor
+from allstop.actors.runtime.virtual_time import run_virtual
 from allstop.supervisors.chaos import NotTrading
 from allstop.supervisors.config import Tree, child, halt_root, strategies
 from allstop.supervisors.oracles import Verdict
 from allstop.supervisors.simulation.host import NobodyThere
 from allstop.supervisors.simulation.pytest_plugin import Advance, Hand, SimulatedTree, Venue
+from allstop.supervisors.simulation.stage import Stage
 
 pytest_plugins = ["pytester"]
 
@@ -117,6 +119,26 @@ class TestAnotherTree:
         began_s = world.now_s
         advance(60.0)
         assert world.now_s - began_s == pytest.approx(60.0)
+
+
+class TestATreeWithAChildThatBlocks:
+    @pytest.fixture
+    def tree(self) -> Tree:
+        return halt_root(strategies(child("echo", Echo, isolation="process", simulated_cost_s=0.25)))
+
+    def test_each_of_its_messages_takes_the_virtual_time_that_is_stated(self, world: SimulatedTree) -> None:
+        began_s = world.now_s
+        assert [world.call("/strategies/echo", number) for number in range(4)] == [0, 1, 2, 3]
+        assert world.now_s - began_s == pytest.approx(1.0)
+
+
+def test_a_tree_with_a_child_that_blocks_for_an_unstated_time_is_refused_by_name() -> None:
+    async def play() -> None:
+        async with Stage(halt_root(strategies(child("echo", Echo, isolation="thread")))):
+            pytest.fail("it was started")
+
+    with pytest.raises(BadInput, match=r"'echo'.* simulated_cost_s"):
+        run_virtual(play())
 
 
 SUITE = """

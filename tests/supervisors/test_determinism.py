@@ -69,7 +69,9 @@ def tree_of(stage: Stage) -> tuple[ChildSpec, ...]:
         stage.puppet("stops", budget=stops, backoff=JITTERED),
         stage.puppet("pauses", budget=pauses, gate="venue"),
         stage.puppet("plain", backoff=JITTERED, gate="venue"),
-        ChildSpec("thread", Start(Threaded), isolation=Isolation.THREAD, backoff=JITTERED),
+        ChildSpec(
+            "thread", Start(Threaded), isolation=Isolation.THREAD, backoff=JITTERED, simulated_cost_s=0.0
+        ),
         tree("trading", trading, *stage.puppets("one", "two", gate="venue"), start_timeout_s=100.0),
     )
 
