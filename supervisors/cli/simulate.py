@@ -1,5 +1,6 @@
 """`allstop simulate`: a tree in a simulated world, seed by seed, in virtual time."""
 
+import math
 import os
 import sys
 from pathlib import Path
@@ -38,7 +39,9 @@ FAILED_SHOWN = 20
     "--seeds", "seeds_text", metavar="A..B", help="The seeds to run, both included.  [default: 1..100]"
 )
 @click.option("--seed", type=click.IntRange(min=0), help="One seed.")
-@click.option("--trace", is_flag=True, help="With --seed: print everything that happens, line by line.")
+@click.option(
+    "--trace", is_flag=True, help="With --seed or --replay: print everything that happens, line by line."
+)
 @click.option(
     "--hours",
     type=click.FloatRange(min=0, min_open=True),
@@ -99,6 +102,12 @@ def command(
         raise BadInput(
             Problem(f"no fault profile {profile!r}; there are {', '.join((NONE, *PROFILES))}", "--faults")
         )
+    if not math.isfinite(hours):
+        raise BadInput(Problem(f"{hours} hours are no time to run", "--hours"))
+    if trace and as_json:
+        raise BadInput(
+            Problem("a trace is lines, not one JSON object: give one of --trace and --json", "--trace")
+        )
     duration_s = hours * 3600
     if trace:
         assert seed is not None
@@ -108,11 +117,14 @@ def command(
     campaign = run_campaign(
         tree, seeds, profile=profile, duration_s=duration_s, jobs=jobs, on_outcome=progress.outcome, on_progress=progress.progress
     )  # fmt: skip
-    campaign = written(campaign, out, duration_s, tries=tries, on_try=progress.shrinking)
+    try:
+        campaign = written(campaign, out, duration_s, tries=tries, on_try=progress.shrinking)
+    except OSError as error:  # what failed is told all the same
+        click.echo(f"error: --out: {error.filename or out}: cannot be written: {error.strerror}", err=True)
     if as_json:
         click.echo(msgspec.json.encode(campaign))
     else:
-        _show(campaign)
+        _show(campaign, hours)
     return 1 if campaign.failed else 0
 
 
@@ -178,7 +190,7 @@ def _failed_in_words(outcome: Outcome) -> str:
     return f"seed {outcome.seed} FAILED {failed.oracle} at {failed.at_s:.3f} s: {failed.why}"
 
 
-def _show(campaign: Campaign) -> None:
+def _show(campaign: Campaign, hours: float) -> None:
     rate = campaign.virtual_s / campaign.wall_s if campaign.wall_s else 0.0
     click.echo(
         f"{campaign.runs} seeds of {campaign.tree} under {campaign.profile}: {campaign.virtual_s:.0f} virtual s in "
@@ -194,8 +206,9 @@ def _show(campaign: Campaign) -> None:
     if len(campaign.failed) > FAILED_SHOWN:
         click.echo(f"FAILED {len(campaign.failed) - FAILED_SHOWN} more")
     if campaign.failed:
+        long = "" if hours == DURATION_S / 3600 else f"--hours {hours} "
         click.echo(
-            f"again: {os.path.basename(sys.argv[0])} simulate {campaign.tree} --faults {campaign.profile} "
+            f"again: {os.path.basename(sys.argv[0])} simulate {campaign.tree} --faults {campaign.profile} {long}"
             f"--seed {campaign.failed[0].seed} --trace, or --replay with its file"
         )
 

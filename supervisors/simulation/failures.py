@@ -28,9 +28,11 @@ def written(
     on_try: Callable[[FailedSeed, Shrinking], None] | None = None,
 ) -> Campaign:
     """The same campaign, once each failed seed is a file in this directory; the first five are shrunk before, with so
-    many `tries` each. A seed without faults has nothing to write: its number says it all."""
+    many `tries` each. A seed without faults has nothing to write: its number says it all. Raises OSError before any
+    try when the directory cannot be made."""
     if campaign.profile == NONE or not campaign.failed:
         return campaign
+    directory.mkdir(parents=True, exist_ok=True)
     tree = tree_named(campaign.tree)
     shape = shape_of(tree, [link for link, urls in urls_of(tree).items() if urls])
     failed: list[FailedSeed] = []

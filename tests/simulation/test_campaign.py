@@ -9,7 +9,7 @@ import pytest
 from allstop.actors.errors import BadInput
 from allstop.supervisors.cli.group import invoke
 from allstop.supervisors.config import Tree
-from allstop.supervisors.simulation import failures
+from allstop.supervisors.simulation import campaign, failures
 from allstop.supervisors.simulation.campaign import (
     Progress,
     run_campaign,
@@ -90,6 +90,9 @@ def test_a_trace_ends_with_its_digest_and_is_the_same_every_time(capsys: pytest.
         (["--trace"], "--seed"),
         (["--faults", "tornado"], "no fault profile 'tornado'"),
         (["--hours", "0.001"], "too short"),
+        (["--hours", "nan"], "--hours: nan"),
+        (["--hours", "inf"], "--hours: inf"),
+        (["--seed", "1", "--trace", "--json"], "--trace and --json"),
         (["nowhere.py"], "no such file"),
     ],
 )
@@ -122,6 +125,21 @@ def test_a_failed_seed_is_written_as_a_file_that_runs_again(tmp_path: Path) -> N
     replay = read_replay(campaign.failed[0].file)
     again = simulate(tree_named(replay.tree), replay.seed, duration_s=replay.duration_s, plan=replay.plan)
     assert again.digest == outcome.digest
+
+
+def test_an_out_that_cannot_be_written_is_named_and_the_failures_are_told_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcome = simulate(busy(), 3, duration_s=SHORT_S, profile="calm")
+    broken = msgspec.structs.replace(outcome, failed=Failure(oracle="O1", at_s=1.0, why="for this test"))
+    monkeypatch.setattr(campaign, "simulate", lambda *given, **named: broken)
+    (tmp_path / "file").write_text("")
+    asked = ["simulate", "busy", "--seed", "3", "--faults", "calm", "--hours", "0.02"]
+    assert invoke([*asked, "--out", str(tmp_path / "file" / "below")]) == 1
+    said = capsys.readouterr()
+    assert f"--out: {tmp_path}/file/below: cannot be written: Not a directory" in said.err
+    assert "FAILED seed 3: O1 at 1.000 s" in said.out
+    assert "--faults calm --hours 0.02 --seed 3 --trace" in said.out
 
 
 def test_replay_runs_what_is_in_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
