@@ -322,6 +322,7 @@ class Machine(StateMachine):
     """Postpones numbers while it is closed."""
 
     wire: ClassVar[tuple[type[Any], ...]] = (Do,)
+    simulated_cost_s: ClassVar[float | None] = 0.0
     initial_state = "closed"
     seen: ClassVar[list[Any]] = []
 
