@@ -132,7 +132,12 @@ def test_an_out_that_cannot_be_written_is_named_and_the_failures_are_told_all_th
 ) -> None:
     outcome = simulate(busy(), 3, duration_s=SHORT_S, profile="calm")
     broken = msgspec.structs.replace(outcome, failed=Failure(oracle="O1", at_s=1.0, why="for this test"))
-    monkeypatch.setattr(campaign, "simulate", lambda *given, **named: broken)
+
+    def that_fails(_tree: Tree, _seed: int, *, duration_s: float, profile: str) -> Outcome:
+        assert (duration_s, profile) == (72.0, "calm")
+        return broken
+
+    monkeypatch.setattr(campaign, "simulate", that_fails)
     (tmp_path / "file").write_text("")
     asked = ["simulate", "busy", "--seed", "3", "--faults", "calm", "--hours", "0.02"]
     assert invoke([*asked, "--out", str(tmp_path / "file" / "below")]) == 1
