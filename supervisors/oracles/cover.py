@@ -44,18 +44,11 @@ class CoverInTime(Oracle):
         self._spent_until_ns: dict[str, int] = {}  # by account: since when its key has room for a call again
         self._executed = 0
         self._longest_ns = 0
-        self._barred_ns = 0  # the longest that one stretch was uncovered when nothing could be done
-        self._barred_of: dict[tuple[str, str], int] = {}
 
     @property
     def longest_ms(self) -> float:
         """The longest time that anything stood uncovered, as it counts."""
         return self._longest_ns / 1e6
-
-    @property
-    def barred_ms(self) -> float:
-        """The longest time that anything stood uncovered and nothing could be done."""
-        return self._barred_ns / 1e6
 
     def takes(self) -> Takes:
         return {
@@ -95,7 +88,6 @@ class CoverInTime(Oracle):
             if fact.bare <= Decimal(0):
                 self._look(key, fact.at_ns, over=True)
                 del self._open[key]
-                self._barred_of.pop(key, None)
         elif fact.bare > Decimal(0):
             self._open[key] = _Uncovered(fact.at_ns, fact.at_ns)
 
@@ -133,11 +125,8 @@ class CoverInTime(Oracle):
 
     def _count(self, key: tuple[str, str], at_ns: int) -> None:
         uncovered = self._open[key]
-        step_ns = max(0, at_ns - uncovered.since_ns)
         since_ns, uncovered.since_ns = uncovered.since_ns, max(at_ns, uncovered.since_ns)
         if self._bars:
-            self._barred_of[key] = self._barred_of.get(key, 0) + step_ns
-            self._barred_ns = max(self._barred_ns, self._barred_of[key])
             return
         spent_ns = self._spent_until_ns.get(key[0], 0)
         uncovered.counted_ns += max(0, at_ns - max(since_ns, self._unserved_until_ns, spent_ns))
