@@ -191,7 +191,7 @@ _ALL = (
     Kind(name="venue.http_520", on=Target.VENUE, says="the edge's HTML page, executed or not", params={"method": _CALL, "n": _N, "executed": _EXECUTED}),
     Kind(name="venue.error", on=Target.VENUE, says="an error string, executed or not",
          params={"method": _CALL, "n": _N, "executed": _EXECUTED,
-                 "text": OneOf(("EGeneral:Internal error", "EService:Unavailable", "EService:Busy", "EService:Timeout", "EGeneral:Temporary lockout"))}),
+                 "text": OneOf(("EGeneral:Internal error", "EService:Unavailable", "EService:Busy", "EService:Timeout", "EGeneral:Internal error"))}),  # a lockout is a state of the venue, not one answer
     Kind(name="venue.unknown_order", on=Target.VENUE, says="a cancel is answered as if the order were not there", params={"n": _N}),
     Kind(name="venue.invalid_nonce", on=Target.VENUE, says="the nonce is refused", params={"method": _CALL, "n": Between(1, 1, whole=True)}),
     Kind(name="venue.corrupt_checksum", on=Target.VENUE, says="a book's checksum is wrong", params={"n": Between(1, 4, whole=True)}),

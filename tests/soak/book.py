@@ -9,25 +9,32 @@ from pathlib import Path
 # calls and more, of 20 that come back at one a second: with more kills in a row it is the venue that keeps it waiting,
 # and the story would say nothing about the engine.
 KILLS_PER_STORY = 7
+SEEDS_PER_ITEM = 50  # simulated seeds, each of three virtual minutes
+KINDS = ("kills", "demo", "seeds", "mutants")
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Item:
-    """One story or one demo."""
+    """One story, one demo, one batch of simulated seeds, or all the planted bugs."""
 
-    kind: str  # kills | demo
-    seed: int
+    kind: str  # one of KINDS
+    seed: int  # of a batch: its number
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.seed}"
 
     @classmethod
     def parse(cls, text: str) -> "Item":
-        """Raises ValueError for what is not `kills:N` or `demo:N`."""
+        """Raises ValueError for what is not `kills:N`, `demo:N`, `seeds:N` or `mutants:0`."""
         kind, _, seed = text.partition(":")
-        if kind not in ("kills", "demo"):
-            raise ValueError(f"{text!r} is neither kills:N nor demo:N")
+        if kind not in KINDS:
+            raise ValueError(f"{text!r} is none of {', '.join(f'{known}:N' for known in KINDS)}")
         return cls(kind, int(seed))
+
+    @property
+    def simulated(self) -> range:
+        """The seeds of a batch."""
+        return range(self.seed * SEEDS_PER_ITEM + 1, (self.seed + 1) * SEEDS_PER_ITEM + 1)
 
 
 def parse_seeds(text: str) -> range:
@@ -38,11 +45,16 @@ def parse_seeds(text: str) -> range:
     return range(int(first), int(last) + 1)
 
 
-def planned(kills: int, seeds: Sequence[int]) -> list[Item]:
-    """Stories for at least so many kills and a demo for each seed, taking turns, so that a soak cut short did both."""
-    stories = [Item("kills", number) for number in range(-(-kills // KILLS_PER_STORY))]
-    demos = [Item("demo", seed) for seed in seeds]
-    return sorted([*stories, *demos], key=lambda i: _place(i, stories if i.kind == "kills" else demos))
+def planned(kills: int, seeds: Sequence[int], simulated: int = 0, *, mutants: bool = False) -> list[Item]:
+    """Stories for at least so many kills, a demo for each of `seeds`, batches for at least so many simulated seeds, and
+    the planted bugs: all taking turns, so that a soak cut short did some of each."""
+    groups = [
+        [Item("kills", number) for number in range(-(-kills // KILLS_PER_STORY))],
+        [Item("demo", seed) for seed in seeds],
+        [Item("seeds", number) for number in range(-(-simulated // SEEDS_PER_ITEM))],
+        [Item("mutants", 0)] if mutants else [],
+    ]
+    return [item for _, item in sorted(_place(item, group) for group in groups for item in group)]
 
 
 def _place(item: Item, among: Sequence[Item]) -> tuple[float, Item]:
@@ -80,7 +92,12 @@ class Book:
         self.path.unlink(missing_ok=True)
 
 
-GUESS_S: Mapping[str, float] = {"kills": 40.0, "demo": 50.0}  # until the first of a kind has been timed
+GUESS_S: Mapping[str, float] = {
+    "kills": 40.0,
+    "demo": 50.0,
+    "seeds": 60.0,
+    "mutants": 150.0,
+}  # until the first of a kind has been timed
 
 
 def eta_s(left: Sequence[Item], done: Mapping[str, float]) -> float:

@@ -17,6 +17,15 @@ def test_stories_and_demos_take_turns_so_that_half_of_a_soak_did_half_of_both() 
     assert 14 <= sum(i.kind == "kills" for i in half) <= 15
 
 
+def test_simulated_seeds_come_in_batches_that_leave_none_out_and_the_planted_bugs_come_once() -> None:
+    items = planned(200, range(10), 2000, mutants=True)
+    seeds = [seed for item in items if item.kind == "seeds" for seed in item.simulated]
+    assert sorted(seeds) == list(range(1, 2001))
+    assert items.count(Item("mutants", 0)) == 1
+    assert {item.kind for item in items[:12]} == {"kills", "demo", "seeds"}
+    assert Item.parse("seeds:3").simulated == range(151, 201)
+
+
 def test_a_soak_that_was_interrupted_goes_on_where_it_stopped(tmp_path: Path) -> None:
     items = planned(14, range(2))
     Book.open(tmp_path / "new" / "soak.json").passed(items[0], 10.0)
@@ -54,5 +63,5 @@ def test_seeds_include_both_ends() -> None:
 
 @pytest.mark.parametrize("text", ["kills", "both:3", "demo:x"])
 def test_an_item_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"neither|invalid literal"):
+    with pytest.raises(ValueError, match=r"none of|invalid literal"):
         Item.parse(text)
