@@ -12,7 +12,7 @@ from allstop.supervisors.oracles.oracle import Oracle, Takes, Terms
 
 
 class Recovers(Oracle):
-    name: ClassVar[str] = "live"
+    name: ClassVar[str] = "liveness"
 
     def __init__(self, terms: Terms) -> None:
         super().__init__(terms)

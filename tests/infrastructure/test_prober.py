@@ -8,6 +8,7 @@ import pytest
 from tests.infrastructure.recorder import Recorder
 
 from allstop.actors.commands import Proof
+from allstop.actors.exits import Exit
 from allstop.actors.ledger_messages import LedgerView
 from allstop.actors.limits.kraken import Tier
 from allstop.actors.reconciler import Reconcile, ReconcileView
@@ -16,8 +17,19 @@ from allstop.actors.spec import Pause
 from allstop.supervisors import decisions as d
 from allstop.supervisors.degrade import Breaker, BreakerState
 from allstop.supervisors.prober import Prober
+from allstop.supervisors.supervisor import Supervisor
 
 pytestmark = pytest.mark.virtual
+
+
+class Trading(Recorder, Supervisor):
+    """A supervisor for whoever asks whether it is one; it keeps what it is told, and has no children."""
+
+    def on_start(self) -> None:
+        return None
+
+    def on_stop(self, exit_: Exit) -> None:
+        return None
 
 
 def answering(value: object) -> Callable[[object], object]:
@@ -40,7 +52,7 @@ async def proofs(
     )
     round_ = ReconcileView(holds=reconciled or before, last_held=reconciled, proven_at_ns=1, rounds=1)
     async with ActorSystem() as system:
-        trading = await system.spawn(Recorder, told, answering(breaker))
+        trading = await system.spawn(Trading, told, answering(breaker))
         reconciler = await system.spawn(Recorder, asked, answering(round_))
         ledger = await system.spawn(Recorder, [], answering(view))
         await system.spawn(

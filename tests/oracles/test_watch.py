@@ -65,7 +65,7 @@ def test_a_sound_run_breaks_nothing() -> None:
         *((f"O{n}", True) for n in range(1, 9)),
         ("halt", None),
         ("budget", None),
-        ("live", True),
+        ("liveness", True),
     ]
 
 
@@ -463,7 +463,7 @@ def test_a_tree_that_does_not_trade_again_is_told_when_its_time_is_over() -> Non
     story.silence(29.9)
     assert story.broken() == []
     story.silence(5.0)
-    assert story.broken() == [("live", 130.0)]
+    assert story.broken() == [("liveness", 130.0)]
 
 
 def test_recovery_counts_from_the_moment_at_which_the_venue_allows_it() -> None:
@@ -476,7 +476,7 @@ def test_recovery_counts_from_the_moment_at_which_the_venue_allows_it() -> None:
     story.intent("b")
     story.silence(100.0)
     assert story.broken() == []
-    assert story.verdict("live").why == "traded again 629.0 s after the last fault"
+    assert story.verdict("liveness").why == "traded again 629.0 s after the last fault"
 
 
 def test_a_halt_counts_when_it_is_proven_and_says_why() -> None:
@@ -486,7 +486,7 @@ def test_a_halt_counts_when_it_is_proven_and_says_why() -> None:
     story.row("halt.proof", "main", canceled=0)
     story.silence(100.0)
     assert story.broken() == []
-    assert story.verdict("live").why == "halted, and proven: two venues are latched"
+    assert story.verdict("liveness").why == "halted, and proven: two venues are latched"
 
 
 @pytest.mark.parametrize(("reason", "proven"), [("", True), ("two venues are latched", False)])
@@ -495,7 +495,7 @@ def test_a_halt_without_a_reason_or_a_proof_does_not_count(reason: str, proven: 
     story.see(Halted(story.now_ns, reason, proven))
     story.see(FaultsOver(story.now_ns))
     story.silence(31.0)
-    assert story.broken() == [("live", 130.0)]
+    assert story.broken() == [("liveness", 130.0)]
 
 
 def test_an_exit_is_no_entry() -> None:
@@ -503,7 +503,7 @@ def test_an_exit_is_no_entry() -> None:
     story.see(FaultsOver(story.now_ns))
     story.intent("b", kind="REDUCE")
     story.silence(31.0)
-    assert story.broken() == [("live", 130.0)]
+    assert story.broken() == [("liveness", 130.0)]
 
 
 # -- halts and budgets -----------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from allstop.actors.levels import ROOT, CastVote, Level, LevelBoard
 from allstop.actors.market_data import Freshness
 from allstop.actors.order_gate import GateBoard
 from allstop.actors.runtime import ActorSystem
+from allstop.actors.venue_clock import VenueClock
 from allstop.supervisors.config import Budget
 from allstop.supervisors.kraken_account import AccountParts, account_path, account_spec, make_checkpoint
 from allstop.supervisors.supervisor import Supervisor
@@ -38,7 +39,7 @@ async def test_an_account_whose_guardian_gave_up_votes_for_a_halt_and_the_vote_s
         root = await system.spawn(Recorder, votes, path="/")
         node = replace(bench.node, private_url=bench.kraken.ws_auth_url, budget=Budget(1, 300))
         levels, fresh = LevelBoard(), Freshness()
-        checkpoint = make_checkpoint(node, bench.world, levels, fresh, root)
+        checkpoint = make_checkpoint(node, VenueClock(bench.clock, measured=True), levels, fresh, root)
         parts = AccountParts(
             node, system, bench.world, bench.keys(), {BTC.pair: BTC}, levels, fresh, GateBoard(), checkpoint
         )

@@ -19,6 +19,7 @@ from allstop.actors.market_data import Freshness
 from allstop.actors.order_gate import GateBoard
 from allstop.actors.ports import JournalEntry
 from allstop.actors.runtime import ActorSystem
+from allstop.actors.venue_clock import VenueClock
 from allstop.supervisors.kraken_account import (
     AccountParts,
     account_path,
@@ -46,7 +47,7 @@ async def test_a_lost_journal_leaves_the_guardian_and_its_way_out_alive_and_the_
         await system.spawn(HostLedger, journal=runtime, path="/infrastructure/host_ledgers")
         node = replace(bench.node, private_url=bench.kraken.ws_auth_url, tier=Tier.PRO.value)
         levels, fresh = LevelBoard(), Freshness()
-        checkpoint = make_checkpoint(node, bench.world, levels, fresh, root)
+        checkpoint = make_checkpoint(node, VenueClock(bench.clock, measured=True), levels, fresh, root)
         parts = AccountParts(
             node, system, bench.world, bench.keys(), {BTC.pair: BTC}, levels, fresh, GateBoard(), checkpoint
         )

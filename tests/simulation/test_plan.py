@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allstop.actors.errors import BadInput
-from allstop.supervisors.simulation.faults import CATALOGUE, Between, Fault, OneOf, Target, problems
+from allstop.supervisors.simulation.faults import CATALOGUE, Between, Fault, OneOf, Param, Target, problems
 from allstop.supervisors.simulation.plan import (
     FAULTED_MIN_S,
     QUIET_S,
@@ -91,7 +91,9 @@ def test_hell_has_every_kind_of_the_catalogue_but_that_nobody_halts_by_hand() ->
 
 
 def test_a_profile_may_draw_numbers_from_less_than_their_whole_range() -> None:
-    narrow = {"venue.drop_reply": {"method": OneOf(("amend_order",)), "n": Between(2, 2, whole=True)}}
+    narrow: dict[str, dict[str, Param]] = {
+        "venue.drop_reply": {"method": OneOf(("amend_order",)), "n": Between(2, 2, whole=True)}
+    }
     profile = Profile(
         name="narrow",
         says="one method",
