@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 
 help:
 	@echo "make demo    set up .venv and run the main job: trade, get hurt, recover, halt, prove it (under 60 s)"
-	@echo "make test    set up .venv and run the whole suite"
+	@echo "make test    set up .venv and run the whole suite, on two cores; ARGS='tests/runtime -k name'"
 	@echo "make check   format, lint, types, architecture, lock file"
 	@echo "make compiled  build Ref.tell and the run loop in C into .venv (optional, needs a C compiler): messages cost half"
 	@echo "make bench   measure against limits and peers in one run, about 12 minutes; ARGS='--quick', '--help'; writes build/bench.json"
@@ -32,7 +32,7 @@ demo: $(READY)
 	@$(BIN)/allstop demo $(ARGS)
 
 test: $(READY)
-	@$(BIN)/python -m pytest -q $(ARGS)
+	@$(BIN)/python -m pytest -q $(or $(ARGS),-n 2 --dist loadfile)
 
 check: $(READY)
 	@$(BIN)/ruff format --check actors supervisors tests examples

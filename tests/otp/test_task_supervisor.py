@@ -194,7 +194,7 @@ async def test_a_partition_supervisor_stops_all_its_copies_before_it_has_stopped
 async def test_a_task_is_started_with_the_words_of_its_restart_and_isolation_and_with_a_function() -> None:
     async with ActorSystem() as system:
         supervisor = await jobs(system)
-        task = await async_nolink(supervisor, os.getpid, isolation="thread")
+        task = await async_nolink(supervisor, os.getpid, isolation="thread", simulated_cost_s=0.0)
         assert await task.result() == os.getpid()
         await start_task(supervisor, forever, restart="transient")
         nonsense: Any = 5

@@ -19,7 +19,10 @@ from allstop.actors.protocols.wire import DecodeError
 from allstop.actors.reports import Fill, OrderReport, OrderStatus
 
 CAPTURES = Path(__file__).parents[2] / "captures/kraken/rest"
-BODIES = {path.name: path.read_bytes() for path in sorted(CAPTURES.glob("*.json"))}
+# Its page wraps the envelope once more than the venue does: tests/captures/test_coverage.py reads it as it stands.
+NO_ENVELOPE = {"doc_OrderAmends.json"}
+FILES = [path for path in sorted(CAPTURES.glob("*.json")) if path.name not in NO_ENVELOPE]
+BODIES = {path.name: path.read_bytes() for path in FILES}
 
 
 def result(file: str) -> Any:
