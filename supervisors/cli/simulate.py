@@ -200,6 +200,8 @@ def _show(campaign: Campaign, hours: float) -> None:
         f"{campaign.submitted} orders, {campaign.executions} executions, {sum(campaign.faults.values())} faults of "
         f"{len(campaign.faults)} kinds, {campaign.crashes} crashes, {campaign.restarts} restarts, {campaign.lives} processes"
     )
+    if not campaign.submitted:
+        click.echo("no order was placed: nothing that is promised of orders was tried")
     click.echo(f"digest {campaign.digest}")
     for failed in campaign.failed[:FAILED_SHOWN]:
         click.echo(f"FAILED seed {failed.seed}: {failed.oracle} at {failed.at_s:.3f} s{_where(failed)}")

@@ -117,6 +117,15 @@ def test_a_users_own_tree_runs_at_the_addresses_and_keys_that_it_names(
     assert (code, json.loads(capsys.readouterr().out)["failed"]) == (0, [])
 
 
+def test_a_tree_that_places_no_order_is_said_to_have_tried_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree = tmp_path / "idle.py"
+    tree.write_text("from allstop.supervisors.simulation.trees import bare\n\ntree = bare()\n")
+    assert invoke(["simulate", str(tree), "--seed", "1", "--hours", "0.0145", "--faults", "none"]) == 0
+    assert "no order was placed" in capsys.readouterr().out
+
+
 def test_a_failed_seed_is_written_as_a_file_that_runs_again(tmp_path: Path) -> None:
     outcome = simulate(busy(), 3, duration_s=SHORT_S, profile="calm")
     broken = msgspec.structs.replace(outcome, failed=Failure(oracle="O1", at_s=1.0, why="for this test"))
