@@ -72,11 +72,13 @@ class MemoryDisk:
         """A durable commit is being made."""
         self._pending[chain] = rows
 
-    def power_cut(self) -> None:
-        """Ends every journal at once and drops what was not durable."""
+    def power_cut(self) -> dict[str, list[JournalRow]]:
+        """Ends every journal at once and drops what was not durable. What a tear left of it is durable from now on:
+        those rows, by chain; nobody was told that they are there."""
         for journal in self._open.values():
             journal.end(Fatal("JOURNAL_CLOSED", f"{journal.chain}: the power is off"))
         self._open.clear()
+        left: dict[str, list[JournalRow]] = {}
         for chain, rows in self._rows.items():
             durable, keep = self._durable.get(chain, 0), self._torn.pop(chain, 0.0)
             kept = durable + int(keep * (len(rows) - durable))
@@ -84,7 +86,10 @@ class MemoryDisk:
             pending = self._pending.pop(chain, [])
             if keep >= 0.5 and pending and pending[0].seq == len(rows) + 1:
                 rows.extend(pending)
+            if len(rows) > durable:
+                left[chain] = rows[durable:]
             self._durable[chain] = len(rows)
+        return left
 
     def chains(self) -> list[str]:
         """In the order in which they were first opened."""

@@ -69,6 +69,10 @@ class WitnessedDisk(MemoryDisk):
         super().__init__(clock)
         self._witness = witness
 
+    def begun(self, chain: str, rows: list[JournalRow]) -> None:
+        super().begun(chain, rows)
+        self._witness.reached(f"committing {chain}")
+
     def store(self, chain: str, rows: list[JournalRow], *, durable: bool) -> None:
         try:
             super().store(chain, rows, durable=durable)
@@ -77,6 +81,12 @@ class WitnessedDisk(MemoryDisk):
             raise
         if rows or durable:
             self._witness.stored(chain, rows, durable)
+
+    def power_cut(self) -> dict[str, list[JournalRow]]:
+        left = super().power_cut()
+        for chain, rows in left.items():
+            self._witness.left(chain, rows)
+        return left
 
 
 class SimulatedHost:

@@ -131,7 +131,8 @@ class Injector:
                 await chaos.fail_fsync(chain)
             case "torn":
                 await chaos.tear(chain, float(params["keep"]))
-                await chaos.moment("commit", POINT_WAIT_S)
+                # Only while rows are on their way to the disk can half of them be on it.
+                await chaos.moment(f"committing {chain}", POINT_WAIT_S)
                 return await self._die(power=True, down_s=float(params["down_s"]))
             case _:
                 if not await chaos.flip(chain, float(params["where"])):

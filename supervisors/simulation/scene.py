@@ -178,3 +178,8 @@ class _Writing(Witness):
             self.watching.stored(chain, rows, durable)
         for row in rows:
             self._trace.row(chain, row, durable)
+
+    def left(self, chain: str, rows: list[JournalRow]) -> None:
+        if self.watching is not None:
+            self.watching.left(chain, rows)
+        self._trace.write("left", f"{chain} {rows[0].seq}..{rows[-1].seq}")

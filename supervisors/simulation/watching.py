@@ -125,6 +125,12 @@ class Watching:
             for row in waiting:
                 self.watch.see(RowDurable(at_ns, chain, row))
 
+    def left(self, chain: str, rows: Iterable[JournalRow]) -> None:
+        """The power went in the middle of a write, and these rows are on the disk: the next process reads them."""
+        self._unflushed[chain] = []
+        for row in rows:
+            self.watch.see(RowDurable(self._now_ns(), chain, row))
+
     def disk_failed(self, chain: str) -> None:
         self.watch.see(DiskFailed(self._now_ns(), chain))
 

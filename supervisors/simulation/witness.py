@@ -6,7 +6,7 @@ import asyncio
 
 from allstop.actors.ports import HttpRequest, HttpResponse, JournalRow
 
-POINTS = ("commit", "committed", "send", "sent", "receive")
+POINTS = ("commit", "committing", "committed", "send", "sent", "receive")
 
 
 class Witness:
@@ -19,8 +19,8 @@ class Witness:
 
     async def moment(self, point: str) -> None:
         """Waits until the engine comes to this point: "commit" (about to), "committed", "send" (about to), "sent",
-        "receive"."""
-        if point not in POINTS:
+        "receive"; or until its disk does: "committing kraken.main" (that chain's rows are on their way to it)."""
+        if point.partition(" ")[0] not in POINTS:
             raise ValueError(f"no point {point!r}; there are {', '.join(POINTS)}")
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(point, []).append(waiter)
@@ -57,3 +57,6 @@ class Witness:
 
     def stored(self, chain: str, rows: list[JournalRow], durable: bool) -> None:
         """Rows were written to the disk; `durable`: and flushed."""
+
+    def left(self, chain: str, rows: list[JournalRow]) -> None:
+        """The power went, and these rows, of which no flush was ever told, are on the disk."""

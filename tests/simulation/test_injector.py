@@ -127,7 +127,7 @@ async def test_disks_fail_in_their_ways() -> None:
         (7.0, "born"),
         (8.0, "flip empty 0.5"),
         (9.0, "tear runtime 0.5"),
-        (9.0, "moment commit"),
+        (9.0, "moment committing runtime"),
         (12.0, "die power=True"),
         (12.0, "born"),
     ]

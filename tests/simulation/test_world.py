@@ -12,12 +12,14 @@ from allstop.actors.ports import (
     HttpRequest,
     HttpResponse,
     JournalEntry,
+    JournalRow,
     LinkClosed,
     WebSocketLink,
 )
 from allstop.actors.runtime import Actor, ActorSystem
 from allstop.supervisors.simulation.ended import WorldEnded
 from allstop.supervisors.simulation.host import NobodyThere
+from allstop.supervisors.simulation.witness import Witness
 from allstop.supervisors.simulation.world import LifeOver, SimulatedWorld
 
 pytestmark = pytest.mark.virtual
@@ -121,6 +123,29 @@ async def test_what_was_not_flushed_is_lost_and_what_was_is_there_for_the_next_l
         return [row.key for row in await journal.read(kinds=["word"])]
 
     assert await after.ask(next_engine()) == ["flushed"]
+
+
+async def test_rows_that_a_torn_commit_left_are_told_as_durable_and_the_next_life_reads_them() -> None:
+    told: list[str] = []
+
+    class Sees(Witness):
+        def left(self, chain: str, rows: list[JournalRow]) -> None:
+            told.extend(f"{chain} {row.key}" for row in rows)
+
+    world = SimulatedWorld(1, witness=Sees())
+    life = world.new_life()
+
+    async def engine() -> None:
+        journal = await life.world.open_journal("main")
+        world.host.disk.tear("main", 1.0)
+        await journal.append([entry("half"), entry("written")])
+
+    life.start(engine())
+    await world.witness.moment("committing main")  # the epoch's
+    await world.witness.moment("committing main")
+    world.power_cut()
+    assert told == ["main half", "main written"]
+    assert keys(world) == ["half", "written"]
 
 
 @pytest.mark.parametrize(("power", "heard"), [("process", True), ("host", False)])
