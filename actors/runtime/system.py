@@ -37,7 +37,7 @@ from allstop.actors.runtime.scheduler import BATCH, TURN, Scheduler
 from allstop.actors.runtime.starting import begun, launch, nameless, stand_in, started, vacant
 from allstop.actors.runtime.states import ENDED, RUNNING
 from allstop.actors.runtime.stopping import NOPROC, Abandoned, ended, ended_idle, retire, stop
-from allstop.actors.runtime.tuning import check_interpreter, freeze, tune, unfreeze, untune
+from allstop.actors.runtime.tuning import PutBack, check_interpreter, freeze, tune
 from allstop.actors.runtime.vacancy import Vacancy
 from allstop.actors.runtime.virtual_time import VirtualTimeLoop
 from allstop.actors.spec import Isolation, Shutdown, Stash
@@ -96,7 +96,8 @@ class ActorSystem:
         self._batch = batch
         self.max_handler_s = max_handler_s
         self._tuned = tuned
-        self._frozen = False
+        self._untune: PutBack | None = None
+        self._unfreeze: PutBack | None = None
         self._watchdog: Watchdog | None = None
         self._scheduler: Scheduler | None = None
         self.subscribers: tuple[Callable[[Event], None], ...] = (on_event or log_trouble,)
@@ -119,7 +120,7 @@ class ActorSystem:
             self._clock = LoopClock(loop) if isinstance(loop, VirtualTimeLoop) else SystemClock()
         mirror(self)
         if self._tuned:
-            tune()
+            self._untune = tune(self)
         if self.max_handler_s is not None and not isinstance(loop, VirtualTimeLoop):
             self._watchdog = Watchdog(self, self.max_handler_s)
             self._watchdog.start()
@@ -143,11 +144,9 @@ class ActorSystem:
             self._watchdog.stop()
         self.scheduler.close()
         unmirror(self)
-        if self._tuned:
-            untune()
-        if self._frozen:
-            self._frozen = False
-            unfreeze()
+        for put_back in (self._untune, self._unfreeze):
+            if put_back is not None:
+                put_back()
 
     def forsake(self) -> None:
         """For a simulation whose engine has died: what the process shares with other systems is given back, nothing is
@@ -156,9 +155,8 @@ class ActorSystem:
             return
         self._scheduler.armed = True  # nobody wakes it any more
         unmirror(self)
-        if self._tuned:
-            untune()
-            self._tuned = False
+        if self._untune is not None:
+            self._untune()
 
     def freeze(self) -> None:
         """To be called when what is to run runs: garbage collection passes over all that exists now, until `close`.
@@ -166,9 +164,8 @@ class ActorSystem:
         A full collection at 10,000 actors then takes under 1 ms. What is frozen and dropped is freed as always, unless
         it is part of a cycle: that stays until `close`. With virtual time nothing is done.
         """
-        if not self._frozen and not isinstance(self.scheduler.loop, VirtualTimeLoop):
-            self._frozen = True
-            freeze()
+        if self._unfreeze is None and not isinstance(self.scheduler.loop, VirtualTimeLoop):
+            self._unfreeze = freeze(self)
 
     async def __aenter__(self) -> Self:
         await self.start()

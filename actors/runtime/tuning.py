@@ -14,19 +14,24 @@ timeout before the kernel's next tick sets a timer of its own, which is dear in 
 what exists after the start out of its sight, so that later collections look at what came since: 0.03 ms at 10,000 actors
 that got a message each. The thresholds stay Python's.
 
-Both are settings of the process, and systems may overlap: the first sets, the last puts back.
+Both are settings of the process, and systems may overlap: the first sets, the last puts back. One that is never closed
+has asked until it is collected.
 """
 
 import gc
 import sys
 import threading
+import weakref
+from collections.abc import Callable
 from typing import Final
 
 from allstop.actors.runtime.errors import FreeThreaded
 
 SWITCH_INTERVAL_S: Final = 0.0002
 
-_lock: Final = threading.Lock()
+PutBack = Callable[[], object]  # by the system that asked; once is enough, and more does no harm
+
+_lock: Final = threading.RLock()  # a collection within it may put back for a system that nobody closed
 _tuned = 0  # systems that run
 _before_s: float | None = None
 _frozen = 0  # systems that froze
@@ -43,18 +48,35 @@ def check_interpreter() -> None:
         )
 
 
-def tune() -> None:
-    """Shortens the switch interval, unless somebody set a shorter one. Once per `untune`."""
+def tune(system: object) -> PutBack:
+    """Shortens the switch interval for a system, unless somebody set a shorter one."""
     global _tuned, _before_s
     with _lock:
         _tuned += 1
         if _tuned == 1 and (now_s := sys.getswitchinterval()) > SWITCH_INTERVAL_S:
             _before_s = now_s
             sys.setswitchinterval(SWITCH_INTERVAL_S)
+    return _when_closed_or_collected(system, _untune)
 
 
-def untune() -> None:
-    """Puts the switch interval back, if it still is what `tune` set."""
+def freeze(system: object) -> PutBack:
+    """Collects once more, and has later collections pass over all that is left."""
+    global _frozen
+    with _lock:
+        _frozen += 1
+        gc.collect()
+        gc.freeze()
+    return _when_closed_or_collected(system, _unfreeze)
+
+
+def _when_closed_or_collected(system: object, put_back: PutBack) -> PutBack:
+    final = weakref.finalize(system, put_back)
+    final.atexit = False
+    return final
+
+
+def _untune() -> None:
+    """The last one puts the switch interval back, if it still is what `tune` set."""
     global _tuned, _before_s
     with _lock:
         _tuned -= 1
@@ -64,16 +86,7 @@ def untune() -> None:
             _before_s = None
 
 
-def freeze() -> None:
-    """Collects once more, and has later collections pass over all that is left. Once per `unfreeze`."""
-    global _frozen
-    with _lock:
-        _frozen += 1
-        gc.collect()
-        gc.freeze()
-
-
-def unfreeze() -> None:
+def _unfreeze() -> None:
     global _frozen
     with _lock:
         _frozen -= 1

@@ -1,5 +1,6 @@
 """What the runtime sets in the interpreter, and that it puts it back."""
 
+import asyncio
 import gc
 import sys
 from collections.abc import Iterator
@@ -34,6 +35,26 @@ async def test_the_last_of_several_systems_puts_the_switch_interval_back() -> No
             pass
         assert shown() == SWITCH_INTERVAL_S
     assert shown() == 0.005
+
+
+async def test_a_system_that_is_never_closed_puts_back_what_it_set_when_it_is_collected() -> None:
+    def forgets_to_close() -> None:
+        async def main() -> None:
+            system = ActorSystem(max_handler_s=None)  # no watchdog, which may hold it for a moment
+            await system.start()
+            system.freeze()
+            assert shown() == SWITCH_INTERVAL_S
+
+        asyncio.run(main())
+
+    await asyncio.to_thread(forgets_to_close)
+    gc.unfreeze()  # what is frozen, and in a cycle as a system is, is not collected
+    gc.collect()
+    assert shown() == 0.005
+    async with ActorSystem() as system:
+        system.freeze()
+        assert gc.get_freeze_count() > 0
+    assert gc.get_freeze_count() == 0
 
 
 async def test_a_shorter_interval_than_ours_is_left_alone() -> None:
