@@ -13,6 +13,7 @@ from allstop.actors.runtime.tuning import SWITCH_INTERVAL_S
 
 @pytest.fixture(autouse=True)
 def interval() -> Iterator[None]:
+    gc.collect()  # a system that an earlier test did not close lets go of its setting
     before_s = sys.getswitchinterval()
     sys.setswitchinterval(0.005)
     yield
