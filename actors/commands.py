@@ -1,7 +1,7 @@
 """Messages that the working actors send each other about orders. Each is answered as its docstring says."""
 
 from decimal import Decimal
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import msgspec
 
@@ -60,14 +60,19 @@ class SubscribeReports(msgspec.Struct, frozen=True, kw_only=True):
     path: str
 
 
+UNNAMED: Final = "/unnamed"  # the strategy of intents whose strategy nobody named
+
+
 class Place(msgspec.Struct, frozen=True, kw_only=True):
     """To `orders`: take this intent, an ENTRY or a REDUCE. Answered with an OrderView once it is durable, or
-    Refused."""
+    Refused. `by` is who wants it, an actor's path: each may submit so many entries a second, and those that name
+    nobody share one allowance."""
 
     no_replay: ClassVar[bool] = True
 
     intent: OrderIntent
     origin: Origin = Origin.STRATEGY
+    by: str = UNNAMED
 
 
 class BeginExit(msgspec.Struct, frozen=True, kw_only=True):

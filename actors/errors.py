@@ -41,6 +41,8 @@ class RefusalCode(StrEnum):
     EXCEEDS_POSITION = "EXCEEDS_POSITION"
     BAD_EXIT = "BAD_EXIT"
     EXIT_UNDER_WAY = "EXIT_UNDER_WAY"
+    STRATEGY_STOPPED = "STRATEGY_STOPPED"
+    NOT_STOPPED = "NOT_STOPPED"
 
 
 class Refused(ReplyError):

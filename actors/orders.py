@@ -26,6 +26,7 @@ from allstop.actors.commands import (
     Place,
     Reports,
 )
+from allstop.actors.entry_caps import EntryCaps, GetStopped, ResetStrategy
 from allstop.actors.errors import RefusalCode, Refused
 from allstop.actors.exits import Exit
 from allstop.actors.external_orders import ClaimExternal, ExternalOrders, GetExternals
@@ -86,6 +87,7 @@ class Orders(Actor):
         fresh: Callable[[str], bool] = lambda _pair: False,
         within_ramp: Callable[[], bool] = lambda: False,
         live_max: int = LIVE_MAX,
+        entries_max_per_s: int | None = None,
         guardian: Ref | None = None,
     ) -> None:
         super().__init__()
@@ -101,6 +103,7 @@ class Orders(Actor):
         self._handover = Handover(guardian)
         self._replayed: list[Record | Opaque] | None = []
         self._commits = OrderCommits(links.journal, self._committed, self._not_committed)
+        self._caps = EntryCaps(self, entries_max_per_s, self._commits.record)
         self._trackers = OrderTrackers(self, self._known, self._commits, links, nursery)
 
     # Starting: fold, then trackers, then the door.
@@ -140,7 +143,7 @@ class Orders(Actor):
             case ExternalClaimed(order_id=order_id):
                 self._externals.claim(order_id)
             case _:
-                pass
+                self._caps.recall(record)
 
     def _learn(self, committed: Sequence[Committed]) -> None:
         """Called by the journal with what is committed. Of what others commit, intents matter: reports about them
@@ -159,8 +162,8 @@ class Orders(Actor):
 
     def on_receive(self, message: object) -> object:
         match message:
-            case Place(intent=intent, origin=origin):
-                return self._place(intent, origin)
+            case Place(intent=intent, origin=origin, by=by):
+                return self._place(intent, origin, by)
             case Reports():
                 for report in message.reports:
                     self._report(report, "snapshot" if message.snapshot else message.source)
@@ -181,6 +184,10 @@ class Orders(Actor):
                 return self._externals.unclaimed()
             case ClaimExternal():
                 return self._claimed_by(message)
+            case GetStopped():
+                return self._caps.stopped()
+            case ResetStrategy():
+                return self._reset(message)
             case Down(ref=ref, exit=exit_) if ref.path == self._links.journal.path:
                 return self._journal_ended(exit_)
             case Down():
@@ -205,7 +212,7 @@ class Orders(Actor):
 
     # Placing.
 
-    def _place(self, intent: OrderIntent, origin: Origin) -> OrderView | None:
+    def _place(self, intent: OrderIntent, origin: Origin, by: str) -> OrderView | None:
         digest = order_life.content(intent)
         if (known := self._known.get(intent.id)) is not None:
             return self._placed_again(intent, digest, known)
@@ -215,7 +222,9 @@ class Orders(Actor):
             raise refused
         if intent.kind is IntentKind.REDUCE:
             return self._hand_over(intent, origin, digest)
-        if len(self._trackers.live) >= self._live_max and intent.kind is IntentKind.ENTRY:
+        if refused := self._caps.refusal(by):
+            raise refused
+        if len(self._trackers.live) >= self._live_max:
             raise Refused(RefusalCode.RATE_LIMIT, f"{self._live_max} orders are open", place=self.path)
         record = IntentCommitted(
             intent=intent, origin=origin, scope=(*self._scope, intent.pair), at_ns=self.clock.wall_ns()
@@ -324,6 +333,17 @@ class Orders(Actor):
             record = ExternalClaimed(order_id=claim.order_id, by=claim.by, reason=claim.reason)
             await append(self._links.journal, [record])
             self._externals.claim(claim.order_id)
+            reply.set(True)
+
+        self._commits.later(commit)
+
+    def _reset(self, request: ResetStrategy) -> None:
+        record = self._caps.reset(request)
+        reply = self.defer()
+
+        async def commit() -> None:
+            await append(self._links.journal, [record])
+            self._caps.recall(record)
             reply.set(True)
 
         self._commits.later(commit)

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from allstop.actors.alerts.log_channel import LogChannel
 from allstop.actors.clock import SystemClock, SystemDice, SystemIds
 from allstop.actors.clock_offset import ClockOffset
-from allstop.actors.commands import GetCover, GetOrder, GetOrders, OrderView, Place
+from allstop.actors.commands import UNNAMED, GetCover, GetOrder, GetOrders, OrderView, Place
 from allstop.actors.errors import BadInput, Problem
 from allstop.actors.exits import Exit
 from allstop.actors.host_ledger import HostLedger
@@ -28,7 +28,7 @@ from allstop.actors.instruments import Instrument
 from allstop.actors.intents import OrderIntent
 from allstop.actors.journal import JournalActor
 from allstop.actors.ledger import AccountKey
-from allstop.actors.levels import ROOT, Level, LevelBoard, Origin
+from allstop.actors.levels import ROOT, Level, LevelBoard
 from allstop.actors.links.host import FileHost
 from allstop.actors.links.http import open_http
 from allstop.actors.links.journal_sqlite import journal_opener
@@ -341,12 +341,18 @@ class Runtime:
     # -- use -------------------------------------------------------------------------------------------------------
 
     async def submit(
-        self, intent: OrderIntent, *, account: str | None = None, timeout_s: float = SUBMIT_TIMEOUT_S
+        self,
+        intent: OrderIntent,
+        *,
+        account: str | None = None,
+        by: str = UNNAMED,
+        timeout_s: float = SUBMIT_TIMEOUT_S,
     ) -> Order:
         """An Order once the intent is durable, or Refused with nothing sent. The same id and content gives the same
-        order, also after a restart. Giving up the wait never cancels the order: `order.cancel()` does."""
+        order, also after a restart. Giving up the wait never cancels the order: `order.cancel()` does. `by` names the
+        strategy, whose entries are counted by that name."""
         orders = self.orders(account)
-        view: OrderView = await orders.call(Place(intent=intent, origin=Origin.STRATEGY), timeout_s=timeout_s)
+        view: OrderView = await orders.call(Place(intent=intent, by=by), timeout_s=timeout_s)
         return Order(orders, view)
 
     async def order(self, intent_id: str, *, account: str | None = None) -> Order | None:

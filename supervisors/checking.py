@@ -156,6 +156,10 @@ def _account(
     yield from _choice("tier", node.tier, TIERS, node.where)
     yield from _url("rest_url", node.rest_url, "https", node.where)
     yield from _url("private_url", node.private_url, "wss", node.where)
+    if not isinstance(node.entries_max_per_s, int) or node.entries_max_per_s < 1:
+        yield Problem(
+            f"entries_max_per_s is a whole number above 0, not {node.entries_max_per_s!r}", node.where
+        )
     if not _positive(node.cover_s):
         yield Problem(f"cover_s is a number of seconds above 0, not {node.cover_s!r}", node.where)
     if (node.protect_key_env is None) != (node.protect_secret_env is None):

@@ -69,6 +69,9 @@ DATA = Budget(10, 300, OnExceeded.PAUSE)
 STRATEGIES = Budget(3, 60, OnExceeded.PAUSE)
 ORDER_TRACKER = Budget(3, 60)
 
+# Five times what the venue's largest tier takes from one account for long: no strategy that works comes near it.
+ENTRIES_MAX_PER_S = 100
+
 # A reconnect waits 0.5 s, then twice as long each time, at most 30 s. The connect ledger holds the venue's own limit.
 CONNECTION_BACKOFF = Backoff(0.5, 30.0, 0.2, 60.0)
 
@@ -122,6 +125,7 @@ class KrakenAccount:
     cover_s: float
     timing: str
     tier: str
+    entries_max_per_s: int
     where: str
 
     @property
@@ -270,12 +274,14 @@ def kraken(
     cover_s: float = 2.0,
     timing: str = "kraken",
     tier: str = "starter",
+    entries_max_per_s: int = ENTRIES_MAX_PER_S,
 ) -> KrakenAccount:
     """One Kraken spot account.
 
     Keys are named, never written: `api_key_env` is an environment variable (or, with `_FILE` appended, one that
     names a file of mode 0600). `protect_*` give the guardian a key of its own. `cover_s` is the longest a position
     may be without a live stop while the venue answers. `timing` is "kraken", or "loopback" for the simulated venue.
+    A strategy that submits more than `entries_max_per_s` entries in a second is stopped until `allstop reset`.
     """
     return KrakenAccount(
         account=account,
@@ -293,6 +299,7 @@ def kraken(
         cover_s=cover_s,
         timing=timing,
         tier=tier,
+        entries_max_per_s=entries_max_per_s,
         where=_where(),
     )
 

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from allstop.actors.errors import BadInput, Problem
+from allstop.actors.entry_caps import GetStopped, ResetStrategy
+from allstop.actors.errors import BadInput, CircuitOpen, Problem, Refused
 from allstop.actors.runtime import ActorDead, CallTimeout
 from allstop.supervisors.halt import HaltRoot, halt, halt_status, resume
 from allstop.supervisors.halting import HaltStatus
@@ -56,6 +57,8 @@ class Control:
         running = {info.path: info.actor_class for info in self._runtime.system.actors()}
         found = running.get(path)
         if found is None or not issubclass(found, Supervisor):
+            if (reset := await self._reset_strategy(path, by, reason)) is not None:
+                return reset
             supervisors = (other for other, kind in running.items() if issubclass(kind, Supervisor))
             raise BadInput(Problem(f"no supervisor runs at {path}{alike(path, supervisors)}"))
         if issubclass(found, HaltRoot):
@@ -67,6 +70,31 @@ class Control:
         except (ActorDead, CallTimeout) as error:
             raise BadInput(Problem(f"{path} does not answer: {error}")) from error
         return {"path": path, "breaker": state, "message": f"{path}: the breaker is {state}"}
+
+    async def _reset_strategy(self, path: str, by: str, reason: str) -> Message | None:
+        """The strategy at `path` may submit entries again; None where no account stopped it."""
+        accounts = [account for account, stopped in (await self._stopped()).items() if path in stopped]
+        for account in accounts:
+            message = ResetStrategy(strategy=path, by=by, reason=reason)
+            try:
+                await self._runtime.orders(account).call(message, timeout_s=RESET_TIMEOUT_S)
+            except (Refused, ActorDead, CallTimeout) as error:
+                raise BadInput(Problem(f"{path} is not reset on {account}: {error}")) from error
+        return (
+            {"path": path, "message": f"{path}: entries pass again on {', '.join(accounts)}"}
+            if accounts
+            else None
+        )
+
+    async def _stopped(self) -> dict[str, dict[str, str]]:
+        """By account: the strategies that may submit no entries, and why. Orders that are restarting say nothing."""
+        found: dict[str, dict[str, str]] = {}
+        for account in self._runtime.gates:
+            try:
+                found[account] = await self._runtime.orders(account).call(GetStopped(), timeout_s=1.0)
+            except (ActorDead, CallTimeout, CircuitOpen):
+                continue
+        return found
 
     async def _status(self) -> Message:
         runtime = self._runtime
@@ -84,6 +112,11 @@ class Control:
                 name: "open" if gate.open else f"closed: {', '.join(gate.missing)}"
                 for name, gate in runtime.gates.items()
             },
+            "stopped": [
+                f"{strategy} on {account}: {why}"
+                for account, stopped in (await self._stopped()).items()
+                for strategy, why in stopped.items()
+            ],
             "counts": await self._counts(),
             "actors": len(runtime.system.actors()),
             "down": list(status.children_down),

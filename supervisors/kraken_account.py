@@ -207,7 +207,7 @@ def _trading(parts: AccountParts) -> ChildSpec:
         ChildSpec("orders", Start(Orders, (), {
             "scope": parts.scope, "links": links, "nursery": TrackerNursery(parts.at("trading/trackers"), budget),
             "instruments": parts.instruments.get, "levels": parts.levels, "fresh": parts.fresh,
-            "guardian": parts.at("guardian"),
+            "guardian": parts.at("guardian"), "entries_max_per_s": node.entries_max_per_s,
         })),
         ChildSpec("session", Start(Session, (), {
             "make_desk": session_desk, "ledger": ledger, "checkpoint": parts.checkpoint, "gate": gate, "scope_head": parts.scope,

@@ -3,6 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from allstop.actors.commands import UNNAMED
 from allstop.actors.intents import OrderIntent
 from allstop.actors.runtime import BlockingOnLoop
 from allstop.actors.runtime.future import on_a_loop
@@ -21,9 +22,15 @@ class SyncRuntime:
         self._loop = loop
 
     def submit(
-        self, intent: OrderIntent, *, account: str | None = None, timeout_s: float = SUBMIT_TIMEOUT_S
+        self,
+        intent: OrderIntent,
+        *,
+        account: str | None = None,
+        by: str = UNNAMED,
+        timeout_s: float = SUBMIT_TIMEOUT_S,
     ) -> Order:
-        return self._run(self._runtime.submit(intent, account=account, timeout_s=timeout_s), timeout_s + 1.0)
+        submitted = self._runtime.submit(intent, account=account, by=by, timeout_s=timeout_s)
+        return self._run(submitted, timeout_s + 1.0)
 
     def order(self, intent_id: str, *, account: str | None = None, timeout_s: float = 5.0) -> Order | None:
         return self._run(self._runtime.order(intent_id, account=account), timeout_s + 1.0)

@@ -163,6 +163,15 @@ class Frozen(msgspec.Struct, frozen=True, kw_only=True):
     held: bool
 
 
+class StrategyStopped(msgspec.Struct, frozen=True, kw_only=True):
+    """A strategy may submit no entries (`held`) or may again, `by` whom and why."""
+
+    strategy: str
+    by: str
+    reason: str
+    held: bool
+
+
 class LevelRecorded(msgspec.Struct, frozen=True, kw_only=True):
     """The effective level of a scope changed."""
 
@@ -231,6 +240,7 @@ Record = (
     | ExternalSeen
     | ExternalClaimed
     | Frozen
+    | StrategyStopped
     | LevelRecorded
     | HaltLatched
     | HaltLifted
@@ -264,6 +274,7 @@ KINDS: Final[dict[str, tuple[int, type[msgspec.Struct]]]] = {
     "external": (1, ExternalSeen),
     "external.claim": (1, ExternalClaimed),
     "frozen": (1, Frozen),
+    "strategy.stopped": (1, StrategyStopped),
     "level": (1, LevelRecorded),
     "halt": (1, HaltLatched),
     "halt.lifted": (1, HaltLifted),
@@ -303,6 +314,8 @@ def key_of(record: Record) -> str:
             return order_id
         case Frozen(pair=pair) | CoverRecorded(pair=pair):
             return pair
+        case StrategyStopped(strategy=strategy):
+            return strategy
         case EmergencyFrame(subject=subject):
             return subject
         case HaltProved(account=account):

@@ -18,7 +18,7 @@ COMMANDS = {
     "doctor": "say what on this machine would hurt",
     "halt": "halt trading, also with no engine running",
     "inspect": "what the actors of a running engine are doing",
-    "reset": "try a latched breaker again, by name and with a reason",
+    "reset": "try a latched breaker or a stopped strategy again, by name and with a reason",
     "resume": "lift a halt, by name and with a reason",
     "run": "run a tree until it is stopped",
     "simulate": "a tree in a simulated world, seed by seed",

@@ -1,4 +1,4 @@
-"""`allstop reset`: another try of a breaker that only a person may open again."""
+"""`allstop reset`: another try of a breaker that only a person may open again, or of a strategy that was stopped."""
 
 import asyncio
 import json
@@ -22,8 +22,10 @@ def command(path: str, state_dir: Path, reason: str, by: str, as_json: bool) -> 
     """Try the supervisor at PATH again, as /accounts/kraken.main/trading, whose breaker is latched or open.
 
     Its children start and are on trial; when they prove themselves the breaker closes and its vote goes, a latched one
-    too. `allstop status` shows who votes for what. Exit 0 when it is tried again, 1 when no engine answers, 2 when no
-    supervisor runs there, or without a name or a reason. A halt is not lifted by it: that is `allstop resume`.
+    too. `allstop status` shows who votes for what. PATH may also be a strategy that submitted too many entries and is
+    stopped, as /strategies/breakout: then its entries pass again. Exit 0 when it is tried again, 1 when no engine
+    answers, 2 when no supervisor runs there and no strategy is stopped, or without a name or a reason. A halt is not
+    lifted by it: that is `allstop resume`.
     """
     request = {"command": "reset", "path": path, "by": by, "reason": reason}
     try:

@@ -138,7 +138,7 @@ class DemoTrader(Actor):
 
     async def _submit(self, intent: OrderIntent) -> bool:
         try:
-            await self._orders.call(Place(intent=intent), timeout_s=2.0)
+            await self._orders.call(Place(intent=intent, by=self.path), timeout_s=2.0)
         except Refused as refused:
             self._refusals[refused.code] = self._refusals.get(refused.code, 0) + 1
             if refused.code is not RefusalCode.NOT_COMMITTED:  # that one says that nobody knows

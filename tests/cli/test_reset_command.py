@@ -37,7 +37,7 @@ async def engine(tmp_path: Path) -> AsyncIterator[Any]:
     """A root, a trading supervisor whose breaker one probe closes, and a control socket in tmp_path."""
     board, events = LevelBoard(), list[Event]()
     async with ActorSystem(on_event=events.append) as system:
-        runtime: Any = SimpleNamespace(system=system, redactor=Redactor(), root=system.address("/"))
+        runtime: Any = SimpleNamespace(system=system, redactor=Redactor(), root=system.address("/"), gates={})
         server = ControlServer(tmp_path, Control(runtime).answer)
         await server.start()
         flags = SupervisorFlags(on_exceeded=OnExceeded.PAUSE, pause=Pause(probes=1))

@@ -210,6 +210,10 @@ RULES: dict[str, tuple[Callable[[], Tree], str]] = {
         lambda: public(rest_url="ftp://x"),
         "rest_url 'ftp://x' is not a https:// address",
     ),
+    "no entry at all": (
+        lambda: of(account(entries_max_per_s=0)),
+        "entries_max_per_s is a whole number above 0, not 0",
+    ),
     "no time for cover": (lambda: of(account(cover_s=0)), "cover_s is a number of seconds above 0, not 0"),
     "cover for ever": (
         lambda: of(account(cover_s=float("inf"))),

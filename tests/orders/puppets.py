@@ -399,6 +399,7 @@ class House:
         timing: Timing = LOOPBACK,
         commit_s: float = 0.001,
         live_max: int = 500,
+        entries_max_per_s: int | None = None,
     ) -> None:
         self.system = ActorSystem()
         self.disk = disk or MemoryDisk(LoopClock(asyncio.get_running_loop()))
@@ -409,6 +410,7 @@ class House:
         self.gate = GateBoard()
         self.timing = timing
         self.live_max = live_max
+        self.entries_max_per_s = entries_max_per_s
         self.stray_votes: list[Vote] = []
 
     async def __aenter__(self) -> "House":
@@ -480,6 +482,7 @@ class House:
             instruments={PAIR: INSTRUMENT}.get,
             levels=self.levels,
             live_max=self.live_max,
+            entries_max_per_s=self.entries_max_per_s,
             guardian=self.guardian,
             path=f"{BASE}/trading/orders",
         )

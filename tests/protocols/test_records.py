@@ -55,6 +55,7 @@ ALL: list[Record] = [
     records.ExternalSeen(report=REPORT),
     records.ExternalClaimed(order_id="O", by="ops", reason="mine"),
     records.Frozen(pair="BTC/USD", by="x", reason="y", held=True),
+    records.StrategyStopped(strategy="/strategies/a", by="x", reason="y", held=True),
     records.LevelRecorded(scope=SCOPE, before=Level.NONE, now=Level.HALTED, by="x", reason="y"),
     records.HaltLatched(by="x", reason="y", at_ns=1),
     records.HaltLifted(by="x", reason="y", at_ns=1),

@@ -50,7 +50,7 @@ from allstop.actors.reports import NotSent
 from allstop.actors.runtime import Actor
 from allstop.actors.simulated.kraken.orders import OrderRequest
 from allstop.actors.simulated.kraken.pairs import PAIRS
-from allstop.supervisors.config import Tree, child
+from allstop.supervisors.config import ENTRIES_MAX_PER_S, Tree, child
 from allstop.supervisors.simulation import trees
 from allstop.supervisors.simulation.host import NobodyThere
 from allstop.supervisors.simulation.pytest_plugin import Advance, Hand, SimulatedTree, Venue
@@ -58,6 +58,7 @@ from allstop.supervisors.simulation.pytest_plugin import Advance, Hand, Simulate
 EGRESS = f"{ROOM}/store/egress"
 LEDGERS = f"{ROOM}/store/ledgers"
 HALT_S = 5.0
+RUNAWAY = "/strategies/runaway"
 
 
 def missing_or_down(world: SimulatedTree) -> bool:
@@ -357,7 +358,8 @@ class Runaway(Actor):
         assert self._intent is not None
         intent = msgspec.structs.replace(self._intent, id=self.ids.new())
         try:
-            await self.system.address(f"{TRADING}/orders").call(Place(intent=intent), timeout_s=2.0)
+            place = Place(intent=intent, by=self.path)
+            await self.system.address(f"{TRADING}/orders").call(place, timeout_s=2.0)
             code = "taken"
         except Refused as refused:
             code = str(refused.code)
@@ -370,15 +372,34 @@ class TestARunaway:
         return trees._with(child("runaway", Runaway))  # pyright: ignore[reportPrivateUsage]
 
     @pytest.mark.scenario("T114")
-    def test_a_strategy_that_sends_a_thousand_orders_a_second_breaks_no_limit_of_the_venue(
+    def test_a_strategy_that_sends_a_thousand_orders_a_second_is_stopped_until_a_person_resets_it(
         self, world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance
     ) -> None:
-        world.runtime.address("/strategies/runaway").tell(resting(venue))
+        world.runtime.address(RUNAWAY).tell(resting(venue))
         advance(1.0)
-        answers = world.call("/strategies/runaway", "answers")
-        assert answers["taken"] > 10
+        answers = world.call(RUNAWAY, "answers")
+        assert 10 < answers["taken"] <= 2 * ENTRIES_MAX_PER_S
+        assert answers["STRATEGY_STOPPED"] > 100
+        assert len(said(world, "strategy.stopped", RUNAWAY)) == 1
+        assert refusal(world, resting(venue, OTHER_PAIR)) is None  # nobody else is held up
+        chaos.die(down_s=0.5)  # it starts with the process, and is stopped all the same
+        advance.until_trading()
+        world.runtime.address(RUNAWAY).tell(resting(venue))
+        advance(1.0)
+        assert set(world.call(RUNAWAY, "answers")) == {"STRATEGY_STOPPED"}
+        [line] = ask(world, "status")["stopped"]
+        assert line.startswith(f"{RUNAWAY} on {ACCOUNT}: more than {ENTRIES_MAX_PER_S} entries")
+        chaos.crash(RUNAWAY)  # mended: it has nothing to send
+        answer = ask(world, "reset", path=RUNAWAY, by="me", reason="the loop is mended")
+        assert (answer["ok"], ask(world, "status")["stopped"]) == (True, [])
+        advance(1.0)
+        world.runtime.address(RUNAWAY).tell(resting(venue))
+        advance(0.01)
+        assert set(world.call(RUNAWAY, "answers")) == {"taken"}
+        chaos.hold(RUNAWAY)
+        advance(1.0)
         assert venue.truth()["limits_broken"] == []
-        chaos.hold("/strategies/runaway")
+        assert level(world) is Level.NONE
 
 
 @pytest.mark.scenario("T116")
