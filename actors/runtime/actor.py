@@ -5,12 +5,11 @@ from collections.abc import Coroutine
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import pykka
 from pykka.messages import ProxyCall
 
 from allstop.actors.clock import Clock, Dice, Ids
 from allstop.actors.exits import NORMAL, Exit
-from allstop.actors.runtime import linking
+from allstop.actors.runtime import linking, monitoring
 from allstop.actors.runtime.arguments import want, want_exit, want_ref, want_seconds
 from allstop.actors.runtime.behaviours.stash import (
     NOTHING,
@@ -24,9 +23,9 @@ from allstop.actors.runtime.cell import Cell
 from allstop.actors.runtime.context_cell import ContextCell
 from allstop.actors.runtime.dead_letters import DeadLetter
 from allstop.actors.runtime.errors import Fenced, UnknownMessage
-from allstop.actors.runtime.future import Future
 from allstop.actors.runtime.mailbox import Mailbox
 from allstop.actors.runtime.messages import MonitorRef
+from allstop.actors.runtime.pykka_actor import PykkaActor
 from allstop.actors.runtime.ref import FencedRef
 from allstop.actors.runtime.states import ENDED
 from allstop.actors.runtime.thread_cell import ThreadCell
@@ -55,7 +54,7 @@ def _check_class(cls: "type[Actor]") -> None:
         raise TypeError(f"{cls.__qualname__}.stash_capacity is a whole number from 0 on, not {capacity!r}")
 
 
-class Actor(pykka.Actor):
+class Actor(PykkaActor):
     """Something that runs, holds state or fails on its own. It handles one message at a time.
 
     Subclass it, give it `on_receive(message)`, plain or `async`, and start it with `await system.spawn(Class, ...)`.
@@ -266,7 +265,7 @@ class Actor(pykka.Actor):
         """Ends a monitor or a watch. No Down of it is handled afterwards, not even one that waits already."""
         want("monitor", monitor, MonitorRef, "what monitor() or watch() gave")
         monitor.active = False
-        self._cell.scheduler.hop(self.system.unobserve, monitor)
+        self._cell.scheduler.hop(monitoring.unobserve, monitor)
 
     def link(self, ref: "Ref") -> None:
         """Ends me when the incarnation that runs at `ref` now ends, with the same exit, and it when I do.
@@ -355,26 +354,6 @@ class Actor(pykka.Actor):
             self._cell.own().end_waiters.append(lambda _exit: call.answer(None))
         return super()._handle_receive(message)
 
-    @property
-    def actor_ref(self) -> Any:
-        return self._cell.ref
-
-    @property
-    def _actor_ref(self) -> Any:  # type: ignore[override]
-        return self._cell.ref
-
-    @property
-    def actor_urn(self) -> str:  # type: ignore[override]
-        return self._cell.ref.actor_urn
-
-    @property
-    def actor_inbox(self) -> Any:  # type: ignore[override]
-        return self._cell.ref
-
-    @property
-    def actor_stopped(self) -> Any:  # type: ignore[override]
-        return self._cell.ref.actor_stopped
-
     def __str__(self) -> str:
         return f"{type(self).__name__} ({self.path})"
 
@@ -387,22 +366,6 @@ class Actor(pykka.Actor):
         """
         start = Start(cls, args, overrides.pop("kwargs", {}))
         return ChildSpec(overrides.pop("id", cls.__name__), start, **overrides)
-
-    @classmethod
-    def start(cls, *_args: Any, **_kwargs: Any) -> Any:
-        """Not here: pykka starts actors into a global registry, and returns before they have started."""
-        raise RuntimeError(f"use `await system.spawn({cls.__name__}, ...)`")
-
-    @staticmethod
-    def _create_actor_inbox() -> Any:
-        raise RuntimeError("the system makes mailboxes")
-
-    @staticmethod
-    def _create_future() -> Future[Any]:
-        return Future()
-
-    def _start_actor_loop(self) -> None:
-        raise RuntimeError("the system runs actors")
 
 
 class ThreadActor(Actor):

@@ -2,13 +2,17 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from allstop.actors.exits import Exit
 from allstop.actors.runtime.messages import Call, Fired, MonitorRef
 
 if TYPE_CHECKING:
     from allstop.actors.runtime.cell import Cell
+
+REPLIES_LOOK: Final = (
+    1024  # deferred answers, each time so many, are looked through for callers that are gone
+)
 
 
 class Belongings:
@@ -99,3 +103,21 @@ class Reply:
             self._call.answer(value)
         else:
             self._call.fail(error)
+
+
+def defer(cell: "Cell") -> Reply:
+    call = cell.calling
+    if call is None:
+        raise RuntimeError(
+            "defer() is for the handler of a call: nobody waits for an answer to a told message"
+        )
+    if call.future is None:
+        call.future = cell.scheduler.loop.create_future()
+    call.deferred = True
+    reply = Reply(cell, call)
+    replies = cell.own().replies
+    replies[reply] = None
+    if len(replies) % REPLIES_LOOK == 0:  # whoever never answers may have dropped them: these callers gave up
+        for other in [other for other in replies if other.pointless]:
+            del replies[other]
+    return reply

@@ -11,6 +11,9 @@ between "is it alive" and "put" (statement 253), and no sender takes a lock.
 
 A cell whose handlers are plain functions has no task; `scheduler.Scheduler.run` calls them. The first coroutine that
 a handler returns gives the cell a task for the rest of its life (serving.py).
+
+Methods that only set a name here are functions of another module (lanes.py, tasks.py, ...), where their noun has its
+place: to a caller they are methods as all others are, at the same price.
 """
 
 import asyncio
@@ -21,16 +24,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from allstop.actors.errors import ReplyError
 from allstop.actors.exits import KILLED, Exit, ExitKind, ReachedMaxRestartIntensity, crashed
+from allstop.actors.runtime import lanes, tasks
 from allstop.actors.runtime import messages as m
-from allstop.actors.runtime.aftermath import abandon_tasks, close_unbegun, current_task, let_go, lose
-from allstop.actors.runtime.belongings import Belongings, Reply
+from allstop.actors.runtime.aftermath import abandon_tasks, let_go, lose
+from allstop.actors.runtime.belongings import Belongings, defer
 from allstop.actors.runtime.entrance import accept
-from allstop.actors.runtime.errors import ActorDead, ControlLaneFull
+from allstop.actors.runtime.errors import ActorDead
 from allstop.actors.runtime.handling import begin, caller_error
-from allstop.actors.runtime.mailbox import CONFLATE, CONTROL_LANE_MAX, Mailbox, Tally
+from allstop.actors.runtime.mailbox import Mailbox, Tally
 from allstop.actors.runtime.reporting import crash_report
-from allstop.actors.runtime.scheduler import BUSY
-from allstop.actors.runtime.serving import serve, start_and_serve
+from allstop.actors.runtime.serving import start_and_serve
 from allstop.actors.runtime.states import ENDED, FAILING, ORDER, RUNNING, STARTING, STOPPING, State
 
 if TYPE_CHECKING:
@@ -41,9 +44,6 @@ if TYPE_CHECKING:
     from allstop.actors.runtime.scheduler import Scheduler
     from allstop.actors.runtime.system import ActorSystem
 
-REPLIES_LOOK: Final = (
-    1024  # deferred answers, each time so many, are looked through for callers that are gone
-)
 WIND_DOWN_S: Final = (
     5.0  # how long the tasks of an ended actor may take to see their cancellation; then they are leaks
 )
@@ -138,6 +138,14 @@ class Cell:
     # -- mail ------------------------------------------------------------------------------------------------------
     # The slow way in: the first message that has to wait, a full mailbox, or a mailbox with rules of its own.
     accept = accept
+    enqueue = lanes.enqueue
+    open_queue = lanes.open_queue
+    added = lanes.added
+    wake = lanes.wake
+    ride = lanes.ride
+    rest = lanes.rest
+    notify = lanes.notify
+    post = lanes.post
 
     def carry(self, message: Any) -> Any:
         """The message as it waits: for a cell that adds something to each (context_cell.py)."""
@@ -145,120 +153,6 @@ class Cell:
 
     def begin_carried(self, carried: m.Carried) -> tuple[Any, m.Call | None]:
         return begin(self, carried.message)
-
-    def enqueue(self, message: Any) -> None:
-        """Into the user lane without regard to its bound: for what is bounded elsewhere, as timers are."""
-        self.open_queue().append(message)
-        self.added()
-
-    def open_queue(self) -> "deque[Any]":
-        if self.queue.__class__ is tuple:
-            with self.ref._system.lock:
-                if self.queue.__class__ is tuple:
-                    self.queue = deque()
-                    box = self.actor_class.mailbox
-                    if box.overflow is not CONFLATE:
-                        self.limit = box.capacity
-        return self.queue
-
-    def added(self) -> None:
-        """To be called after the queue got something, so that it is seen."""
-        if self.idle:
-            self.wake()
-
-    def wake(self) -> None:
-        """There is mail and the actor was idle: into the run queue with it."""
-        self.idle = False
-        self.scheduler.ready.append((self, m.MORE))
-        if not self.scheduler.armed:
-            self.scheduler.arm()
-
-    def ride(self) -> None:
-        """The first of the messages that wait rides in the run queue, as it does for an idle actor."""
-        try:
-            message = self.queue.popleft()
-        except IndexError:  # a thread that sends dropped it as the oldest, and its own comes next
-            message = m.MORE
-        self.idle = False
-        self.scheduler.ready.append((self, message))
-        if not self.scheduler.armed:
-            self.scheduler.arm()
-
-    def rest(self) -> None:
-        """The end of an activation outside the run loop."""
-        if self.detour is not None:
-            return
-        if self.queue:
-            self.ride()
-            return
-        self.idle = True
-        if self.queue and self.idle:
-            self.wake()
-
-    def notify(self, down: m.Down) -> None:
-        """Tells a supervisor of an end: into the control lane, unless nothing waits and it has no task. Then the notice
-        rides in the run queue, as the next message of any idle actor does."""
-        if self.idle and self.detour is None:
-            self.idle = False
-            self.scheduler.ready.append((self, down))
-            if not self.scheduler.armed:
-                self.scheduler.arm()
-        else:
-            self.post(down)
-
-    def post(self, message: Any) -> None:
-        """Into the control lane, which is served before the next user message."""
-        if self.state is ENDED:
-            return
-        if self.control is None:
-            self.control = deque()
-        if len(self.control) >= CONTROL_LANE_MAX:
-            self.crash(ControlLaneFull(f"{self.path}: {CONTROL_LANE_MAX} runtime messages wait"), message)
-            return
-        self.control.append(message)
-        self.open_queue().appendleft(m.CONTROL)
-        if self.task is not None:
-            self.resume()
-        else:
-            if len(self.scheduler.ready) > BUSY and not self.threaded:
-                self.scheduler.hurry(self)
-            self.added()
-        if message.__class__ not in m.PATIENT:
-            self.interrupt()
-
-    def resume(self) -> None:
-        """Wakes the task, if it waits for mail or for its turn, without regard to the run queue."""
-        if self.pause is not None:
-            self.pause.end()
-        elif self.waiter is not None and not self.waiter.done():
-            self.rides = not self.idle
-            self.idle = False
-            self.waiter.set_result(None)
-
-    def interrupt(self) -> None:
-        """A stop, or the failure of an owned task, does not wait for a suspended handler: that is cancelled. A flag
-        tells this cancellation from a foreign one. A suspended actor goes on, to end."""
-        if self.suspension is not None:
-            self.suspension.end_came()
-        if (
-            self.task is not None
-            and self.handling
-            and not self.interrupted
-            and self.state in (STARTING, RUNNING)
-        ):
-            if current_task() is not self.task:
-                self.interrupted = True
-                self.task.cancel()
-            elif (
-                self.scheduler.inside()
-            ):  # not its own handler: one that it called ends it, and comes back first
-                self.scheduler.loop.call_soon(self.interrupt)
-
-    def interrupt_self(self) -> None:
-        """A stop came before the task's first step: its first wait is cancelled."""
-        if self.task is not None and not self.interrupted:
-            self.interrupted = True
-            self.task.cancel()
 
     def mind(self, minder: Any) -> None:
         """From here on this supervisor is told of the end: of one that was, at once. None: nobody is."""
@@ -297,28 +191,11 @@ class Cell:
             self.finish_call(call, result)
         return self.detour is not None
 
+    defer = defer
+
     def finish_call(self, call: m.Call, result: Any) -> None:
         if not call.deferred:
             call.answer(result)
-
-    def defer(self) -> Reply:
-        call = self.calling
-        if call is None:
-            raise RuntimeError(
-                "defer() is for the handler of a call: nobody waits for an answer to a told message"
-            )
-        if call.future is None:
-            call.future = self.scheduler.loop.create_future()
-        call.deferred = True
-        reply = Reply(self, call)
-        replies = self.own().replies
-        replies[reply] = None
-        if (
-            len(replies) % REPLIES_LOOK == 0
-        ):  # whoever never answers may have dropped them: these callers gave up
-            for other in [other for other in replies if other.pointless]:
-                del replies[other]
-        return reply
 
     # -- starting --------------------------------------------------------------------------------------------------
     def start_up(self) -> None:
@@ -338,7 +215,7 @@ class Cell:
             self.begin_life(result)
             return
         self.started = self.scheduler.loop.create_future()
-        self._take_task(start_and_serve(self, result), result)
+        self.take_task(start_and_serve(self, result), result)
 
     def begin_life(self, result: Any) -> None:
         """on_start is over, and this is what it returned."""
@@ -367,82 +244,15 @@ class Cell:
         self.finish(crashed(error))
 
     # -- tasks -----------------------------------------------------------------------------------------------------
-    def adopt(self, coroutine: Any, call: m.Call | None, message: Any) -> None:
-        """A handler turned out to be asynchronous: from here on this cell has one task, which runs it and all later ones."""
-        if self.ended:  # it killed itself before it gave us this
-            close_unbegun(coroutine)
-            if call is not None:
-                call.fail(ActorDead(self.path, self.incarnation, self.exit))
-            return
-        self.calling = call  # from now on, so that a kill before the task's first step answers it
-        self._take_task(serve(self, coroutine, call, message), coroutine)
-
-    def _take_task(self, serving: Any, first: Any) -> None:
-        self.open_queue()
-        self.interrupted = False
-        self.detour = self._mail
-        context = self.scheduler.context.copy()
-        self.task = self.scheduler.loop.create_task(serving, name=self.path, context=context)
-        self.task.add_done_callback(lambda task: self._task_over(task, first))
-
-    def back_to_plain(self) -> bool:
-        """The task has nothing left to do and ends: the next message is handled in the run queue. False if it stays."""
-        if self.state is not RUNNING or self.control:
-            return False
-        self.task = self.detour = None
-        self.rest()
-        return True
-
-    def _task_over(self, task: "asyncio.Task[None]", first: Any) -> None:
-        close_unbegun(first)  # killed before the task's first step, it never ran
-        if (
-            self.exit is None and self.task is task
-        ):  # nobody ended this actor: without its task it would be deaf
-            self.crash(asyncio.CancelledError("the task of this actor was cancelled from outside"))
-
-    def _mail(self, message: Any) -> None:
-        """Mail for a cell with a task: leaves it in the queue and wakes the task."""
-        if message.__class__ is m.Pause:
-            message.end()
-            return
-        self.rides = False
-        if message is not m.MORE:
-            self.open_queue().appendleft(message)
-        if self.waiter is not None and not self.waiter.done():
-            self.waiter.set_result(None)
-
-    def start_task(self, coroutine: Any, name: str) -> asyncio.Task[Any]:
-        context = self.scheduler.context.copy()
-        contained = _contained(coroutine)
-        task = self.scheduler.loop.create_task(contained, name=f"{self.path}:{name}", context=context)
-        self.own().tasks[task] = None
-        task.add_done_callback(self._task_done)
-        task.add_done_callback(
-            lambda _task: coroutine.close()
-        )  # cancelled before its first step, it never ran
-        return task
-
-    def _task_done(self, task: asyncio.Task[Any]) -> None:
-        self.own().tasks.pop(task, None)
-        if task.cancelled():
-            # Nobody asked this task to end, so the cancellation came from something it awaited: that is a failure.
-            error = (
-                None
-                if task.cancelling()
-                else asyncio.CancelledError(f"{task.get_name()} was cancelled from within")
-            )
-        else:
-            error = task.exception()
-            if isinstance(error, _Escaped):
-                error = error.error
-        if self.state is RUNNING or self.state is STARTING:
-            if error is not None:
-                self.post(m.TaskFailed(task.get_name(), error))
-            return
-        if error is not None:  # the actor ends for another reason: this one is told, too
-            self.report(error, None)
-        if self.exit is not None and not self.own().tasks:
-            self.finish(self.exit)
+    adopt = tasks.adopt
+    take_task = tasks.take_task
+    back_to_plain = tasks.back_to_plain
+    task_over = tasks.task_over
+    leave_mail = tasks.leave_mail
+    resume = tasks.resume
+    interrupt = tasks.interrupt
+    interrupt_self = tasks.interrupt_self
+    start_task = tasks.start_task
 
     # -- ending ----------------------------------------------------------------------------------------------------
     def stop(self, exit_: Exit) -> Any:
@@ -500,13 +310,13 @@ class Cell:
         """Cancels what is left running; the end is told when that is over, or when it was given long enough."""
         if self.state is ENDED:
             return
-        tasks = self.belongings.tasks if self.belongings is not None else None
-        if not tasks:
+        owned = self.belongings.tasks if self.belongings is not None else None
+        if not owned:
             self.finish(exit_)
             return
         self.exit = exit_
-        self.detour = self.detour or self._mail  # no further message is handled
-        for task in tuple(tasks):
+        self.detour = self.detour or self.leave_mail  # no further message is handled
+        for task in tuple(owned):
             task.cancel()
         self.scheduler.loop.call_later(WIND_DOWN_S, self.finish, exit_)
 
@@ -582,19 +392,3 @@ def _shape() -> None:
 
 
 _shape()
-
-
-class _Escaped(Exception):
-    """Carries out of a task what asyncio would let out of the whole loop."""
-
-    def __init__(self, error: BaseException) -> None:
-        super().__init__(repr(error))
-        self.error = error
-
-
-async def _contained(coroutine: Any) -> Any:
-    """A KeyboardInterrupt or SystemExit in a task of one actor must not stop the loop of all (statement 252)."""
-    try:
-        return await coroutine
-    except (KeyboardInterrupt, SystemExit) as error:
-        raise _Escaped(error) from error

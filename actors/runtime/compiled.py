@@ -28,9 +28,11 @@ FILES: Final = (
     "hot.c",
     "compiled.py",
     "cell.py",
+    "lanes.py",
     "messages.py",
     "ref.py",
     "scheduler.py",
+    "tasks.py",
 )  # what a build is of
 
 in_use: str | None = None  # the file of the build that runs

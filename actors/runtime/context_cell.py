@@ -59,8 +59,8 @@ class ContextCell(Cell):
             result = _in_context(carried.context, result)
         return result, call
 
-    def _task_over(self, task: "asyncio.Task[None]", first: Any) -> None:
-        super()._task_over(task, first)
+    def task_over(self, task: "asyncio.Task[None]", first: Any) -> None:
+        super().task_over(task, first)
         if self._inner is not None:
             self._inner.close()  # killed before it ran; one that is over does not mind
 

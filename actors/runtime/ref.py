@@ -10,18 +10,15 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pykka
 
 from allstop.actors.errors import ReplyError
-from allstop.actors.exits import NORMAL, Exit
-from allstop.actors.runtime.arguments import want_seconds
+from allstop.actors.exits import Exit
+from allstop.actors.runtime.afar import ask, call_from_afar, stop
 from allstop.actors.runtime.entrance import count
 from allstop.actors.runtime.errors import (
     ActorDead,
-    BlockingOnLoop,
     CallingSelf,
-    CallTimeout,
     Fenced,
     MailboxFull,
 )
-from allstop.actors.runtime.future import Asking, Future, on_a_loop
 from allstop.actors.runtime.handling import caller_error
 from allstop.actors.runtime.messages import SPECIAL, Call, MonitorRef
 
@@ -173,7 +170,7 @@ class Ref(pykka.ActorRef[Any]):
         cell = self._cell
         scheduler = cell.scheduler
         if get_ident() != scheduler.thread_id:
-            return await self._call_from_afar(message, timeout_s)
+            return await call_from_afar(self, message, timeout_s)
         future: Any = None
         if cell.idle and cell.detour is None and message.__class__ not in SPECIAL:
             scheduler.inlined += 1
@@ -207,7 +204,7 @@ class Ref(pykka.ActorRef[Any]):
             if cell.task is not None and cell.task is asyncio.current_task():
                 raise CallingSelf(f"{self.path} called itself")
             if cell.threaded:
-                return await self._call_from_afar(message, timeout_s)
+                return await call_from_afar(self, message, timeout_s)
             future = scheduler.loop.create_future()
             if not cell.idle and len(cell.queue) < cell.limit:
                 cell.queue.append(
@@ -226,82 +223,9 @@ class Ref(pykka.ActorRef[Any]):
             if lane.alone:
                 lane.close()
 
-    async def _call_from_afar(self, message: Any, timeout_s: float) -> Any:
-        """A call between two loops, or to an actor on a thread."""
-        want_seconds("timeout_s", timeout_s)
-        future: Future[Any] = Future()
-        self.tell(Call(message, future))
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await future
-        except TimeoutError:
-            if future.done():
-                raise
-            raise CallTimeout(f"{self.path} did not answer within {timeout_s} s") from None
-
-    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
-        """pykka's ask: blocks a thread until the answer is there, or gives a Future with `block=False`.
-
-        Raises BlockingOnLoop on a thread that runs a loop, before anything is sent: `await ref.call(message)` there;
-        CallingSelf on the actor's own thread.
-        """
-        if timeout is not None:
-            want_seconds("timeout", timeout)
-        if block and on_a_loop():
-            raise BlockingOnLoop(
-                f"a blocking ask of {self.path} would stop the event loop: use `await ref.call(message)`"
-            )
-        if block and self._cell.threaded:
-            self._not_myself("asks")
-        if block:
-            asking: Asking[Any] = Asking(self._lost_answer)
-            self.tell(Call(message, asking))
-            return asking.get(timeout)
-        future: Future[Any] = Future()
-        future.on_lost = self._lost_answer
-        try:
-            self.tell(Call(message, future))
-        except ActorDead as error:
-            future.set_exception(error)
-        return future
-
-    def _lost_answer(self, error: BaseException) -> None:
-        self._system.lose_answer(self, error)
-
-    def stop(self, *, block: bool = True, timeout: float | None = None) -> Any:
-        """pykka's stop: True once the actor ended, after its on_stop; False if none ran. A permanent child comes back.
-
-        Served before waiting messages. Raises BlockingOnLoop on the loop: `await system.stop(ref)` there; CallingSelf on
-        the actor's own thread: `self.exit()` there.
-        """
-        if timeout is not None:
-            want_seconds("timeout", timeout)
-        if block and on_a_loop():
-            raise BlockingOnLoop(
-                f"a blocking stop of {self.path} would stop the event loop: use `await system.stop(ref)`"
-            )
-        if block and self._cell.threaded:
-            self._not_myself("stops")
-        future: Future[bool] = Future()
-        self._system.scheduler.hop(self._begin_stop, future)
-        return future.get(timeout=timeout) if block else future
-
-    def _not_myself(self, does: str) -> None:
-        thread = self._cell.thread
-        if thread is not None and thread.ident == get_ident():
-            raise CallingSelf(f"{self.path} {does} itself, and would wait for itself for ever")
-
-    def _begin_stop(self, future: Future[bool]) -> None:
-        cell = self._cell
-        if cell.ended:
-            future.set(False)
-            return
-
-        def ended(_exit: Exit) -> None:
-            future.set(True)
-
-        cell.own().end_waiters.append(ended)
-        self._system.ask_to_stop(cell, NORMAL)
+    # -- from other threads (afar.py) ------------------------------------------------------------------------------
+    ask = ask
+    stop = stop
 
     def proxy(self) -> pykka.ActorProxy[Any]:
         """pykka's proxy: methods and attributes of the actor that runs now, as futures."""

@@ -28,7 +28,8 @@ from allstop.actors.runtime.errors import NotOnLoop
 from allstop.actors.runtime.hangs.watchdog import Watchdog
 from allstop.actors.runtime.inspection.status import ActorInfo, Status, actor_infos, metrics_of, status_of
 from allstop.actors.runtime.mailbox import MailboxMetrics
-from allstop.actors.runtime.messages import Down, MonitorRef, Stop, TaskFailed
+from allstop.actors.runtime.messages import MonitorRef, Stop, TaskFailed
+from allstop.actors.runtime.monitoring import observe
 from allstop.actors.runtime.pykka_registry import mirror, registry_of, unmirror
 from allstop.actors.runtime.ref import Ref
 from allstop.actors.runtime.registry import Registry
@@ -36,7 +37,7 @@ from allstop.actors.runtime.reporting import log_trouble
 from allstop.actors.runtime.scheduler import BATCH, TURN, Scheduler
 from allstop.actors.runtime.starting import begun, launch, nameless, stand_in, started, vacant
 from allstop.actors.runtime.states import ENDED, RUNNING
-from allstop.actors.runtime.stopping import NOPROC, Abandoned, ended, ended_idle, retire, stop
+from allstop.actors.runtime.stopping import Abandoned, ended, ended_idle, retire, stop
 from allstop.actors.runtime.tuning import PutBack, check_interpreter, freeze, tune
 from allstop.actors.runtime.vacancy import Vacancy
 from allstop.actors.runtime.virtual_time import VirtualTimeLoop
@@ -50,10 +51,6 @@ LOOP: Final = (
 )  # an enum's attribute costs a lookup through its metaclass, as much as making the cell
 START_TIMEOUT_S: Final = 30.0
 CLOSE_STOP_S: Final = 30.0  # how long `close` waits for each actor that nobody supervises
-
-TOLD_LOOK: Final = (
-    1024  # whoever was told of an end, each time so many, are looked through for those that ended
-)
 
 
 class ActorSystem:
@@ -352,41 +349,8 @@ class ActorSystem:
 
     # -- for the runtime -------------------------------------------------------------------------------------------
     def observe(self, monitor: MonitorRef) -> None:
-        """Starts a monitor or a watch, or reports at once what is over already."""
-        watcher, ref = monitor.watcher, monitor.ref
-        if watcher.ended or not monitor.active:
-            return
-        watcher.own().monitoring[monitor] = None
-        cell = ref.cell
-        if monitor.final and not ref.pinned_down:
-            if not ref._retired:
-                ref._watchers = ref._watchers if ref._watchers is not None else {}
-                ref._watchers[monitor] = None
-                ref._kept = True
-                return
-        elif not cell.ended:
-            cell.own().monitored_by[monitor] = None
-            return
-        elif not ref.pinned_down:
-            ref._told = ref._told if ref._told is not None else set()
-            if watcher in ref._told:  # one Down per incarnation: this monitor is for the next
-                ref._awaited = ref._awaited if ref._awaited is not None else {}
-                ref._awaited[monitor] = None
-                ref._kept = True
-                return
-            ref._told.add(watcher)
-            if (
-                len(ref._told) % TOLD_LOOK == 0
-            ):  # an address may stay vacant for ever, and those who asked do not
-                ref._told = {known for known in ref._told if not known.ended}
-        watcher.post(Down(monitor, ref, ref.incarnation, ref.last_exit or NOPROC))
-
-    def unobserve(self, monitor: MonitorRef) -> None:
-        """Ends a monitor or a watch, on both sides."""
-        belongings = monitor.watcher.belongings
-        if belongings is not None:
-            belongings.monitoring.pop(monitor, None)
-        monitor.ref.forget(monitor)
+        """Starts a monitor or a watch. In a process of its own, some are started where the others live (hosted.py)."""
+        observe(monitor)
 
     def abandon(self, cell: Cell, thing: Any) -> None:
         """Remembers a task or thread of a killed actor, to name it if it does not end."""

@@ -52,7 +52,7 @@ from allstop.actors.limits.meter import Meter
 from allstop.actors.links import chain
 from allstop.actors.protocols import clearance, halting, lookup, order_life, positions
 from allstop.actors.protocols.kraken import faults, frames
-from allstop.actors.runtime import cell
+from allstop.actors.runtime import lanes
 from allstop.supervisors import halt, intensity, strategy
 
 BAD_DAY, HELL = "bad-day", "hell"
@@ -122,8 +122,8 @@ MUTANTS: tuple[Mutant, ...] = (
     # -- supervisors
     Mutant("restart without budget", intensity.Intensity.exceeded, "return len(self._attempts) > self.max_restarts", "return False", BUDGETS),
     Mutant("what failed stays down", strategy.wants_restart, "match restart:", "return False\n    match restart:", BUDGETS),
-    Mutant("drop a control message", cell.Cell.post, "if self.control is None:", "if isinstance(message, m.Down):\n        return\n    if self.control is None:", BUDGETS,
-           also=((cell.Cell.notify, "self.scheduler.ready.append((self, down))", "pass"),)),
+    Mutant("drop a control message", lanes.post, "if cell.control is None:", "if isinstance(message, m.Down):\n        return\n    if cell.control is None:", BUDGETS,
+           also=((lanes.notify, "cell.scheduler.ready.append((cell, down))", "pass"),)),
     # -- egress, gates
     Mutant("egress lets everything through", clearance.Clearances.refusal, "if frame.attempt not in intent.clear:", "if False:", "none",
            also=((order_tracker.OrderTracker._send, "self._hand.give(SubmitJob(", "self._hand.give(SubmitJob(self._life.intent, attempt, channel)); self._hand.give(SubmitJob("),)),

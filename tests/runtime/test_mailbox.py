@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from tests.runtime.puppet import AsyncPuppet, Puppet, ThreadPuppet, Witness, sleeps
 
-from allstop.actors.runtime import ActorDead, ActorSystem, Mailbox, MailboxFull, Overflow, StartError
-from allstop.actors.runtime import cell as cell_module
+from allstop.actors.runtime import ActorDead, ActorSystem, Mailbox, MailboxFull, Overflow, StartError, lanes
 
 pytestmark = pytest.mark.virtual
 
@@ -199,7 +198,7 @@ async def test_a_full_thread_mailbox_refuses(system: ActorSystem, witness: Witne
 async def test_a_full_control_lane_crashes_the_actor(
     system: ActorSystem, witness: Witness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cell_module, "CONTROL_LANE_MAX", 3)
+    monkeypatch.setattr(lanes, "CONTROL_LANE_MAX", 3)
     ref = await busy(system, witness, Overflow.REFUSE)
     children = [await system.spawn(Puppet) for _ in range(5)]
     for child in children:
