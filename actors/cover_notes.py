@@ -41,6 +41,21 @@ class CoverNotes:
         if report is not None and (records := self._changed(report)):
             await self._journal.note(*records, durable=False)
 
+    def unwritten_ends(self) -> tuple[Record, ...]:
+        """What the book knows of orders that are over at the venue and, by the journal, are not."""
+        memory, records = self._memory, list[Record]()
+        for intent_id in memory.live():
+            report = memory.book.order_of(intent_id)
+            if report is not None and report.status.terminal:
+                told = Reported(intent_id=intent_id, report=report, source="query")
+                records += (told, _end_of(intent_id, report))
+        return tuple(records)
+
+    async def write_ends(self) -> None:
+        """In a halt: whoever should have written the end of what was cancelled may be stopped, and stay so."""
+        if records := self.unwritten_ends():
+            await self._journal.note(*records)
+
     async def write_fills(self, reports: Iterable[OrderReport]) -> None:
         """The executions of the guardian's own orders, as the stream told them: each once, by its `exec_id`."""
         records: list[Record] = []
@@ -68,8 +83,7 @@ class CoverNotes:
             if report.order_id in self._ended:
                 return []
             self._ended.add(report.order_id)
-            evidence = f"the venue's report of {report.order_id}"
-            return [record, Terminal(intent_id=record.intent_id, state=report.status.name, evidence=evidence)]
+            return [record, _end_of(record.intent_id, report)]
         return [record]
 
     def _record_of(self, report: OrderReport) -> Record | None:
@@ -84,3 +98,8 @@ class CoverNotes:
         if parent is not None and parent.cl_ord_id is not None:
             return StopSeen(intent_id=parent.cl_ord_id, report=report)
         return ExternalSeen(report=report)
+
+
+def _end_of(intent_id: str, report: OrderReport) -> Terminal:
+    evidence = f"the venue's report of {report.order_id}"
+    return Terminal(intent_id=intent_id, state=report.status.name, evidence=evidence)

@@ -7,8 +7,8 @@ that work which outlives its actor cannot send.
 
 The check is a plain call, because there must be no moment between it and the bytes.
 
-When the journal is lost, only CANCEL and PROTECT leave, and each is noted in an `EmergencyJournal`, which outlives
-the actor and is written out when there is a journal again.
+When the journal is lost, or the egress itself is down for good, only CANCEL and PROTECT leave, and each is noted in an
+`EmergencyJournal`, which outlives the actor and is written out when there is a journal again.
 """
 
 from collections import deque
@@ -79,7 +79,7 @@ class Checkpoint:
     """What every order frame of an account passes. `check` raises Refused, and then nothing may be sent.
 
     `lease` is asked at each check. `fresh(pair)`: the pair's data is proven fresh. `vote` takes a Halt vote to the
-    root. `skew_s` is how far the venue's clock may be from ours. `clock` tells the venue's time; a wall clock that is
+    root. `gave_up`: no egress will be started again. `skew_s` is how far the venue's clock may be from ours. `clock` tells the venue's time; a wall clock that is
     `drift_max_s` away from it lets no entry out, at once and whoever has measured what.
     """
 
@@ -95,8 +95,10 @@ class Checkpoint:
         drift_max_s: float = 1.0,
         fresh: Callable[[str], bool] = lambda _pair: False,
         emergency: EmergencyJournal | None = None,
+        gave_up: Callable[[], bool] = lambda: False,
     ) -> None:
         self.path = path
+        self._gave_up = gave_up
         self.emergency = emergency if emergency is not None else EmergencyJournal()
         self.clock = clock if isinstance(clock, VenueClock) else VenueClock(clock)
         self._drift_max_s = drift_max_s
@@ -117,9 +119,11 @@ class Checkpoint:
         """Lets the frame leave, now and once. Raises Refused."""
         clearances = self._clearances
         if clearances is None or not self._alive():
-            raise Refused(RefusalCode.EGRESS_DOWN, "no egress runs", place=self.path)
+            if not self._gave_up():
+                raise Refused(RefusalCode.EGRESS_DOWN, "no egress runs", place=self.path)
+            clearances = None
         self._check_time(frame)
-        if self._journal_lost:
+        if clearances is None or self._journal_lost:
             self._check_emergency(frame)
             return
         if refusal := clearances.refusal(frame):
@@ -146,7 +150,7 @@ class Checkpoint:
 
     @property
     def emergency_mode(self) -> bool:
-        return self._journal_lost
+        return self._journal_lost or self._gave_up()
 
     def _check_time(self, frame: OrderFrame) -> None:
         off_s = self.clock.wall_off_s
@@ -172,7 +176,9 @@ class Checkpoint:
     def _check_emergency(self, frame: OrderFrame) -> None:
         if frame.kind not in (IntentKind.CANCEL, IntentKind.PROTECT):
             raise Refused(
-                RefusalCode.EGRESS_DOWN, "the journal is lost: only CANCEL and PROTECT leave", place=self.path
+                RefusalCode.EGRESS_DOWN,
+                "the journal or the egress is lost: only CANCEL and PROTECT leave",
+                place=self.path,
             )
         if frame.kind is IntentKind.PROTECT and frame in self.emergency:
             raise Refused(RefusalCode.FENCED, f"{frame.subject} has left already", place=self.path)

@@ -52,6 +52,7 @@ from allstop.actors.venue_clock import VenueClock
 
 __all__ = ["Guardian", "GuardianSettings", "Pace", "guardian_settings"]
 
+END_S = 0.5  # what a tracker needs to write the end of its order, and more
 GATE_TELL_S = 0.25  # how long a gate that has just started may wait for our word
 
 
@@ -59,6 +60,10 @@ class _Recheck(msgspec.Struct, frozen=True):
     """To itself: does this pair still look wrong?"""
 
     pair: str
+
+
+class _WriteEnds(msgspec.Struct, frozen=True):
+    """To itself, in a halt: whose tracker has not written by now that its order is over, has none."""
 
 
 class Guardian(Actor):
@@ -153,6 +158,7 @@ class Guardian(Actor):
             clock=clock,
             ids=self.ids,
             start_task=self.start_task,
+            proven=lambda: self._wake_in(0.0),  # what was cancelled is over: the book is to know
         )
         self._memory.fold(await self._journal.rows())
         self.monitor(self._journal.actor)
@@ -182,6 +188,9 @@ class Guardian(Actor):
             case Down(exit=ended):
                 if not ended.fatal:  # after a fatal end there is no next one: cover goes on without
                     self.start_task(self._follow_next(), "following the next journal")
+                return None
+            case _WriteEnds():
+                self.start_task(self._notes.write_ends(), "ends")
                 return None
             case BeginExit():
                 return self._leave(message)
@@ -296,6 +305,8 @@ class Guardian(Actor):
         self._prove_audit()
         if self._board.effective(self._settings.scope) is Level.HALTED:
             self._halt.keep(self._audit.listed)
+            if self._notes.unwritten_ends() and not self._journal.lost:
+                self.send_after(END_S, _WriteEnds())
 
     def _all_covered(self) -> bool:
         """By live stops alone: what an earlier incarnation was about to sell counts as cover for a look, and may be

@@ -124,7 +124,7 @@ async def cancel_journalled(
 
 class HaltDuty:
     """An account's halts, one at a time and beside whatever else its guardian does: everyone who asked while one runs
-    gets its answer. `start_task` makes a task of the guardian's incarnation."""
+    gets its answer. `start_task` makes a task of the guardian's incarnation; `proven` is called after each proof."""
 
     def __init__(
         self,
@@ -138,6 +138,7 @@ class HaltDuty:
         clock: Clock,
         ids: Ids,
         start_task: Callable[[Coroutine[Any, Any, None], str], object],
+        proven: Callable[[], None] = lambda: None,
     ) -> None:
         self._account = account
         self._scope = scope
@@ -148,6 +149,7 @@ class HaltDuty:
         self._clock = clock
         self._ids = ids
         self._start_task = start_task
+        self._proven = proven
         self._asked: list[Reply] = []
         self._running = False
 
@@ -181,6 +183,8 @@ class HaltDuty:
             answer = error
         finally:
             self._running = False
+        if isinstance(answer, HaltProof):
+            self._proven()
         asked, self._asked = self._asked, []
         for reply in asked:
             if isinstance(answer, HaltProof):

@@ -8,7 +8,7 @@ four outcomes; the egress guard has the last word, directly before the first byt
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -38,7 +38,7 @@ from allstop.actors.protocols.kraken.faults import outcome_of
 from allstop.actors.protocols.kraken.instruments import known_names
 from allstop.actors.protocols.wire import DecodeError, rfc3339
 from allstop.actors.reports import Accepted, NotSent, OrderReport, Unknown, WriteOutcome
-from allstop.actors.runtime import ActorDead, CallTimeout, Ref
+from allstop.actors.runtime import ActorDead, CallTimeout
 
 T = TypeVar("T")
 Role = Literal["trade", "protect", "watchdog"]
@@ -61,12 +61,20 @@ NEEDED: Final[Mapping[Role, frozenset[str]]] = {
 }
 
 
+class LedgerLink(Protocol):
+    """What a desk needs of its account's ledger: the address of it, or what stands in for one that gave up."""
+
+    async def call(self, message: object, timeout_s: float) -> Any: ...
+
+    def tell(self, message: object) -> None: ...
+
+
 class KrakenDesk:
     """`lane` is that of its reads: QUERY, or PROTECT for the guardian's desk; a write travels in its intent's lane, or
     in this one where that is better. `guard` None: a desk that only reads. `scope_head` is (venue, account). Its
     methods are called from one actor; closing it ends its client, not the key's ledger."""
 
-    def __init__(self, *, http: HttpLink, key: AccountKey, ledger: Ref, guard: Guard | None,
+    def __init__(self, *, http: HttpLink, key: AccountKey, ledger: LedgerLink, guard: Guard | None,
                  instruments: Mapping[str, Instrument], clock: Clock, ids: Ids, scope_head: tuple[str, str],
                  settings: ConnectionSettings | None = None, lane: Lane = Lane.QUERY,
                  role: Role = "trade") -> None:  # fmt: skip

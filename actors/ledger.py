@@ -9,6 +9,7 @@ nonce with it, and ends it when the answer is there. Turns are given by lane, th
 waited for: its turn runs out after the time it asked for.
 """
 
+import asyncio
 from typing import Any, ClassVar
 
 import msgspec
@@ -43,6 +44,7 @@ from allstop.actors.limits.order_ages import OrderAges
 from allstop.actors.limits.promised import Promised, fresh, restored
 from allstop.actors.ports import JournalEntry, PlannedOrders
 from allstop.actors.runtime import Actor, ActorDead, Mailbox, Overflow, Ref
+from allstop.actors.store_board import StoreBoard
 
 __all__ = [
     "LOCKOUT_S",
@@ -69,6 +71,7 @@ REST_BLOCK = (
     0.0  # every call is written: they are rare, and a guess too high after a crash keeps the guardian waiting
 )
 ORDER_BLOCK = 15.0  # one second's entries at the highest sustained rate, per pair
+FATE_POLL_S = 0.01  # a supervisor decides within a turn of the loop, and a journal opens in some milliseconds
 UNWRITTEN = "nothing can be promised on disk: only protection and cancels go on"
 
 
@@ -78,13 +81,15 @@ class _Wake(msgspec.Struct, frozen=True):
 
 class AccountLedger(Actor):
     """Answers the messages above. `journal` is the account's JournalActor; `votes` takes READ_ONLY when a second
-    writer seems to use a key, and HALTED when a promise cannot be written; without it that is Fatal."""
+    writer seems to use a key, and HALTED when a promise cannot be written; without it that is Fatal. `board` says
+    whether the journal is down for good, and outlives this ledger with what it knew of its keys."""
 
     mailbox: ClassVar[Mailbox] = Mailbox(capacity=5000, overflow=Overflow.REFUSE)
 
     def __init__(self, *, journal: Ref, tier: Tier = Tier.STARTER, votes: Ref | None = None, scope: Scope = (),
-                 write_timeout_s: float = 5.0) -> None:  # fmt: skip
+                 write_timeout_s: float = 5.0, board: StoreBoard | None = None) -> None:  # fmt: skip
         self._journal = journal
+        self._board = board or StoreBoard()
         self._tier = tier
         self._votes = votes
         self._scope = scope
@@ -102,6 +107,7 @@ class AccountLedger(Actor):
         rows = await self._journal.call(
             Read(kinds=(NONCE_KIND, LEVEL_KIND, STOP_KIND)), timeout_s=self._write_timeout_s
         )
+        self._board.keys = self._keys
         self._nonce_rows, self._level_rows = folded(rows)
         self._stop_rows = stopped(rows, self.clock.wall_ns())
 
@@ -331,13 +337,29 @@ class AccountLedger(Actor):
         if self._unwritten:
             return
         entry = JournalEntry(kind=kind, key=key, body=msgspec.json.encode(body))
+        incarnation = self._journal.incarnation
         try:
             await self._journal.call(Append(entries=(entry,)), timeout_s=self._write_timeout_s)
         except (ActorDead, Fatal, TimeoutError) as error:
-            ended = self._journal.last_exit
-            if isinstance(error, ActorDead) and not (ended is not None and ended.fatal):
-                raise  # it is only starting again, and so will this ledger
+            if isinstance(error, ActorDead) and await self._starts_again(incarnation):
+                raise  # and so will this ledger
             self._go_on_unwritten(f"{kind} was not committed: {error}")
+
+    async def _starts_again(self, incarnation: int) -> bool:
+        """Whether a journal that died has a next life. That is not known at once: its supervisor hears of its end when
+        we do, stops this ledger if there is one, and says so if there is none. One of which nothing is heard for as
+        long as a write may take is lost, as a disk that hangs is."""
+        until_s = self.clock.now_s() + self._write_timeout_s
+        while not self._board.lost(self._journal):
+            ended = self._journal.last_exit
+            if ended is not None and ended.fatal:
+                return False
+            if self._journal.is_alive() and self._journal.incarnation != incarnation:
+                return True
+            if self.clock.now_s() >= until_s:
+                return False
+            await asyncio.sleep(FATE_POLL_S)
+        return False
 
     def _go_on_unwritten(self, why: str) -> None:
         if self._votes is None:

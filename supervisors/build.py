@@ -40,6 +40,7 @@ from allstop.actors.order_gate import GateBoard
 from allstop.actors.ports import ControlPort, World
 from allstop.actors.runtime import ActorSystem, Ref
 from allstop.actors.spec import ChildSpec, ChildType, OnExceeded, Restart, Start, Strategy, SupervisorFlags
+from allstop.actors.store_board import StoreBoard
 from allstop.actors.venue_clock import VenueClock
 from allstop.supervisors.checking import check_tree, leaves
 from allstop.supervisors.config import Budget, ChildNode, KrakenAccount, KrakenPublic, SupervisorNode, Tree
@@ -237,10 +238,20 @@ class Runtime:
 
     def _parts(self, node: KrakenAccount, world: World, keys: Keys, venue_clock: VenueClock) -> AccountParts:
         gate_board = self.gates[node.id] = GateBoard()
-        checkpoint = make_checkpoint(node, venue_clock, self.levels, self.fresh, self.root)
+        store = StoreBoard()
+        checkpoint = make_checkpoint(node, venue_clock, self.levels, self.fresh, self.root, store)
         instruments = {pair: self.instruments[pair] for pair in node.pairs}
         return AccountParts(
-            node, self.system, world, keys, instruments, self.levels, self.fresh, gate_board, checkpoint
+            node,
+            self.system,
+            world,
+            keys,
+            instruments,
+            self.levels,
+            self.fresh,
+            gate_board,
+            checkpoint,
+            store,
         )
 
     async def ended(self) -> Exit:

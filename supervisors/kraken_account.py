@@ -1,6 +1,7 @@
 """The subtree of one Kraken account: store, guardian, trading. What stands here is who is started with what."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import msgspec
 
@@ -11,6 +12,7 @@ from allstop.actors.guardian import Guardian, Pace, guardian_settings
 from allstop.actors.instruments import Instrument
 from allstop.actors.journal import JournalActor
 from allstop.actors.kraken_desk import KrakenDesk, Role
+from allstop.actors.last_ledger import LastLedger
 from allstop.actors.ledger import AccountLedger, GetLedger, LedgerView
 from allstop.actors.levels import ROOT, CastVote, Level, LevelBoard, Vote
 from allstop.actors.limits.kraken import Tier
@@ -26,12 +28,14 @@ from allstop.actors.runtime import ActorSystem, Ref
 from allstop.actors.session import Session
 from allstop.actors.shared_desk import SharedDesk
 from allstop.actors.spec import ChildSpec, ChildType, OnExceeded, Start, Strategy, SupervisorFlags
+from allstop.actors.store_board import StoreBoard
 from allstop.actors.subscription import PrivateStream
 from allstop.actors.venue_clock import VenueClock
 from allstop.supervisors.config import KrakenAccount
 from allstop.supervisors.nursery import TRACKER_BUDGET, TrackerNursery, trackers_spec
 from allstop.supervisors.preflight import Keys
 from allstop.supervisors.prober import Prober
+from allstop.supervisors.store import Store
 from allstop.supervisors.supervisor import Supervisor
 from allstop.supervisors.votes import Votes
 
@@ -51,6 +55,12 @@ class AccountParts:
     fresh: Freshness
     gate_board: GateBoard
     checkpoint: Checkpoint
+    store: StoreBoard = field(default_factory=StoreBoard)
+
+    @cached_property
+    def last_ledger(self) -> LastLedger:
+        """The ledger of the protect path: it goes on in memory when the account's own gave up."""
+        return LastLedger(self.at("store/ledgers"), self.store, self.system.clock, Tier(self.node.tier))
 
     def at(self, path: str) -> Ref:
         """The address of one of the account's actors, by its path within the account."""
@@ -73,7 +83,7 @@ class AccountParts:
         return KrakenDesk(
             http=self.world.open_http(self.node.rest_url, max_connections=2),
             key=self.keys.protect if role == "protect" else self.keys.trade,
-            ledger=self.at("store/ledgers"),
+            ledger=self.last_ledger if role == "protect" else self.at("store/ledgers"),
             guard=self.checkpoint.guard(holder),
             instruments=self.instruments,
             clock=self.checkpoint.clock,
@@ -107,14 +117,25 @@ def replace_protect_wait(settings: ConnectionSettings, cover_s: float) -> Connec
 
 
 def make_checkpoint(
-    node: KrakenAccount, clock: VenueClock, levels: LevelBoard, fresh: Freshness, root: Ref
+    node: KrakenAccount,
+    clock: VenueClock,
+    levels: LevelBoard,
+    fresh: Freshness,
+    root: Ref,
+    store: StoreBoard | None = None,
 ) -> Checkpoint:
+    """`store`: the account's board, which tells whether its egress is down for good."""
+    egress = root.system.address(f"{account_path(node)}/store/egress")
+
     def vote(cast: Vote) -> None:
         root.tell(CastVote(cast))
 
+    def gave_up() -> bool:
+        return store is not None and store.lost(egress)
+
     return Checkpoint(
-        path=f"{account_path(node)}/store/egress", clock=clock, levels=levels, vote=vote,
-        skew_s=PROFILES[node.timing].skew_s, fresh=fresh,
+        path=egress.path, clock=clock, levels=levels, vote=vote,
+        skew_s=PROFILES[node.timing].skew_s, fresh=fresh, gave_up=gave_up,
     )  # fmt: skip
 
 
@@ -139,7 +160,13 @@ def _store(parts: AccountParts) -> ChildSpec:
             Start(
                 AccountLedger,
                 (),
-                {"journal": journal, "tier": Tier(node.tier), "votes": parts.root, "scope": parts.scope},
+                {
+                    "journal": journal,
+                    "tier": Tier(node.tier),
+                    "votes": parts.root,
+                    "scope": parts.scope,
+                    "board": parts.store,
+                },
             ),
         ),
         ChildSpec("egress", Start(EgressActor, (parts.checkpoint, journal))),
@@ -147,7 +174,9 @@ def _store(parts: AccountParts) -> ChildSpec:
     # A lost journal is a halt, and no reason to end what can still cancel and protect: the guardian's ledger, its
     # egress and, above, the guardian itself. What gave up stays down; the rest goes on by the emergency rule.
     flags = replace(node.budget, on_exceeded=OnExceeded.LATCH).flags(Strategy.REST_FOR_ONE)
-    return _supervisor("store", flags, children, Votes(parts.root, ROOT, Level.NONE, Level.HALTED))
+    votes = Votes(parts.root, ROOT, Level.NONE, Level.HALTED)
+    start = Start(Store, (flags, children), {"votes": votes, "board": parts.store})
+    return ChildSpec("store", start, type=ChildType.SUPERVISOR)
 
 
 def _guardian(parts: AccountParts) -> ChildSpec:

@@ -161,6 +161,10 @@ class CoverMemory:
     def has_own(self) -> bool:
         return bool(self._own)
 
+    def live(self) -> tuple[str, ...]:
+        """The intents of others of which nobody has written that they are over."""
+        return tuple(self._live)
+
     def expected(self) -> tuple[str, ...]:
         """Intents that are not over and of which the venue has shown nothing yet: they may have executed unseen."""
         return tuple(i for i in (*self._live, *self.unresolved) if self.book.order_of(i) is None)

@@ -161,6 +161,14 @@ class DiskFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class JournalGaveUp:
+    """Who writes a chain is down, and this process starts nobody in its place."""
+
+    at_ns: int
+    chain: str
+
+
+@dataclass(frozen=True, slots=True)
 class FaultsOver:
     """From here on nothing hurts the engine any more."""
 
@@ -284,6 +292,6 @@ class Ended:
 
 Fact = (
     OrderAccepted | OrderExecuted | OrderEnded | PositionMoved | Exposed | LimitBreach | Asked | SecretIssued | ConnectTried | CallsSpent
-    | Barred | Freed | CallBegan | CallEnded | DiskFailed | FaultsOver | Settled
+    | Barred | Freed | CallBegan | CallEnded | DiskFailed | JournalGaveUp | FaultsOver | Settled
     | RowDurable | Recorded | Promised | Denied | Believed | Halted | Latched | Lifted | Restarted | Written | Ended
 )  # fmt: skip

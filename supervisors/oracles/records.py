@@ -1,7 +1,8 @@
 """O6: everything that the venue saw is in a journal whose hash chain holds, and each intent was there before its order.
 
 An order at the venue answers to a durable intent; a promise given to a strategy, too. When nothing is under way any
-more, every execution stands in the journal, and every end of an order that a tracker has.
+more, every execution stands in the journal, and every end of an order that a tracker has. Only what happened when the
+account's journal could not be written any more is excused, and no longer than until its next row.
 """
 
 import re
@@ -13,6 +14,7 @@ from allstop.supervisors.oracles.chains import ChainReader
 from allstop.supervisors.oracles.evidence import Evidence, Journal, Row
 from allstop.supervisors.oracles.facts import (
     DiskFailed,
+    JournalGaveUp,
     OrderAccepted,
     OrderEnded,
     OrderExecuted,
@@ -77,6 +79,9 @@ class JournalComplete(Oracle):
         self._order_of: dict[str, str] = {}
         self._filled: dict[str, Decimal] = {}
         self._closed: set[str] = set()
+        self._lost_ns: dict[str, int] = {}  # chains that nobody can write -> since when
+        self._happened_ns: dict[str, int] = {}  # the last execution or the end of each order
+        self._in_flight_ns = int(terms.in_flight_s * 1e9)
         self._promised: set[str] = set()
         self._ours = 0
 
@@ -89,6 +94,7 @@ class JournalComplete(Oracle):
             OrderEnded: self._order_ended,
             Promised: self._was_promised,
             DiskFailed: self._failed,
+            JournalGaveUp: self._gave_up,
             Settled: self._settled,
         }
 
@@ -104,6 +110,7 @@ class JournalComplete(Oracle):
 
     def _durable(self, fact: RowDurable) -> None:
         self._rows += 1
+        self._lost_ns.pop(fact.chain, None)
         reader = self._chains.get(fact.chain)
         if reader is None:
             reader = self._chains[fact.chain] = ChainReader(fact.chain)
@@ -149,17 +156,33 @@ class JournalComplete(Oracle):
 
     def _was_executed(self, fact: OrderExecuted) -> None:
         self._filled[fact.order_id] = self._filled.get(fact.order_id, ZERO) + fact.qty
+        self._happened_ns[fact.order_id] = fact.at_ns
 
     def _order_ended(self, fact: OrderEnded) -> None:
         self._closed.add(fact.order_id)
+        self._happened_ns[fact.order_id] = fact.at_ns
 
     def _was_promised(self, fact: Promised) -> None:
         self._promised.add(fact.intent_id)
         if self.terms.ordered and fact.intent_id not in self._intents:
             self.broken(fact.at_ns, f"{fact.intent_id} was promised before it was committed")
 
-    def _failed(self, _: DiskFailed) -> None:
+    def _failed(self, fact: DiskFailed) -> None:
         self._disk_failed = True
+        self._lost_ns.setdefault(fact.chain, fact.at_ns)
+
+    def _gave_up(self, fact: JournalGaveUp) -> None:
+        self._disk_failed = True  # what protects goes on by the same emergency rule
+        self._lost_ns.setdefault(fact.chain, fact.at_ns)
+
+    def _unwritable(self, order_id: str | None) -> bool:
+        """Whether what happened to this order last, happened when nobody could write it down; it may have been on its
+        way to the journal when that was lost."""
+        order = self._orders.get(order_id or "")
+        if order is None:
+            return False
+        lost_ns = [at for chain, at in self._lost_ns.items() if chain.rpartition(".")[2] == order.account]
+        return bool(lost_ns) and self._happened_ns.get(order.order_id, 0) >= min(lost_ns) - self._in_flight_ns
 
     # -- when it is over ---------------------------------------------------------------------------------------
 
@@ -184,7 +207,7 @@ class JournalComplete(Oracle):
                 continue
             self._ours += 1
             known, real = self._executed.of(order_id), self._filled.get(order_id, ZERO)
-            if known != real:
+            if known != real and not self._unwritable(order_id):
                 self.broken(at_ns, f"{order_id} executed {real} at the venue and {known} in the journal")
 
     def _unexplained(self, client_id: str) -> bool:
@@ -202,7 +225,7 @@ class JournalComplete(Oracle):
             self._account(fact.at_ns)
         for intent in sorted(self._tracked - self._ended):
             order_id = self._order_of.get(intent)
-            if order_id in self._closed:
+            if order_id in self._closed and not self._unwritable(order_id):
                 self.broken(fact.at_ns, f"{intent} is over at the venue ({order_id}) and open in the journal")
 
 

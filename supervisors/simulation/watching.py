@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from allstop.actors.events import ChildStarted, ChildTerminated, Event
+from allstop.actors.events import ChildStarted, ChildTerminated, Event, GaveUp
 from allstop.actors.links.latch import LatchState, MemoryLatch
 from allstop.actors.ports import HttpRequest, HttpResponse, JournalRow
 from allstop.actors.protocols.lookup import PROFILES
@@ -24,6 +24,7 @@ from allstop.supervisors.oracles.facts import (
     DiskFailed,
     Ended,
     Freed,
+    JournalGaveUp,
     Latched,
     Lifted,
     Promised,
@@ -150,6 +151,8 @@ class Watching:
         match event:
             case ChildTerminated(clean=False, stopping=False):
                 self._failed.add(f"{event.path}/{event.child}")
+            case GaveUp(offender="journal", action="latch", path=path):
+                self.watch.see(JournalGaveUp(self._now_ns(), path.removesuffix("/store").rpartition("/")[2]))
             case ChildStarted(attempt=attempt, origin="restart") if attempt > 0:
                 child = f"{event.path}/{event.child}"
                 failed = child in self._failed
