@@ -29,6 +29,7 @@ from allstop.actors.limits.kraken import OrderOp, Tier
 from allstop.actors.limits.lanes import Lane
 from allstop.actors.links.memory_journal import MemoryDisk
 from allstop.actors.runtime import ActorDead, ActorSystem, Ref
+from allstop.actors.store_board import StoreBoard
 
 pytestmark = pytest.mark.virtual
 READ = "/0/private/OpenOrders"
@@ -53,6 +54,7 @@ class Bench:
         self.tier = tier
         self.disk = MemoryDisk(system.clock)
         self.votes: list[CastVote] = []
+        self.board = StoreBoard()
 
     async def open(self) -> Ref:
         self.journal = await self.system.spawn(
@@ -64,7 +66,7 @@ class Bench:
     async def ledger(self) -> Ref:
         return await self.system.spawn(
             AccountLedger, journal=self.journal, tier=self.tier, votes=self.votes_ref, scope=("kraken", "main"),
-            path="/ledger",
+            board=self.board, path="/ledger",
         )  # fmt: skip
 
     async def restart(self, ledger: Ref, *, clock_back_s: float = 0.0) -> Ref:
@@ -374,9 +376,32 @@ async def test_a_ledger_whose_journal_only_starts_again_promises_nothing_meanwhi
     ledger = await bench.open()
     bench.system.kill(bench.journal)
     await asyncio.sleep(0.01)
+    asking = asyncio.create_task(turn(ledger, "stop", lane=Lane.PROTECT))
+    await asyncio.sleep(1.0)
+    assert not asking.done()
+    await bench.system.spawn(JournalActor, bench.disk.open_journal, "kraken.main", path="/journal")
     with pytest.raises(ActorDead):
-        await turn(ledger, "stop", lane=Lane.PROTECT)
+        await asking
     assert bench.votes == []
+
+
+async def test_a_ledger_whose_journal_is_down_for_good_goes_on_at_once_for_what_protects(bench: Bench):
+    ledger = await bench.open()
+    bench.board.gave_up("/journal")
+    bench.system.kill(bench.journal)
+    began_s = bench.clock.now_s()
+    await turn(ledger, "stop", lane=Lane.PROTECT)
+    assert bench.clock.now_s() - began_s < 0.1
+    assert [cast.vote.level for cast in bench.votes] == [Level.HALTED]
+
+
+async def test_a_journal_of_which_nothing_is_heard_for_the_time_of_a_write_is_lost(bench: Bench):
+    ledger = await bench.open()
+    bench.system.kill(bench.journal)
+    began_s = bench.clock.now_s()
+    await ledger.call(TakeTurn(id="stop", path="/0/private/CancelOrder", lane=Lane.PROTECT), timeout_s=20.0)
+    assert 4.9 < bench.clock.now_s() - began_s < 6.0
+    assert [cast.vote.level for cast in bench.votes] == [Level.HALTED]
 
 
 async def test_without_anybody_to_halt_a_ledger_that_cannot_write_ends_fatally(bench: Bench):

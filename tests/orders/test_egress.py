@@ -195,6 +195,27 @@ async def test_a_lost_journal_lets_only_cancels_and_protection_out_and_notes_the
         assert refusal(account.guard.check, PROTECT) is RefusalCode.FENCED
 
 
+def test_an_egress_that_is_down_for_good_lets_out_what_a_lost_journal_does_and_one_that_is_restarted_nothing() -> (
+    None
+):
+    down_for_good = False
+    checkpoint = Checkpoint(
+        path="/egress",
+        clock=ManualClock(),
+        levels=LevelBoard(),
+        vote=lambda _vote: None,
+        gave_up=lambda: down_for_good,
+    )
+    cancel = OrderFrame(kind=IntentKind.CANCEL, subject="c", scope=WHERE)
+    checkpoint.open(Clearances(), lambda: False)
+    assert [refusal(checkpoint.check, one) for one in (PROTECT, cancel)] == [RefusalCode.EGRESS_DOWN] * 2
+    down_for_good = True
+    checkpoint.check(PROTECT)
+    checkpoint.check(cancel)
+    assert refusal(checkpoint.check, FRAME) is RefusalCode.EGRESS_DOWN
+    assert [frame.subject for frame in checkpoint.emergency.frames()] == ["p", "c"]
+
+
 async def test_what_left_without_a_journal_is_written_out_at_the_next_start() -> None:
     emergency = EmergencyJournal()
     async with Account(emergency) as account:
