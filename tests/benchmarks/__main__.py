@@ -118,6 +118,7 @@ def _measured(chosen: list[harness.Workload], arguments: argparse.Namespace) -> 
         "rounds": measurement.rounds,
         "scale": scale,
         "clock": "processor" if arguments.cpu else "wall",
+        "peers": arguments.peers,
         "code": "compiled" if arguments.compiled else "pure Python",
         "rows": [row.as_json() for row in measurement.rows()],
     }
@@ -136,8 +137,12 @@ def _show(run: dict[str, Any], arguments: argparse.Namespace) -> int:
     lines = table.asked_for(table.judged(rows), {row.workload for row in rows})
     print(_report(run, rows, lines))
     if arguments.write_docs:
-        start = table.START_COMPILED if run.get("code") == "compiled" else table.START
-        DOCS.write_text(table.replaced(DOCS.read_text(), _for_docs(run, rows, lines), start))
+        figures, start = _for_docs(run, rows, lines), table.START
+        if run.get("code") == "compiled":
+            start = table.START_COMPILED
+        elif run.get("peers"):
+            figures, start = _of_libraries(run, rows), table.START_PEERS
+        DOCS.write_text(table.replaced(DOCS.read_text(), figures, start))
         print(f"\nwritten to {DOCS.relative_to(harness.ROOT)}")
     below = table.broken(lines)
     if not below or run.get("code") == "compiled":  # floors are those of pure Python
@@ -179,6 +184,18 @@ def _for_docs(run: dict[str, Any], rows: list[Row], lines: list[table.Line]) -> 
     ]
     if caveats := table.caveats(rows):
         parts.append("Of the peers:\n\n" + "\n".join(f"- {line}" for line in caveats))
+    if missed := table.absent(rows):
+        parts.append("Absent in this run:\n\n" + "\n".join(f"- {line}" for line in missed))
+    return "\n\n".join(parts)
+
+
+def _of_libraries(run: dict[str, Any], rows: list[Row]) -> str:
+    measured = table.libraries(rows)
+    parts = [
+        "\n".join(f"- {line}" for line in _machine(run)),
+        table.markdown(table.MORE_HEADS, [table.other_cells(row) for row in measured]),
+        "Of them:\n\n" + "\n".join(f"- {line}" for line in table.caveats(measured)),
+    ]
     if missed := table.absent(rows):
         parts.append("Absent in this run:\n\n" + "\n".join(f"- {line}" for line in missed))
     return "\n\n".join(parts)

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.benchmarks.harness import BEAM, PURE, PYKKA, RAW, Row
+from tests.benchmarks.peers import PEERS
 from tests.benchmarks.targets import BEST, TARGETS, Target, Verdict
 
 START, END = "<!-- figures of one run: make bench ARGS=--write-docs -->", "<!-- end of figures -->"
 START_COMPILED = "<!-- figures of one run: make bench ARGS='--compiled --write-docs' -->"
+START_PEERS = "<!-- figures of one run: make bench-peers ARGS=--write-docs -->"
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,12 @@ def others(rows: Iterable[Row], lines: Iterable[Line]) -> list[Row]:
         and not row.note.startswith("absent")
         and not (row.ratio is None and (row.workload, row.measure) in absolute)
     ]
+
+
+def libraries(rows: Iterable[Row]) -> list[Row]:
+    """The rows against the libraries that `make bench-peers` installs."""
+    names = {peer.name for peer in PEERS}
+    return [row for row in rows if row.peer in names and row.ratio is not None]
 
 
 def beam(rows: Iterable[Row]) -> str:

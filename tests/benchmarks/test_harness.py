@@ -272,6 +272,14 @@ def test_columns_are_as_wide_as_their_widest_cell() -> None:
     assert table.markdown(("a", "b"), [("1", "2")]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
 
 
+def test_the_libraries_rows_are_those_of_peers_that_are_installed_for_it_and_ran() -> None:
+    rows = [
+        row("w", PYKKA, 2.0), row("w", BEAM, 2.0), row("w", RAW, 2.0), row("w", "actio", 3.0),
+        row("w", "xoscar", None, note="absent: not installed"),
+    ]  # fmt: skip
+    assert table.libraries(rows) == [rows[3]]
+
+
 def test_the_figures_of_a_document_are_replaced_and_nothing_else() -> None:
     document = f"before\n{table.START}\nold\n{table.END}\nafter"
     assert table.replaced(document, "new") == f"before\n{table.START}\n\nnew\n\n{table.END}\nafter"
