@@ -6,10 +6,12 @@ timeout. Threads may work for it; while one does (`hold`, `run_in_executor`), ti
 
 import asyncio
 import contextvars
-import heapq
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine, Sized
+from contextvars import copy_context
+from functools import partial
+from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Any, Final, TypeVar
 
@@ -17,6 +19,58 @@ T = TypeVar("T")
 HOLD_MAX_S: Final = 2.0  # real seconds: a thread that works longer is wedged; the timers for that must fire
 RESOLUTION_S: Final = 1e-9
 CANCELLED_MAX: Final = 100  # timers that were cancelled and stand in the queue: with more, it is cleaned
+
+
+class SoonHandle(asyncio.Handle):
+    """asyncio's, made with less ado: a simulated minute has thousands, and nobody debugs them."""
+
+    __slots__ = ()
+    _source_traceback = None
+    _repr = None
+
+    def __init__(  # pyright: ignore[reportMissingSuperCall]
+        self, callback: Callable[..., object], args: Any, loop: Any, context: contextvars.Context | None
+    ) -> None:
+        self._context = copy_context() if context is None else context
+        self._callback: Any = callback
+        self._args: Any = args
+        self._loop = loop
+        self._cancelled = False
+
+    def cancel(self) -> None:
+        self._cancelled = True
+        self._callback = self._args = None
+
+
+class AtHandle(asyncio.TimerHandle):
+    """The same of a timer. `_scheduled`: it stands in the loop's queue."""
+
+    __slots__ = ()
+    _source_traceback = None
+    _repr = None
+
+    def __init__(  # pyright: ignore[reportMissingSuperCall]
+        self,
+        when: float,
+        callback: Callable[..., object],
+        args: Any,
+        loop: Any,
+        context: contextvars.Context | None,
+    ) -> None:
+        self._context = copy_context() if context is None else context
+        self._when = when
+        self._callback: Any = callback
+        self._args: Any = args
+        self._loop = loop
+        self._cancelled = False
+        self._scheduled = True
+
+    def cancel(self) -> None:
+        if not self._cancelled:
+            self._cancelled = True
+            self._callback = self._args = None
+            if self._scheduled:
+                self._loop._timer_cancelled_count += 1
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
@@ -41,7 +95,15 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._numbers = count()
         super().__init__()
         self._clock_resolution = RESOLUTION_S
-        self._files = self._selector.get_map()
+        files = self._selector.get_map()
+        self._files: Sized = getattr(self._selector, "_fd_to_key", files)  # the dict itself, where it has one
+        # Asked and called for each future that is made: this way neither takes a call of Python's.
+        self.get_debug = bool
+        self.create_future = partial(asyncio.Future[Any], loop=self)
+
+    def set_debug(self, enabled: bool) -> None:
+        super().set_debug(enabled)
+        self.get_debug = partial(bool, enabled)
 
     def time(self) -> float:
         return self._now_s
@@ -84,9 +146,8 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     ) -> asyncio.TimerHandle:
         if self._closed:
             raise RuntimeError("Event loop is closed")
-        timer: Any = asyncio.TimerHandle(when, callback, args, self, context)
-        timer._scheduled = True
-        heapq.heappush(self._timers, (when, next(self._numbers), timer))
+        timer = AtHandle(when, callback, args, self, context)
+        heappush(self._timers, (when, next(self._numbers), timer))
         return timer
 
     def call_later(
@@ -96,14 +157,19 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         *args: Any,
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
-        return self.call_at(self._now_s + delay, callback, *args, context=context)
+        if self._closed:
+            raise RuntimeError("Event loop is closed")
+        when = self._now_s + delay
+        timer = AtHandle(when, callback, args, self, context)
+        heappush(self._timers, (when, next(self._numbers), timer))
+        return timer
 
     def call_soon(
         self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
         if self._closed or self._debug:
             return super().call_soon(callback, *args, context=context)
-        handle = asyncio.Handle(callback, args, self, context)
+        handle = SoonHandle(callback, args, self, context)
         self._ready.append(handle)
         return handle
 
@@ -114,29 +180,51 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     # -- its turns ---------------------------------------------------------------------------------------------------
 
     def _run_once(self) -> None:
-        """One turn: what is ready; else the next timer, and time is then its time. Nobody is asked for input while
-        nothing but this process's own threads could bring any: what they bring stands in the queue at once."""
-        ready, timers = self._ready, self._timers
-        self._forget_cancelled()
-        # Held is looked at first: what a thread did for us before it let go is then seen by the look into the queue.
-        # The other way round it could answer and let go between the two, and time would jump past the answer.
-        held = bool(self._holders)
-        if len(self._files) > 1 or self._signal_handlers:
-            self._process_events(self._selector.select(0))
-        if not ready and not self._stopping:
-            if held or not timers:
-                self._wait(held)
-            if not ready and timers and timers[0][0] > self._now_s:
-                self._now_s = timers[0][0]
-        until_s = self._now_s + RESOLUTION_S
-        while timers and timers[0][0] < until_s:
-            timer = heapq.heappop(timers)[2]
-            timer._scheduled = False
-            ready.append(timer)
-        for _ in range(len(ready)):
-            handle = ready.popleft()
-            if not handle._cancelled:
-                handle._run()
+        """Turns until somebody stops it. A turn: what is ready; else the next timer, and time is then its time. Nobody
+        is asked for input while nothing but this process's own threads could bring any: what they bring stands in the
+        queue at once."""
+        ready, timers, files, holders = self._ready, self._timers, self._files, self._holders
+        take = ready.popleft
+        while True:
+            if self._timer_cancelled_count:
+                self._forget_cancelled()
+            # Held is looked at first: what a thread did for us before it let go is then seen by the look into the queue.
+            # The other way round it could answer and let go between the two, and time would jump past the answer.
+            held = bool(holders)
+            if len(files) > 1 or self._signal_handlers:
+                self._process_events(self._selector.select(0))
+            if not ready and not self._stopping:
+                if held or not timers:
+                    self._wait(held)
+                if not ready and timers and timers[0][0] > self._now_s:
+                    self._now_s = timers[0][0]
+            if timers:
+                until_s = self._now_s + RESOLUTION_S
+                while timers and timers[0][0] < until_s:
+                    timer = heappop(timers)[2]
+                    timer._scheduled = False
+                    ready.append(timer)
+                    timer = None
+            for _ in range(len(ready)):
+                handle = take()
+                if handle._cancelled:
+                    continue
+                try:
+                    handle._context.run(handle._callback, *handle._args)
+                except (SystemExit, KeyboardInterrupt):
+                    raise
+                except BaseException as error:  # noqa: BLE001 - as asyncio's own
+                    self._failed(handle, error)
+            handle = None  # gone as soon as it ran
+            if self._stopping:
+                return
+
+    def _failed(self, handle: Any, error: BaseException) -> None:
+        """As asyncio tells it."""
+        called = getattr(handle._callback, "__qualname__", repr(handle._callback))
+        self.call_exception_handler(
+            {"message": f"Exception in callback {called}", "exception": error, "handle": handle}
+        )
 
     def _wait(self, held: bool) -> None:
         """In real time: for a thread that works for us, or, where there is no timer either, for whatever comes."""
@@ -151,10 +239,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
             for _, _, timer in timers:
                 timer._scheduled = not timer._cancelled
             timers[:] = [one for one in timers if not one[2]._cancelled]
-            heapq.heapify(timers)
+            heapify(timers)
             self._timer_cancelled_count = 0
         while timers and timers[0][2]._cancelled:
-            heapq.heappop(timers)[2]._scheduled = False
+            heappop(timers)[2]._scheduled = False
             self._timer_cancelled_count -= 1
 
     def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> "asyncio.Future[T]":
