@@ -1,4 +1,4 @@
-"""The oracles O1 to O8, of halts, of budgets and of liveness: what must hold in any run, decided from evidence that the engine did not make.
+"""The oracles O1 to O8, of halts, budgets, the gate, writes and liveness: what must hold in any run, decided from evidence that the engine did not make.
 
 The venue's truth is the venue's own account of what happened. Journals are read row by row, and their hash chain is
 computed again from the written definition, not with the code that wrote it. What a strategy was told comes from the
@@ -23,6 +23,7 @@ from allstop.supervisors.oracles.evidence import (
     row_of,
 )
 from allstop.supervisors.oracles.executions import OneExecutionPath
+from allstop.supervisors.oracles.gates import EntriesProven
 from allstop.supervisors.oracles.halts import HaltHolds
 from allstop.supervisors.oracles.judging import judge, uncovered_ms_max
 from allstop.supervisors.oracles.leftovers import NothingLeftRunning
@@ -33,6 +34,7 @@ from allstop.supervisors.oracles.records import JournalComplete, executed_by_jou
 from allstop.supervisors.oracles.recovery import Recovers
 from allstop.supervisors.oracles.secrecy import NoSecretShown
 from allstop.supervisors.oracles.watch import EIGHT, EVERY, PROMISES, Watch
+from allstop.supervisors.oracles.writes import OneWriteAtATime
 
 __all__ = [
     "EIGHT",
@@ -40,6 +42,7 @@ __all__ = [
     "PROMISES",
     "Bar",
     "CoverInTime",
+    "EntriesProven",
     "Evidence",
     "HaltHolds",
     "Journal",
@@ -48,6 +51,7 @@ __all__ = [
     "NoSecretShown",
     "NothingLeftRunning",
     "OneExecutionPath",
+    "OneWriteAtATime",
     "Oracle",
     "PositionsAgree",
     "Recovers",

@@ -182,6 +182,32 @@ class Settled:
     at_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Somebody saw to it that the actor at `path` handles no message; it lives."""
+
+    at_ns: int
+    account: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    at_ns: int
+    account: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A numbered frame came to the engine over a connection, as it stood on the wire."""
+
+    at_ns: int
+    account: str
+    connection: int
+    frame: str
+
+
 # -- the engine, as others see it ---------------------------------------------------------------------------------
 
 
@@ -205,6 +231,24 @@ class Recorded:
     kind: str
     key: str
     record: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Placing:
+    """Somebody asks the engine to place this intent, at this moment, by the caller's own word."""
+
+    at_ns: int
+    account: str
+    intent_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fell:
+    """A part of an account ended: its guardian, session, stream or reconciler; "": all of it, as with a process."""
+
+    at_ns: int
+    account: str
+    part: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +336,6 @@ class Ended:
 
 Fact = (
     OrderAccepted | OrderExecuted | OrderEnded | PositionMoved | Exposed | LimitBreach | Asked | SecretIssued | ConnectTried | CallsSpent
-    | Barred | Freed | CallBegan | CallEnded | DiskFailed | JournalGaveUp | FaultsOver | Settled
+    | Barred | Freed | CallBegan | CallEnded | DiskFailed | JournalGaveUp | FaultsOver | Settled | Held | Released | Heard | Placing | Fell
     | RowDurable | Recorded | Promised | Denied | Believed | Halted | Latched | Lifted | Restarted | Written | Ended
 )  # fmt: skip

@@ -1,4 +1,7 @@
-"""O8: no actor, task or thread of the engine is left after its shutdown."""
+"""O8: nothing of the engine is left after its shutdown: no actor, task, thread or process, no open file or socket.
+
+Who looks is the world around it: a simulated one compares what the real process holds before a life and after it.
+"""
 
 from typing import ClassVar
 

@@ -30,6 +30,7 @@ class Terms:
     account: str | None = None  # judge this account alone; None: every one
     ordered: bool = True
     connects_max: int = 150  # Kraken: about 150 connects per rolling 10 minutes and IP
+    permits: bool = False  # each connect has its permit on a disk whose rows are told
     in_flight_s: float = (
         7.0  # how long an order that was written may still arrive: its deadline and the clocks' skew
     )

@@ -15,6 +15,7 @@ from allstop.supervisors.oracles.endings import TerminalOnEvidence
 from allstop.supervisors.oracles.evidence import Verdict
 from allstop.supervisors.oracles.executions import OneExecutionPath
 from allstop.supervisors.oracles.facts import Fact, Recorded, RowDurable
+from allstop.supervisors.oracles.gates import EntriesProven
 from allstop.supervisors.oracles.halts import HaltHolds
 from allstop.supervisors.oracles.leftovers import NothingLeftRunning
 from allstop.supervisors.oracles.limits import NoLimitBroken
@@ -23,6 +24,7 @@ from allstop.supervisors.oracles.positions import PositionsAgree
 from allstop.supervisors.oracles.records import JournalComplete
 from allstop.supervisors.oracles.recovery import Recovers
 from allstop.supervisors.oracles.secrecy import NoSecretShown
+from allstop.supervisors.oracles.writes import OneWriteAtATime
 
 EIGHT: tuple[type[Oracle], ...] = (
     OneExecutionPath,
@@ -37,7 +39,9 @@ EIGHT: tuple[type[Oracle], ...] = (
 PROMISES: tuple[type[Oracle], ...] = (
     HaltHolds,
     WithinBudget,
-)  # beyond the eight: 6 and 1 of the design's ten
+    EntriesProven,
+    OneWriteAtATime,
+)  # beyond the eight: 6, 1, 7 and 5 of the design's ten
 EVERY = (*EIGHT, *PROMISES, Recovers)
 
 
@@ -64,7 +68,7 @@ class Watch:
                 self._takers.setdefault(kind, []).append(take)
 
     def __getitem__(self, name: str) -> Oracle:
-        """One of the oracles, by its name: O1 to O8, halt, budget, live."""
+        """One of the oracles, by its name: O1 to O8, halt, budget, gate, writes, liveness."""
         return self._oracles[name]
 
     def see(self, fact: Fact) -> None:

@@ -16,6 +16,7 @@ class LifeLinks:
         self._witness = witness
         self._sockets: dict[MemoryWebSocket, LifeSocket] = {}
         self._clients: dict[MemoryHttp, LifeHttp] = {}
+        self._opened = 0
 
     async def connect_websocket(
         self,
@@ -35,7 +36,8 @@ class LifeLinks:
         )  # fmt: skip
         for closed in [one for one in sockets if one.closed]:
             del sockets[closed]
-        socket = sockets[link] = LifeSocket(link, url, witness)
+        self._opened += 1
+        socket = sockets[link] = LifeSocket(link, url, witness, self._opened)
         return socket
 
     def open_http(self, base_url: str, *, max_connections: int = 4) -> HttpLink:
@@ -64,10 +66,11 @@ class LifeLinks:
 class LifeSocket:
     """A WebSocketLink."""
 
-    def __init__(self, link: MemoryWebSocket, url: str, witness: Witness) -> None:
+    def __init__(self, link: MemoryWebSocket, url: str, witness: Witness, number: int = 0) -> None:
         self._link = link
         self._url = url
         self._witness = witness
+        self._number = number
 
     async def send(self, frame: str) -> None:
         witness = self._witness
@@ -81,6 +84,8 @@ class LifeSocket:
         witness = self._witness
         witness.reached("receive")
         witness.frame(self._url, "<", frame)
+        if '"sequence"' in frame:
+            witness.numbered(self._number, self._url, frame)
         return frame
 
     async def close(self) -> None:

@@ -17,6 +17,10 @@ def _nobody_listens(_intent_id: str, _taken: bool) -> None:
     return
 
 
+def _nobody_asks(_path: str, _intent_id: str) -> None:
+    return
+
+
 class Told:
     """`submitted`: ids whose order was returned; `refused`: ids that were refused for sure. In the order of the
     answers, over all lives."""
@@ -26,6 +30,7 @@ class Told:
         self.refused: list[str] = []
         self.accepted_at_s: list[float] = []
         self.on_told: Callable[[str, bool], None] = _nobody_listens
+        self.on_asked: Callable[[str, str], None] = _nobody_asks
         self._watched: list[Ref] = []  # an address lives as long as somebody holds it
 
     def watch(self, system: ActorSystem, path: str) -> None:
@@ -49,6 +54,7 @@ class _WatchedRef(Ref):
         if message.__class__ is not Place:
             return await super().call(message, timeout_s)
         intent_id = message.intent.id
+        self.told.on_asked(self.path, intent_id)
         try:
             view = await super().call(message, timeout_s)
         except Refused as refused:

@@ -52,6 +52,7 @@ class Scene:
         self.venue.kraken.venue.attach(self.watching.venue)
         self.world.host.latch = self.watching.latch(self.world.host.latch)
         self.told.on_told = self.watching.told
+        self.told.on_asked = self.watching.asked_for
         self.links = links_of(self.world.network, self.venue.links)
         self.restarter = Restarter(
             self.world, tree, self.venue.environ,
@@ -65,9 +66,16 @@ class Scene:
 
     def chaos(self, on_act: Callable[[Act], None] | None = None) -> Chaos:
         """A hand on all of it."""
+
+        def acted(act: Act) -> None:
+            if act.verb in ("hold", "release") and not act.detail:
+                self.watching.held(act.target, holds=act.verb == "hold")
+            if on_act is not None:
+                on_act(act)
+
         return Chaos(
             EngineOfTheMoment(self.restarter), links=self.links, venues={"kraken": self.venue},
-            host=SimulatedMachine(self.world, self.restarter), clock=self.clock, seed=self.seed, on_act=on_act,
+            host=SimulatedMachine(self.world, self.restarter), clock=self.clock, seed=self.seed, on_act=acted,
         )  # fmt: skip
 
     # -- the engine ----------------------------------------------------------------------------------------------
@@ -153,6 +161,10 @@ class _Writing(Witness):
         self._trace = trace
         self._counts = counts
         self.watching: Watching | None = None
+
+    def numbered(self, connection: int, url: str, frame: str) -> None:
+        if self.watching is not None:
+            self.watching.heard(connection, url, frame)
 
     def requested(self, base_url: str, request: HttpRequest) -> None:
         self._trace.requested(base_url, request)

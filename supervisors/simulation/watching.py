@@ -23,11 +23,16 @@ from allstop.supervisors.oracles.facts import (
     Denied,
     DiskFailed,
     Ended,
+    Fell,
     Freed,
+    Heard,
+    Held,
     JournalGaveUp,
     Latched,
     Lifted,
+    Placing,
     Promised,
+    Released,
     Restarted,
     RowDurable,
     Settled,
@@ -39,6 +44,11 @@ from allstop.supervisors.oracles.kraken_witness import KrakenWitness
 UNSERVED = re.compile(rb'"E(Service:|General:Internal|General:Temporary|API:Rate|API:Invalid nonce)')
 WRITES = frozenset({"AddOrder", "AmendOrder", "CancelOrder", "CancelOrderBatch"})
 ENGINE = "engine"  # who bars, while it is dead or not connected yet
+# By what stands below an account's path: which of its evidence ends with it.
+PARTS = {
+    "": "", "/guardian": "guardian", "/trading": "session", "/trading/session": "session", "/trading/stream": "stream",
+    "/trading/reconciler": "reconciler",
+}  # fmt: skip
 
 
 def budgets_of(tree: Tree) -> dict[str, tuple[int, float]]:
@@ -63,7 +73,7 @@ class Watching:
         on_violation: Callable[[Violation], None] | None = None,
     ) -> None:
         cover_s = max((node.cover_s for node in tree.accounts.children), default=2.0)
-        terms = Terms(cover_s=cover_s, secrets=tuple(secrets), budgets=budgets_of(tree))
+        terms = Terms(cover_s=cover_s, secrets=tuple(secrets), budgets=budgets_of(tree), permits=True)
         self.watch = Watch(terms, on_violation=on_violation, oracles=(*EIGHT, *PROMISES))
         self.venue = _Witness(self)
         self._now_ns = now_ns
@@ -74,6 +84,18 @@ class Watching:
         self._calls: dict[int, tuple[int, int, HttpRequest]] = {}
         timings = [PROFILES[node.timing] for node in tree.accounts.children]
         self._quiet_s = max((timing.quiet_s for timing in timings), default=0.0)
+        nodes = tree.accounts.children
+        self._parts = {
+            account_path(node) + below: (node.account, part)
+            for node in nodes
+            for below, part in PARTS.items()
+        }
+        self._paths = {account_path(node): node.account for node in nodes}
+        urls = [node.private_url for node in nodes]
+        # Whose a frame is nobody can say where two accounts share an address.
+        self._account_at = {
+            node.private_url: node.account for node in nodes if urls.count(node.private_url) == 1
+        }
 
     # -- the engine's lives --------------------------------------------------------------------------------------
 
@@ -81,6 +103,8 @@ class Watching:
         """A process starts. It can act from its first private request on."""
         self._connecting = True
         self.watch.see(Barred(self._now_ns(), ENGINE, anew=True))
+        for account in self._paths.values():
+            self.watch.see(Fell(self._now_ns(), account))
 
     def life_ended(self) -> None:
         """A process is over: what was not flushed is gone, and nobody acts."""
@@ -114,6 +138,12 @@ class Watching:
             until_ns = began_ns + (int(self._quiet_s * 1e9) if write else 0)
             self.watch.see(CallEnded(self._now_ns(), number, served, until_ns))
 
+    def heard(self, connection: int, url: str, frame: str) -> None:
+        """A numbered frame came to the engine."""
+        account = self._account_at.get(url)
+        if account is not None:
+            self.watch.see(Heard(self._now_ns(), account, connection, frame))
+
     # -- the machine -----------------------------------------------------------------------------------------------
 
     def stored(self, chain: str, rows: Iterable[JournalRow], durable: bool) -> None:
@@ -141,6 +171,19 @@ class Watching:
 
     # -- what the engine says ----------------------------------------------------------------------------------------
 
+    def asked_for(self, path: str, intent_id: str) -> None:
+        """A strategy asks the orders actor at `path` for this intent, now."""
+        account = next((self._paths[above] for above in self._paths if path.startswith(above + "/")), None)
+        if account is not None:
+            self.watch.see(Placing(self._now_ns(), account, intent_id))
+
+    def held(self, path: str, holds: bool) -> None:
+        """The chaos hand keeps an actor from handling its messages, or lets go of it."""
+        for above, account in self._paths.items():
+            if path == above or path.startswith(above + "/"):
+                at_ns = self._now_ns()
+                self.watch.see(Held(at_ns, account, path) if holds else Released(at_ns, account, path))
+
     def told(self, intent_id: str, taken: bool) -> None:
         """What a strategy was answered."""
         at_ns = self._now_ns()
@@ -149,8 +192,12 @@ class Watching:
     def event(self, event: Event) -> None:
         """Supervisors tell of failures and of starts; which start followed on which failure is worked out here."""
         match event:
-            case ChildTerminated(clean=False, stopping=False):
-                self._failed.add(f"{event.path}/{event.child}")
+            case ChildTerminated():
+                path = f"{event.path}/{event.child}"
+                if not event.clean and not event.stopping:
+                    self._failed.add(path)
+                if path in self._parts:
+                    self.watch.see(Fell(self._now_ns(), *self._parts[path]))
             case GaveUp(offender="journal", action="latch", path=path):
                 self.watch.see(JournalGaveUp(self._now_ns(), path.removesuffix("/store").rpartition("/")[2]))
             case ChildStarted(attempt=attempt, origin="restart") if attempt > 0:

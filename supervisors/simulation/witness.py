@@ -43,6 +43,9 @@ class Witness:
     def frame(self, url: str, way: str, frame: str) -> None:
         """The engine sent (>) or received (<) a frame."""
 
+    def numbered(self, connection: int, url: str, frame: str) -> None:
+        """The engine received a frame with a number in it, over the connection of this number."""
+
     def requested(self, base_url: str, request: HttpRequest) -> None:
         """The engine wrote a request."""
 

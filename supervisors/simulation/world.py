@@ -35,6 +35,7 @@ from allstop.supervisors.simulation.lives import (
     tasks_of,
     untie_systems,
 )
+from allstop.supervisors.simulation.resources import Resources
 from allstop.supervisors.simulation.witness import Witness
 
 NETWORK_S: Final = 0.01  # one way to the venue, on a good day
@@ -56,6 +57,7 @@ class Life:
         self.ended = False
         self.context = contextvars.copy_context()
         self.context.run(LIFE.set, number)
+        self.held_before = Resources.now()
         self._whole = whole
         self._waiting: dict[asyncio.Future[Any], None] = {}
         clock = LifeClock(whole.loop, whole.host.clock)
@@ -148,13 +150,14 @@ class SimulatedWorld:
         return self.life
 
     def end_life(self) -> list[str]:
-        """The engine has ended by itself: what is left of it is named, and then ended as by a power cut."""
+        """The engine has ended by itself: what is left of it is named, and then ended as by a power cut. Threads,
+        processes and open files cannot be ended from here: of a life that was killed they are not looked for."""
         life = self.life
         if life is None or life.ended:
             return []
         left = [task.get_name() for task in tasks_of(self.loop, life.number)]
         self.power_cut()
-        return left
+        return left + life.held_before.left()
 
     def power_cut(self, power: str = "process") -> None:
         """The engine dies at whatever it is waiting for, and does nothing more.

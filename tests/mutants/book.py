@@ -11,8 +11,6 @@ Not shown. These were hunted on two dozen seeds each or fewer, and nothing caugh
     the gate believes the dead                   whoever died is back before an entry could do harm
     a gap in the sequence is nothing             the guardian and the trackers ask the venue by themselves, in time
     an exit restores no stop                     the guardian's next look does, mostly within the time that O3 gives
-    nobody checks what is admitted               the gate and egress check again
-    connect again at once, without a permit      takes 150 connects, after which the sound engine may not trade in 30 s
 """
 
 from collections.abc import Generator
@@ -36,10 +34,12 @@ from tests.mutants.profiles import (
 )
 
 from allstop.actors import (
+    connection,
     guardian,
     journal,
     ledger,
     levels,
+    order_admission,
     order_commits,
     order_hand,
     order_tracker,
@@ -110,6 +110,9 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("orders go without their stop", frames.add_order, "if intent.stop is not None:", "if intent.stop is not None and intent.order_type is None:", STOPS),
     Mutant("a fill counts as often as it is told", positions.AccountBook.take, "order.fills.setdefault(report.fill.exec_id, report.fill)", "order.fills[f'{report.fill.exec_id}:{len(order.fills)}'] = report.fill", STREAMS),
     Mutant("a sale is booked as a purchase", positions.Position.moved, "signed = qty if side is Side.BUY else -qty", "signed = qty", "none"),
+    # -- the gate
+    Mutant("nobody checks what is admitted", order_admission.Admission.refusal, "return self._inadmissible(intent.kind, origin, intent.pair)", "return None", "none"),
+    Mutant("connect again at once, without a permit", connection.Connection._permit, "return await self._hosts.call(", "return 0.0\n        return await self._hosts.call(", "none"),
     # -- halting
     Mutant("a halt cancels stops, too", halting.to_cancel, 'and not is_protective(order, reducing.get(order.pair or ""))', "", HALTS),
     Mutant("a halt is proven by being asked for", halting.next_halt_step, "doomed = to_cancel(listed, reducing)", "doomed = ()", "none"),

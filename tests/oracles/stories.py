@@ -11,9 +11,11 @@ from allstop.supervisors.oracles.facts import (
     Asked,
     Exposed,
     Fact,
+    Heard,
     OrderAccepted,
     OrderEnded,
     OrderExecuted,
+    Placing,
     PositionMoved,
     RowDurable,
 )
@@ -57,6 +59,27 @@ class Story:
     def intent(self, key: str, kind: str = "ENTRY") -> None:
         self.row("intent", key, intent={"id": key, "kind": kind}, origin="STRATEGY", owner="orders")
 
+    def own(self, key: str) -> None:
+        """An intent of the guardian's own."""
+        intent = {"id": key, "kind": "PROTECT", "pair": BTC}
+        self.row("intent", key, intent=intent, origin="GUARDIAN", owner="/accounts/kraken.main/guardian")
+
+    def placing(self, key: str) -> None:
+        self.see(Placing(self.now_ns, "main", key))
+
+    def entry(self, key: str) -> None:
+        """Somebody asks for an entry, and it is admitted."""
+        self.placing(key)
+        self.intent(key)
+
+    def permit(self, *attempts_s: float) -> None:
+        """The host's ledger as it stands on the disk after one more permit."""
+        entry = JournalEntry(
+            kind="ledger.connects", key="kraken", body=json.dumps({"attempts_s": attempts_s}).encode()
+        )
+        self._tip, rows = linked(self._tip, [entry], self.now_ns, 1)
+        self.see(RowDurable(self.now_ns, CHAIN, rows[0]))
+
     def attempt(self, key: str, number: int = 1, deadline_s: float = 0.5) -> None:
         self.row("attempt", key, attempt=number, deadline_s=deadline_s)
 
@@ -85,7 +108,13 @@ class Story:
         self.see(Exposed(self.now_ns, "main", BTC, Decimal(bare)))
 
     def asked(self, method: str, **more: Any) -> None:
-        self.see(Asked(self.now_ns, method, "rest", account="main", key="trade", **more))
+        self.see(Asked(self.now_ns, method, "rest", account="main", **{"key": "trade", **more}))
+
+    def numbered(self, connection: int, number: int, *, snapshot: bool = False) -> None:
+        """A frame of the executions channel comes to the engine."""
+        kind = "snapshot" if snapshot else "update"
+        frame = json.dumps({"channel": "executions", "type": kind, "data": [], "sequence": number})
+        self.see(Heard(self.now_ns, "main", connection, frame))
 
     # -- a whole order -------------------------------------------------------------------------------------------
 

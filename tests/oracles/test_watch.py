@@ -32,13 +32,16 @@ from allstop.supervisors.oracles.facts import (
     Ended,
     Exposed,
     FaultsOver,
+    Fell,
     Freed,
     Halted,
+    Held,
     Latched,
     Lifted,
     LimitBreach,
     OrderAccepted,
     Promised,
+    Released,
     Restarted,
     RowDurable,
     Settled,
@@ -65,6 +68,8 @@ def test_a_sound_run_breaks_nothing() -> None:
         *((f"O{n}", True) for n in range(1, 9)),
         ("halt", None),
         ("budget", None),
+        ("gate", None),
+        ("writes", None),
         ("liveness", True),
     ]
 
@@ -277,6 +282,70 @@ def somebody_left(story: Story) -> None:
     story.see(Ended(story.now_ns, ("/accounts/kraken.main/trading/session",)))
 
 
+def a_connect_without_a_permit(story: Story) -> None:
+    story.permit(100.0)
+    story.see(ConnectTried(story.now_ns, "10.0.0.1"))
+    story.see(ConnectTried(story.now_ns, "10.0.0.1"))
+
+
+def an_entry_without_a_guardian(story: Story) -> None:
+    story.see(Fell(story.now_ns, "main", "guardian"))
+    story.wait(0.1)
+    story.entry("b")
+
+
+def an_entry_before_the_guardian_has_read_both_lists(story: Story) -> None:
+    story.see(Fell(story.now_ns, "main", "guardian"))
+    story.asked("OpenOrders", key="protect", nonce="20")
+    story.asked("ClosedOrders", nonce="21")  # not the guardian's key
+    story.wait(0.1)
+    story.entry("b")
+
+
+def an_entry_without_a_session(story: Story) -> None:
+    story.numbered(1, 1, snapshot=True)
+    story.see(Fell(story.now_ns, "main", "session"))
+    story.asked("OpenOrders", nonce="20")
+    story.wait(0.1)
+    story.entry("b")
+
+
+def an_entry_before_belief_and_venue_were_compared(story: Story) -> None:
+    story.see(Fell(story.now_ns, "main", "stream"))
+    story.numbered(2, 1, snapshot=True)
+    story.wait(0.1)
+    story.entry("b")
+
+
+def an_entry_after_a_missing_number(story: Story) -> None:
+    story.numbered(1, 1, snapshot=True)
+    story.numbered(1, 2)
+    story.numbered(1, 4)
+    story.wait(0.1)
+    story.entry("b")
+
+
+def an_entry_that_a_halt_should_have_met(story: Story) -> None:
+    story.see(Latched(story.now_ns, "ann", "enough"))
+    story.wait(2.5)
+    story.entry("b")
+
+
+def a_stop_while_another_may_arrive(story: Story) -> None:
+    story.own("g1")
+    story.attempt("g1")
+    story.outcome("g1", "Unknown", reason="no answer")
+    story.own("g2")
+    story.attempt("g2")
+
+
+def a_stop_after_one_that_nobody_answered(story: Story) -> None:
+    story.own("g1")
+    story.attempt("g1")
+    story.own("g2")
+    story.attempt("g2")
+
+
 PLANTED: dict[str, list[Callable[[Story], None]]] = {
     "O1": [
         twice_at_the_venue, a_new_client_id_for_one_intent, sent_again_without_an_outcome, sent_again_after_an_unknown_outcome,
@@ -287,13 +356,18 @@ PLANTED: dict[str, list[Callable[[Story], None]]] = {
         filled_in_the_journal_alone, over_without_a_word_of_the_venue, over_without_evidence, absent_by_an_error, absent_before_the_deadline,
         absent_and_then_there, rejected_by_nobody, withheld_after_it_was_sent,
     ],
-    "O5": [a_limit, an_old_nonce, a_call_while_locked_out, too_many_connects],
+    "O5": [a_limit, an_old_nonce, a_call_while_locked_out, too_many_connects, a_connect_without_a_permit],
     "O6": [
         a_row_that_does_not_follow, sent_before_it_was_durable, promised_before_it_was_durable, sent_without_a_client_id,
         an_execution_that_was_not_written_down, a_stop_that_executed_unseen, an_end_that_was_not_written_down,
     ],
     "O7": [a_secret_in_a_log, a_secret_in_bytes, a_secret_in_hex, half_a_secret, a_secret_in_the_journal],
     "O8": [somebody_left],
+    "gate": [
+        an_entry_without_a_guardian, an_entry_before_the_guardian_has_read_both_lists, an_entry_without_a_session,
+        an_entry_before_belief_and_venue_were_compared, an_entry_after_a_missing_number, an_entry_that_a_halt_should_have_met,
+    ],
+    "writes": [a_stop_while_another_may_arrive, a_stop_after_one_that_nobody_answered],
 }  # fmt: skip
 
 
@@ -308,12 +382,112 @@ PLANTED: dict[str, list[Callable[[Story], None]]] = {
 def test_a_planted_lie_is_told_at_once_by_the_oracle_that_it_is_about(
     oracle: str, lie: Callable[[Story], None]
 ) -> None:
-    story = Story(secrets=(SECRET,))
+    story = Story(secrets=(SECRET,), permits=oracle == "O5" and "permit" in lie.__name__)
     story.filled_order()
     story.wait(10.0)
     lie(story)
     assert story.broken() == [(oracle, story.at_s)]
     assert story.verdict(oracle).holds is False
+
+
+# -- the gate, and one write at a time ---------------------------------------------------------------------------
+
+
+def test_an_entry_that_was_asked_for_while_all_was_proven_may_be_admitted_when_it_is_not() -> None:
+    story = Story()
+    story.placing("a")
+    story.wait(0.1)
+    story.see(Fell(story.now_ns, "main", "guardian"))
+    story.intent("a")
+    assert story.broken() == []
+    assert story.verdict("gate").why == "1 entries, each on evidence"
+
+
+def test_evidence_that_is_there_again_lets_entries_pass() -> None:
+    story = Story()
+    story.numbered(1, 7, snapshot=True)
+    story.see(Fell(story.now_ns, "main"))
+    story.numbered(2, 1, snapshot=True)
+    for nonce, method in enumerate(("OpenOrders", "ClosedOrders"), start=1):
+        story.asked(method, key="protect", nonce=str(nonce))
+    story.asked("OpenOrders", nonce="1")
+    story.wait(0.1)
+    story.entry("a")
+    assert story.broken() == []
+
+
+def test_a_snapshot_makes_a_missing_number_good() -> None:
+    story = Story()
+    story.numbered(1, 1, snapshot=True)
+    story.numbered(1, 5)
+    story.numbered(1, 1, snapshot=True)
+    story.wait(0.1)
+    story.entry("a")
+    assert story.broken() == []
+
+
+def test_who_is_held_cannot_know_and_knows_when_it_is_let_go() -> None:
+    story = Story()
+    story.see(Held(story.now_ns, "main", "/accounts/kraken.main/trading/stream"))
+    story.numbered(1, 1, snapshot=True)
+    story.numbered(1, 3)
+    story.wait(0.1)
+    story.entry("a")
+    assert story.broken() == []
+    story.see(Released(story.now_ns, "main", "/accounts/kraken.main/trading/stream"))
+    story.wait(0.1)
+    story.entry("b")
+    assert story.broken() == [("gate", story.at_s)]
+
+
+def test_an_exit_needs_none_of_the_evidence() -> None:
+    story = Story()
+    story.see(Fell(story.now_ns, "main"))
+    story.wait(0.1)
+    story.placing("a")
+    story.intent("a", kind="REDUCE")
+    assert story.broken() == []
+
+
+def test_a_lifted_halt_holds_nobody() -> None:
+    story = Story()
+    story.see(Latched(story.now_ns, "ann", "enough"))
+    story.wait(5.0)
+    story.see(Lifted(story.now_ns, "ann", "all is well"))
+    story.wait(0.1)
+    story.entry("a")
+    assert story.broken() == []
+
+
+@pytest.mark.parametrize("settled", ["at the venue", "absent", "withheld", "accepted", "refused"])
+def test_a_write_whose_outcome_is_known_lets_the_next_one_go(settled: str) -> None:
+    story = Story()
+    story.own("g1")
+    story.attempt("g1")
+    match settled:
+        case "at the venue":
+            story.accepted("O-9", "g1")
+        case "absent":
+            story.row("lookup", "g1", verdict="absent", evidence="two lists")
+        case "withheld":
+            story.row("withheld", "g1", reason="not sent")
+        case "accepted":
+            story.outcome("g1", "Accepted", order_ids=["O-9"])
+        case _:
+            story.outcome("g1", "Rejected", fault={"outcome": "NO", "remedy": "FIX", "writes": "NOW"})
+    story.own("g2")
+    story.attempt("g2")
+    assert story.broken() == []
+
+
+def test_a_connect_with_its_permit_breaks_nothing_and_a_ban_gives_none() -> None:
+    story = Story(permits=True)
+    story.permit(100.0)
+    story.see(ConnectTried(story.now_ns, "10.0.0.1"))
+    story.permit(100.0)  # the same attempts again: a ban was noted
+    assert story.broken() == []
+    story.see(ConnectTried(story.now_ns, "10.0.0.1"))
+    assert story.broken() == [("O5", 100.0)]
 
 
 # -- O3 --------------------------------------------------------------------------------------------------------------
