@@ -15,7 +15,7 @@ import msgspec
 
 from allstop.actors.connection_settings import ConnectionSettings
 from allstop.actors.exits import Exit
-from allstop.actors.host_ledger import ConnectPermit, NoteBan
+from allstop.actors.host_ledger import ConnectPermit, NoteBan, NoteUnreached
 from allstop.actors.limits.lanes import Lane
 from allstop.actors.ports import ConnectFailed, LinkClosed, WebSocketLink, World
 from allstop.actors.runtime import Actor, ActorDead, CallTimeout, Continue, Ref
@@ -130,6 +130,8 @@ class Connection(Actor):
         except ConnectFailed as failed:
             if any(word in str(failed) for word in BAN_WORDS):
                 self._hosts.tell(NoteBan(host=self._host, reason=str(failed)))
+            if not failed.reached:
+                self._hosts.tell(NoteUnreached(host=self._host))
             raise
         self._heard()
         reading = self.start_task(self._read(self.websocket), "read")

@@ -131,16 +131,21 @@ class CoverJudge:
             )
         )
 
-    def looks_wrong(self, pair: str) -> bool:
-        """By what has been told so far."""
+    def looks_wrong(self, pair: str) -> Verdict | None:
+        """What is wrong by what has been told so far; None: nothing."""
         instrument = self._instruments.get(pair)
         if instrument is None or self._holds(pair):
-            return False
+            return None
         now_s = self._guardian.clock.now_s()
         verdict = assess(self._memory.book.position(pair), self.stops(pair), instrument, now_s=now_s)
         if isinstance(verdict, Uncovered):
             self._watches[pair] = self._watches.get(pair, PairWatch()).suspected(now_s)
-        return isinstance(verdict, Uncovered | OverCovered)
+        return verdict if isinstance(verdict, Uncovered | OverCovered) else None
+
+    def found(self, pair: str) -> Verdict | None:
+        """The last reading's verdict."""
+        known = self._verdicts.get(pair)
+        return None if known is None else known[0]
 
     def settle(self, written: Written) -> None:
         """Takes in what became of a write."""

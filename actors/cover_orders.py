@@ -6,6 +6,8 @@ with an id that follows from the journal, so that it is the same after a restart
 gave it. Amends and cancels set a state and do no harm twice, and are over with the next reading that began after them.
 """
 
+import asyncio
+from collections.abc import Callable
 from decimal import Decimal
 
 import msgspec
@@ -90,6 +92,7 @@ class CoverOrders:
         self._clock = clock
         self._ids = ids
         self._pending: dict[str, _Pending] = {}
+        self._turn = asyncio.Lock()
         self._queued: list[OwnWrite] = []  # of an earlier incarnation, more than one for a pair
 
     def resume(self) -> None:
@@ -100,6 +103,16 @@ class CoverOrders:
     def pairs(self) -> frozenset[str]:
         """Pairs on which a write of ours has no known outcome."""
         return frozenset(self._pending)
+
+    def due_s(self, held: Callable[[str], bool]) -> float | None:
+        """When the next reading can tell what became of a write that nobody answered; None when none is open on a pair
+        that nobody else holds."""
+        moments = [
+            pending.lookup.next_search_s() if pending.lookup is not None else pending.over_after_s
+            for pair, pending in self._pending.items()
+            if not held(pair)
+        ]
+        return min((at_s for at_s in moments if at_s is not None), default=None)
 
     def awaited(self) -> tuple[str, ...]:
         """Orders that the venue accepted and no report has shown yet."""
@@ -139,7 +152,12 @@ class CoverOrders:
     # -- writing ---------------------------------------------------------------------------------------------
 
     async def write(self, pair: str, step: Write) -> Written | None:
-        """Carries a step out. None: its outcome is not known, and `read` will tell."""
+        """Carries a step out. None: its outcome is not known, and `read` will tell. One after the other, as the key's
+        turns are: an order's deadline runs from its commit, and must not run out while it waits for another's answer."""
+        async with self._turn:
+            return await self._written(pair, step)
+
+    async def _written(self, pair: str, step: Write) -> Written | None:
         match step:
             case PlaceStop() | Flatten():
                 return await self._order(pair, step)

@@ -6,7 +6,8 @@ paused or halted, at every level. It believes the venue alone. The private strea
     every poll_s while something is exposed, else every idle_poll_s (the journal tells of new intents by itself):
         read     the venue's open orders, and what closed where that is in question (`audit.py`)
         judge    each pair: position against stops (`protocols/cover.py`), and the step (`protocols/remedies.py`)
-        confirm  a step that would act: read everything again; only what both readings ask for is done
+        confirm  a step that would act: read everything again; only what both readings ask for is done (what the stream
+             told counts as one of them)
         act      one write per pair at a time: intent or command durable first, then sent, then its outcome noted
 
 A write without an answer blocks its pair until the venue was searched. After a restart the same journal gives the same
@@ -33,7 +34,7 @@ from allstop.actors.commands import (
 from allstop.actors.cover_journal import CoverJournal
 from allstop.actors.cover_judge import CoverJudge
 from allstop.actors.cover_notes import CoverNotes
-from allstop.actors.cover_orders import CoverOrders
+from allstop.actors.cover_orders import CoverOrders, Written
 from allstop.actors.errors import RefusalCode, Refused
 from allstop.actors.exit_duty import ExitDuty
 from allstop.actors.exits import Exit
@@ -43,9 +44,19 @@ from allstop.actors.instruments import Instrument
 from allstop.actors.journal import JournalDown
 from allstop.actors.levels import CastVote, Level, LevelBoard, Vote, WithdrawVote
 from allstop.actors.ports import Desk, QueryFailed
+from allstop.actors.protocols.cover import Verdict
 from allstop.actors.protocols.cover_memory import CoverMemory
 from allstop.actors.protocols.records import Record
-from allstop.actors.protocols.remedies import GiveUp, Rest, Step, confirmed
+from allstop.actors.protocols.remedies import (
+    AmendStop,
+    Flatten,
+    GiveUp,
+    PlaceStop,
+    Rest,
+    Step,
+    confirmed,
+    later,
+)
 from allstop.actors.reports import OrderReport
 from allstop.actors.runtime import Actor, ActorDead, CallTimeout, Down, Ref, Reply
 from allstop.actors.venue_clock import VenueClock
@@ -53,6 +64,10 @@ from allstop.actors.venue_clock import VenueClock
 __all__ = ["Guardian", "GuardianSettings", "Pace", "guardian_settings"]
 
 END_S = 0.5  # what a tracker needs to write the end of its order, and more
+# How old a finding may be that is acted on once more, as shares of cover_s: what is told may have ended, and even of
+# what has not the ways to mend it change with time. Longer where the key has no calls for another.
+KNOWN_SHARE = 0.5
+REPEAT_SHARE = 2.0
 GATE_TELL_S = 0.25  # how long a gate that has just started may wait for our word
 
 
@@ -95,7 +110,9 @@ class Guardian(Actor):
         self._mark = mark
         self._memory = CoverMemory(self.path)
         self._acting: set[str] = set()
+        self._unsent: set[str] = set()  # pairs of which the first write of a step is on its way
         self._suspects: set[str] = set()
+        self._alarms: dict[str, Verdict] = {}  # what is wrong by another source than the next reading
         self._changed = asyncio.Event()
         self._wake_s: float | None = None
         self._audited_s: float | None = None
@@ -212,14 +229,14 @@ class Guardian(Actor):
             await self._pause()
 
     async def _keep_pace(self) -> None:
-        """Once, after the first look: what an earlier process spent of the key is not ours to spend again."""
+        """What an earlier process spent of the key, or others do, is not ours to spend again; nor is what the venue
+        took by saying that its limit is reached."""
         if self._key_level is None:
             return
         try:
             self._pace.found(await self._key_level(), self.clock.now_s())
         except (ActorDead, CallTimeout):
             return  # the ledger is restarting; asked again after the next look
-        self._key_level = None
 
     async def _telling(self) -> None:
         """Again and again, not once: the gate stands in the trading subtree, and starts after us, and often. A gate
@@ -241,6 +258,13 @@ class Guardian(Actor):
             due_s = max(due_s, began_s + self._pace.wait_s(began_s))
             if self._wake_s is not None:
                 due_s = min(due_s, self._wake_s)
+            if (
+                known_s := self._orders.due_s(self._exits.holds)
+            ) is not None:  # till then its pair stands still
+                soonest_s = max(self._settings.times.settle_s, self._pace.urgent_wait_s(began_s))
+                due_s = min(due_s, max(known_s, began_s + soonest_s))
+            if self._unsent:  # a reading that takes the key's turn before our own write makes it late
+                due_s = max(due_s, began_s + self._settings.times.cover_s / 4)
             left_s = due_s - self.clock.now_s()
             if left_s <= 0:
                 return
@@ -288,7 +312,10 @@ class Guardian(Actor):
             if self._reachable:
                 self.log.warning("guardian.blind", what=str(error))
             self._reachable = False
-            self._judge.unreachable(self.clock.now_s())
+            now_s = self.clock.now_s()
+            self._judge.unreachable(now_s)
+            if self._alarms or self._judge.any_bare():
+                self._wake_in(max(self._settings.times.settle_s, self._pace.urgent_wait_s(now_s)))
             self._vote()
             self._prove_audit(str(error))
             return
@@ -315,16 +342,37 @@ class Guardian(Actor):
         return not self._judge.any_bare() and not acted_on
 
     async def _settled_steps(self) -> dict[str, Step]:
-        """What is to be done, by two readings: one alone can catch a fill between two of its own questions."""
-        await self._read(full=self._audited_s is None)
+        """What is to be done, by two readings: one alone can catch a fill between two of its own questions. What the
+        stream has told, or what two readings found and the venue did not let be mended, counts as the first: each
+        reading costs time and calls of which there may be few."""
+        full = self._audited_s is None or bool(self._alarms)
+        await self._read(full=full)
         first = self._judge.judge_all()
-        if not any(_acts(step) for step in first.values()):
+        if full:
+            # What the stream told while this reading was made is not from it, either.
+            known, self._alarms = self._alarms, {}
+            agreed = {pair for pair in first if self._agrees(pair, known.get(pair))}
+            unsure = [pair for pair, step in first.items() if _acts(step) and pair not in agreed]
+            if agreed or not unsure:  # those that agree do not wait for the others
+                self._alarms = {
+                    pair: found for pair in unsure if (found := self._judge.found(pair)) is not None
+                }
+                if unsure:
+                    self._wake_in(0.001)
+                return {pair: step for pair, step in first.items() if pair not in unsure}
+        if not any(map(_acts, first.values())):
             return first
         await self._read(full=True)
         second = self._judge.judge_all()
         if any(_acts(step) and not confirmed(first.get(pair), step) for pair, step in second.items()):
             self._wake_in(self._settings.times.settle_s / 2)
         return {pair: step for pair, step in second.items() if confirmed(first.get(pair), step)}
+
+    def _agrees(self, pair: str, alarm: Verdict | None) -> bool:
+        found = self._judge.found(pair)
+        if alarm is None or found is None:
+            return False
+        return type(found) is type(alarm) and found.qty == alarm.qty
 
     async def _read(self, *, full: bool) -> None:
         started_s = self.clock.now_s()
@@ -344,7 +392,7 @@ class Guardian(Actor):
         if any(r.fill is not None for r in reports) and self._memory.has_own():
             self.start_task(self._notes.write_fills(reports), "fills")
         for pair in ({e.pair for e in executed} | self._ended_stops(reports)) - self._suspects:
-            if self._judge.looks_wrong(pair):
+            if self._judge.looks_wrong(pair) is not None:
                 self._suspects.add(pair)
                 self.send_after(self._settings.times.settle_s, _Recheck(pair))
 
@@ -361,7 +409,8 @@ class Guardian(Actor):
         """The stream tells a fill before the stop that it made. What still looks wrong a moment later is worth a
         reading; asking the venue at each fill would spend the key's counter on nothing."""
         self._suspects.discard(pair)
-        if self._judge.looks_wrong(pair):
+        if (verdict := self._judge.looks_wrong(pair)) is not None:
+            self._alarms[pair] = verdict
             self._wake_in(0.0)
 
     # -- acting ----------------------------------------------------------------------------------------------
@@ -398,16 +447,38 @@ class Guardian(Actor):
                 self._wake_in(self._settings.times.retry_s)
             case _:
                 self._acting.add(pair)
+                self._unsent.add(pair)
                 self.start_task(self._act(pair, step), f"cover {pair}")
 
     async def _act(self, pair: str, step: Step) -> None:
+        """What the venue does not take now, or what did not leave, is written again: it was found by two readings, and
+        each pair of them costs the key what the next may need. It is read again when it is older and the key has calls
+        for it, or the stream tells that it is over."""
+        times, began_s = self._settings.times, self.clock.now_s()
         try:
             written = await self._orders.write(pair, step)
+            self._written(pair)
+            while _again(written):
+                await asyncio.sleep(times.settle_s)
+                now_s = self.clock.now_s()
+                old_s = times.cover_s * (REPEAT_SHARE if self._pace.urgent_wait_s(now_s) else KNOWN_SHARE)
+                if now_s - began_s >= old_s or self._judge.looks_wrong(pair) is None:
+                    break
+                written = await self._orders.write(pair, step)
         finally:
             self._acting.discard(pair)
+            self._written(pair)
         if written is not None:
             self._judge.settle(written)
+            found = self._judge.found(pair)
+            if not written.taken and found is not None:
+                self._alarms[pair] = found
         self._wake_in(0.0)
+
+    def _written(self, pair: str) -> None:
+        if pair in self._unsent:
+            self._unsent.discard(pair)
+            self._changed.set()
 
     # -- votes and proofs ------------------------------------------------------------------------------------
 
@@ -447,6 +518,13 @@ class Guardian(Actor):
         now_s = self.clock.now_s()
         recent = self._audited_s is not None and now_s - self._audited_s <= 2 * self._settings.times.cover_s
         return recent or self._reachable, ""
+
+
+def _again(written: Written | None) -> bool:
+    """Whether it came to nothing without the venue having said a word about it."""
+    if written is None or written.taken or not isinstance(written.step, PlaceStop | AmendStop | Flatten):
+        return False
+    return written.fault is None or later(written.fault)
 
 
 def _acts(step: Step) -> bool:

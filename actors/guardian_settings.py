@@ -3,7 +3,7 @@
 import msgspec
 
 from allstop.actors.levels import Scope
-from allstop.actors.limits.kraken import LIMITS, Tier
+from allstop.actors.limits.kraken import LIMITS, Tier, rest_meter
 from allstop.actors.limits.meter import Meter
 from allstop.actors.protocols.cover import CoverTimes
 from allstop.actors.protocols.lookup import KRAKEN, Timing
@@ -12,7 +12,7 @@ from allstop.actors.protocols.lookup import KRAKEN, Timing
 class GuardianSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How the guardian of an account watches. A poll costs one call of the key's counter, a full reading two or more,
     and Kraken gives back one call in 1 to 3 s by `tier`. Routine polls use half of the counter and then slow down to
-    what is given back; the other half is for confirming and acting.
+    what is given back; the other half is for confirming and acting (see Pace).
 
     `poll_s` must leave room within cover_s for the step that follows; `overlap_s` covers the venue's clock and its
     delay in showing what closed.
@@ -58,26 +58,37 @@ def guardian_settings(
 
 
 EXIT_CALLS_MAX = 6.0  # an exit asks up to three times: of its stops, of itself, of what was placed again
+CONFIRM_CALLS = (
+    3  # of a finding before it is acted on: what is open, what closed, and what is in neither list
+)
+# Routine looks leave more than that between themselves and what even the guardian may use: three calls on Starter, four
+# on the others; and a band below them in which nobody else calls (limits/kraken.py), so that they are never kept out.
+ROUTINE_SHARE = 0.75
+SLOW_SHARE = 0.5  # of what is given back: what looks spend while the key stands higher than that
 
 
 class Pace:
-    """How fast one key may be used for routine looks: it outlives the guardian's incarnations, because the venue's
-    counter does. It spends three quarters of what the venue gives back, so that the counter falls again."""
+    """How fast one key may be used for looks: it outlives the guardian's incarnations, because the venue's counter
+    does. Routine looks spend three quarters of what the venue gives back, so that the counter falls again, and less
+    while it stands high, whoever it was: what is left is for confirming and acting."""
 
     def __init__(self, tier: Tier) -> None:
         limits = LIMITS[tier]
         self._meter = Meter(max=limits.rest_max / 2, decay_per_s=limits.rest_decay_per_s * 0.75)
         # The last quarter is for exits of which the stream does not tell: two at once, and then one now and then.
         self._exits = Meter(max=EXIT_CALLS_MAX, decay_per_s=limits.rest_decay_per_s * 0.25)
+        self._key = rest_meter(tier, now_s=0.0)
+        self._routine_max = limits.rest_max * ROUTINE_SHARE
+        self._slow_s = 1 / (limits.rest_decay_per_s * SLOW_SHARE)
 
     def spent(self, calls: int, now_s: float) -> None:
         self._meter = self._meter.taken(calls, now_s)
+        self._key = self._key.taken(calls, now_s)
 
     def found(self, level: float, now_s: float) -> None:
-        """The key's counter stands so high already, from an earlier process. More than the routine half counts as all
-        of it: looks slow down then, and do not stop."""
-        own = self._meter.level_at(now_s)
-        self._meter = self._meter.synced(max(own, min(level, self._meter.max)), now_s)
+        """The key's counter stands so high, by the account's ledger: with what an earlier process used, what others
+        do, and what the venue said of it."""
+        self._key = self._key.synced(level, now_s)
 
     def asked_for_exit(self, now_s: float) -> None:
         self._exits = self._exits.taken(1, now_s)
@@ -87,5 +98,11 @@ class Pace:
         return self._exits.wait_s(EXIT_CALLS_MAX / 2, now_s)
 
     def wait_s(self, now_s: float) -> float:
-        """Until the next routine look."""
-        return self._meter.wait_s(1, now_s)
+        """Until the next routine look. While the key stands too high looks slow down, and do not stop."""
+        over = self._key.level_at(now_s) + 1 - self._routine_max
+        key_s = min(max(0.0, over) / self._key.decay_per_s, self._slow_s)
+        return max(self._meter.wait_s(1, now_s), key_s)
+
+    def urgent_wait_s(self, now_s: float) -> float:
+        """Until a look at something that seems to be wrong: as soon as the key can confirm what it finds."""
+        return self._key.wait_s(CONFIRM_CALLS, now_s)

@@ -33,6 +33,13 @@ class NoteBan(msgspec.Struct, frozen=True, kw_only=True):
     for_s: float | None = None
 
 
+class NoteUnreached(msgspec.Struct, frozen=True, kw_only=True):
+    """Tell: the connect that was permitted last never came to this host. It does not count; on disk it does, until the
+    next one is written."""
+
+    host: str
+
+
 class GetConnects(msgspec.Struct, frozen=True, kw_only=True):
     """Answered with {host: Connects}."""
 
@@ -60,6 +67,10 @@ class HostLedger(Actor):
                 return await self._permit(self._venue(host), lane)
             case NoteBan(host=host, reason=reason, for_s=for_s):
                 return await self._ban(self._venue(host), reason, for_s)
+            case NoteUnreached(host=host):
+                venue = self._venue(host)
+                self._hosts[venue] = self._connects(venue).untaken()
+                return None
             case GetConnects():
                 return dict(self._hosts)
             case _:

@@ -287,6 +287,9 @@ class KrakenDesk:
             end = ended(end, faults)
         except KeyStopped as stopped:
             raise Fatal("KEY_STOPPED", str(stopped)) from stopped
+        except HttpNotSent:
+            end = msgspec.structs.replace(end, unsent=True)
+            raise
         finally:
             self._ledger.tell(end)
         if end.stop:

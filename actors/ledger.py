@@ -178,6 +178,8 @@ class AccountLedger(Actor):
     async def _end_turn(self, end: EndTurn) -> None:
         key, now_s = self._key(end.key), self.clock.now_s()
         if key.held is not None and key.held.id == end.id:
+            if end.unsent:  # what is promised on disk stays higher until it is due
+                key.rest = key.rest.with_meter(key.rest.meter.taken(-rest_cost(key.held.path), now_s))
             key.held = None
         for waiter in [w for w in key.waiting if w.take.id == end.id]:
             key.waiting.remove(waiter)  # its caller gave up; nobody listens for the answer

@@ -82,6 +82,7 @@ class EndTurn(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     key: str = ""
+    unsent: bool = False  # not a byte of it left: the venue counts nothing
     over_limit: bool = False  # EAPI:Rate limit exceeded
     bad_nonce: bool = False  # EAPI:Invalid nonce
     cool_s: float = 0.0  # a lockout or a throttle: no call on this key for so long

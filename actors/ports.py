@@ -22,7 +22,13 @@ class LinkClosed(AllstopError):
 
 
 class ConnectFailed(AllstopError):
-    """No connection was made."""
+    """No connection was made. `answered`: because somebody there refused it. Not `reached`: nothing of the attempt can
+    have come to the other side, which so does not count it."""
+
+    def __init__(self, reason: str, *, answered: bool = False, reached: bool = True) -> None:
+        super().__init__(reason)
+        self.answered = answered
+        self.reached = reached
 
 
 class HttpNotSent(AllstopError):

@@ -270,7 +270,8 @@ class SupervisorCore(Straight, GivingUp):
         self._causes.append(error)
         child.failed(self._now_s)
         if self.breaker.state is BreakerState.HALF_OPEN and not fatal:
-            self._open(f"{child.spec.id} failed while half-open: {error}", latch=False)
+            why = f"{child.spec.id} failed while half-open: {error}"
+            self._open(why, latch=False, outage=self._still_away(error))
             return
         budget = child.spec.budget
         if not fatal and budget is not None and child.gave_up:

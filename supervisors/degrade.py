@@ -3,11 +3,13 @@
     CLOSED --budget spent, or too many reported failures--> OPEN --cooldown over--> HALF_OPEN
     HALF_OPEN --`probes` successes--> CLOSED;  HALF_OPEN --a failure--> OPEN, for twice as long
     any --the `max_trips`-th opening in a row, or a fatal end--> LATCHED --a person--> HALF_OPEN
+    An opening because nothing answered at all (outages.py) is none of those, and is not for longer than the first.
 
 Trips are forgotten when the breaker has been closed for `forget_after_s` (the supervisor's own window), not when it
 closes: else one that flaps would never latch.
 """
 
+import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
@@ -46,14 +48,19 @@ class Breaker:
     since_s: float = 0.0
     until_s: float = 0.0  # OPEN only: when it becomes half-open
     reports: tuple[Reported, ...] = ()
+    answered_s: float = -math.inf  # when a call succeeded last
 
     def changed(self, pause: Pause, forget_after_s: float) -> "Breaker":
         """The same state under other numbers; they count from the next move on."""
         return replace(self, pause=pause, forget_after_s=forget_after_s)
 
-    def opened(self, now_s: float) -> "Breaker":
-        """Tripped once more: OPEN with a cooldown, or LATCHED when that was one trip too many."""
-        trips = self.trips + 1 if self._remembers(now_s) else 1
+    def opened(self, now_s: float, *, counted: bool = True) -> "Breaker":
+        """Tripped once more: OPEN with a cooldown, or LATCHED when that was one trip too many. Not `counted`: nothing
+        answered at all; it opens for one cooldown, as often as it takes."""
+        trips = self.trips if self._remembers(now_s) else 0
+        if not counted:
+            return self._moved(BreakerState.OPEN, now_s, trips=trips, until_s=now_s + self.pause.cooldown_s)
+        trips += 1
         if trips >= self.pause.max_trips:
             return replace(self, trips=trips).latched(now_s)
         until_s = now_s + self.pause.cooldown_s * 2.0 ** min(trips - 1, _DOUBLINGS_MAX)
@@ -81,8 +88,13 @@ class Breaker:
 
     def reported(self, category: str | None, now_s: float) -> "Breaker":
         """With one more call counted: None is a success."""
+        heard_s = now_s if category is None else self.answered_s
         recent = (r for r in self.reports if now_s - r.at_s <= self.pause.window_s)
-        return replace(self, reports=(*recent, Reported(now_s, category))[-REPORTS_MAX:])
+        return replace(self, reports=(*recent, Reported(now_s, category))[-REPORTS_MAX:], answered_s=heard_s)
+
+    def answered(self, now_s: float) -> "Breaker":
+        """Something out there has answered."""
+        return replace(self, answered_s=now_s)
 
     @property
     def worn(self) -> str | None:

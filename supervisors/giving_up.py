@@ -10,6 +10,7 @@ from allstop.supervisors import decisions as d
 from allstop.supervisors.children import Child
 from allstop.supervisors.degrade import BreakerState
 from allstop.supervisors.lasting import Latched
+from allstop.supervisors.outages import CATEGORIES, away, unanswered
 from allstop.supervisors.plan import Purpose
 from allstop.supervisors.requests import Requests
 
@@ -34,16 +35,30 @@ class GivingUp(Requests):
                 self._plan.append(d.GiveUp(crashed(gave_up)))
             case OnExceeded.PAUSE:
                 self._report_giving_up(gave_up, fatal, "latch" if fatal else "pause")
-                self._open(str(gave_up), latch=fatal)
+                self._open(str(gave_up), latch=fatal, outage=self._went_away())
             case OnExceeded.LATCH:
                 self._report_giving_up(gave_up, fatal, "latch")
                 self._forget_unless_kept(child)
                 self._say(d.Latch(child.spec.id, gave_up))
 
-    def _open(self, reason: str, *, latch: bool) -> None:
-        """The breaker opens: the level goes down first, then the children are stopped."""
+    def _went_away(self) -> bool:
+        """Whether the budget was spent on nothing but a network that is away: the failures of its window say so, and
+        nobody's call has succeeded since they began."""
+        began_s = self.window.began_s
+        recent = tuple(self._causes)[-len(self.window) or len(self._causes) :]
+        return began_s is not None and self.breaker.answered_s < began_s and away(recent)
+
+    def _still_away(self, error: BaseException) -> bool:
+        return self.breaker.answered_s < self.breaker.since_s and unanswered(error)
+
+    def _open(self, reason: str, *, latch: bool, outage: bool = False) -> None:
+        """The breaker opens: the level goes down first, then the children are stopped. `outage`: nothing answered."""
         self._cancel_cooldown()
-        self.breaker = self.breaker.latched(self._now_s) if latch else self.breaker.opened(self._now_s)
+        self.breaker = (
+            self.breaker.latched(self._now_s)
+            if latch
+            else self.breaker.opened(self._now_s, counted=not outage)
+        )
         self.window.clear()
         self._causes.clear()
         latched = self.breaker.state is BreakerState.LATCHED
@@ -93,13 +108,14 @@ class GivingUp(Requests):
         self._say(d.Reply(None))
         match self.breaker.state, category:
             case (BreakerState.HALF_OPEN, None) if not probe:
-                pass  # what closes this breaker is asked on purpose
+                self.breaker = self.breaker.answered(self._now_s)  # what closes it is asked on purpose
             case (BreakerState.HALF_OPEN, None):
-                self.breaker = self.breaker.probed(self._now_s)
+                self.breaker = self.breaker.answered(self._now_s).probed(self._now_s)
                 if self.breaker.state is BreakerState.CLOSED:
                     self._close()
             case (BreakerState.HALF_OPEN, failure):
-                self._open(f"a probe failed: {failure}", latch=False)
+                outage = failure in CATEGORIES and self.breaker.answered_s < self.breaker.since_s
+                self._open(f"a probe failed: {failure}", latch=False, outage=outage)
             case (BreakerState.CLOSED, _) if self.flags.on_exceeded is OnExceeded.PAUSE:
                 self.breaker = self.breaker.reported(category, self._now_s)
                 worn = self.breaker.worn

@@ -36,6 +36,11 @@ class Intensity:
         return left
 
     @property
+    def began_s(self) -> float | None:
+        """When the first attempt was made that still counts."""
+        return self._attempts[0] if self._attempts else None
+
+    @property
     def exceeded(self) -> bool:
         """Whether the attempt that was added last was one too many."""
         return len(self._attempts) > self.max_restarts

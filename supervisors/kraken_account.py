@@ -184,7 +184,7 @@ def _guardian(parts: AccountParts) -> ChildSpec:
     holder = parts.at("guardian")
 
     async def key_level() -> float:
-        view: LedgerView = await parts.at("store/ledgers").call(GetLedger(), timeout_s=1.0)
+        view: LedgerView = await parts.at("store/ledgers").call(GetLedger(), timeout_s=0.1)
         return view.rest.get(parts.keys.protect.fingerprint, 0.0)
 
     kwargs = {

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
+import structlog
 
 from allstop.actors.connection_settings import ConnectionSettings
 from allstop.actors.errors import AllstopError, BadInput, Category, Fatal, Problem, Remedy
 from allstop.actors.instruments import Instrument
-from allstop.actors.journal import JournalActor
+from allstop.actors.journal import JournalActor, read
 from allstop.actors.kraken_desk import KrakenDesk, Role
 from allstop.actors.ledger import AccountKey, AccountLedger, KeyStopped
 from allstop.actors.limits.kraken import Tier
@@ -33,6 +34,10 @@ TIMEOUT_S = 10.0
 TURN_WAIT_S = (
     30.0  # an engine that was killed at its key's limit starts at it: the counter falls by one in 1 to 3 s
 )
+
+
+class KeyRefused(BadInput):
+    """The venue does not take this key at all."""
 
 
 class VenueUnreachable(AllstopError):
@@ -85,7 +90,11 @@ def _wanted(listed: Mapping[str, Instrument], pairs: Mapping[str, str]) -> dict[
 
 async def probe_keys(world: World, node: KrakenAccount, keys: Keys, settings: ConnectionSettings) -> None:
     """Asks the venue what each key may do. Raises BadInput, naming the account's line, for a key that is refused,
-    can withdraw, or lacks a permission; VenueUnreachable when the venue does not say."""
+    can withdraw, or lacks a permission; VenueUnreachable when the venue does not say.
+
+    An account that has traded may start without its trade key, if it has another to protect with: trading latches at
+    the first use of it, and the guardian looks after what is open, which nobody would in a process that did not start.
+    """
     # No position waits for this call: after a crash the ledger's worst case may have to decay first.
     settings = msgspec.structs.replace(settings, protect_wait_max_s=TURN_WAIT_S, turn_wait_max_s=TURN_WAIT_S)
     async with ActorSystem(clock=world.clock, dice=world.dice, ids=world.ids) as system:
@@ -101,6 +110,12 @@ async def probe_keys(world: World, node: KrakenAccount, keys: Keys, settings: Co
             )  # fmt: skip
             try:
                 await _probe(desk, node, role)
+            except KeyRefused as refused:
+                if role != "trade" or len(roles) == 1 or not await read(journal, kinds=("intent",)):
+                    raise
+                structlog.get_logger("allstop").critical(
+                    "key.refused", account=node.account, role=role, why=str(refused)
+                )
             finally:
                 await desk.close()
 
@@ -117,7 +132,7 @@ async def _probe(desk: KrakenDesk, node: KrakenAccount, role: str) -> None:
         except (KeyStopped, Fatal) as error:
             if isinstance(error, Fatal) and not error.code.startswith("KEY_"):
                 raise  # of our own journal, not of the venue
-            raise BadInput(
+            raise KeyRefused(
                 Problem(f"account {node.account!r}: the venue refuses the {role} key: {error}", node.where)
             ) from error
         except QueryFailed as error:
@@ -127,7 +142,7 @@ async def _probe(desk: KrakenDesk, node: KrakenAccount, role: str) -> None:
                 and not locked
                 and error.fault.category in (Category.AUTH, Category.PERM)
             ):
-                raise BadInput(
+                raise KeyRefused(
                     Problem(
                         f"account {node.account!r}: the venue refuses the {role} key: {error.fault}",
                         node.where,

@@ -45,6 +45,10 @@ class Connects(msgspec.Struct, frozen=True, kw_only=True):
         """With one more attempt, and without those that left the window."""
         return msgspec.structs.replace(self, attempts_s=(*self._recent(now_s), now_s))
 
+    def untaken(self) -> "Connects":
+        """Without the latest attempt: it never left, or never arrived."""
+        return msgspec.structs.replace(self, attempts_s=self.attempts_s[:-1])
+
     def banned(self, now_s: float, for_s: float | None = None, reason: str = "") -> "Connects":
         """The venue refused this address. A longer ban is never shortened."""
         until_s = now_s + (self.limits.ban_s if for_s is None else for_s)

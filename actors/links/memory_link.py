@@ -237,7 +237,7 @@ class MemoryNetwork:
         await asyncio.sleep(min(self.faults.delay_s, open_timeout_s))
         served = self._websockets.get(url)
         if self.faults.refuse_connects or served is None:
-            raise ConnectFailed(f"{url}: connection refused")
+            raise ConnectFailed(f"{url}: connection refused", reached=False)
         if self.faults.delay_s > open_timeout_s:
             raise ConnectFailed(f"{url}: timed out during opening handshake")
         link = self._links.get(url)

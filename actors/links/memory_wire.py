@@ -262,7 +262,8 @@ class MemoryLink:
         except TimeoutError:
             raise ConnectFailed(f"{what}: timed out during opening handshake") from None
         if self.condition.turned is not None:
-            raise ConnectFailed(f"{what}: {TURNED[self.condition.turned]}")
+            reached = self.condition.turned is Turned.TLS
+            raise ConnectFailed(f"{what}: {TURNED[self.condition.turned]}", reached=reached)
 
     def wired(
         self,

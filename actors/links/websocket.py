@@ -121,7 +121,9 @@ async def connect_websocket(
             create_connection=create,  # pyright: ignore[reportArgumentType]
         )
     except (OSError, WebSocketException) as error:  # TimeoutError is an OSError
-        raise ConnectFailed(f"{url}: {_said(error)}") from error
+        answered = isinstance(error, WebSocketException)
+        reached = answered or isinstance(error, TimeoutError | ssl.SSLError)
+        raise ConnectFailed(f"{url}: {_said(error)}", answered=answered, reached=reached) from error
     return TcpWebSocket(connection, url, close_timeout_s)
 
 

@@ -309,6 +309,8 @@ def _over(
 
 def refused(effort: Effort, step: Step, fault: Fault) -> Effort:
     """The effort after the venue proved that a step had no effect."""
+    if later(fault) or fault.category is Category.TIMEOUT:
+        return effort  # it says nothing of the order: it came too late, or at a bad time
     replace = msgspec.structs.replace
     match step:
         case PlaceStop():
@@ -334,6 +336,12 @@ def done(effort: Effort, step: Step) -> Effort:
             return msgspec.structs.replace(effort, correction=Correction.AGAIN)
         case _:
             return effort
+
+
+def later(fault: Fault) -> bool:
+    """The venue takes no such order now, whatever is in it: its rate is reached, or the market is in a mode in which it
+    matches nothing. The same order is tried again, and nothing has been learnt of it."""
+    return fault.category in (Category.RATE, Category.MARKET)
 
 
 def would_trigger(fault: Fault) -> bool:

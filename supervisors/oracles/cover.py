@@ -1,8 +1,9 @@
 """O3: from each execution until full cover or a flatten in flight, at most `cover_s`, by the venue's own book.
 
 Time in which nothing could be done does not count, and is told apart: the venue could not be reached, or the engine
-was dead. Neither does time in which the venue's own counter of the key that protects had no room for a call. What an engine that comes to life finds uncovered counts from the moment at which it is connected. A halt
-excuses nothing.
+was dead. Neither does time in which a market takes neither a stop nor a market order, nor, up to half of `cover_s` in
+each stretch, time in which the venue's own counter of the key that protects had no room for a call. What an engine that
+comes to life finds uncovered counts from the moment at which it is connected. A halt excuses nothing.
 """
 
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ from allstop.supervisors.oracles.facts import (
 )
 from allstop.supervisors.oracles.oracle import Oracle, Takes, Terms
 
+# Of what a key has left an engine may use too much itself: so much of each stretch may pass without a call, no more.
+SPENT_SHARE = 0.5
+
 
 @dataclass(slots=True)
 class _Uncovered:
@@ -28,6 +32,7 @@ class _Uncovered:
     began_ns: int
     since_ns: int
     counted_ns: int = 0
+    spent_ns: int = 0  # what was excused because the key had no call left
     told: bool = False
 
 
@@ -37,8 +42,9 @@ class CoverInTime(Oracle):
     def __init__(self, terms: Terms) -> None:
         super().__init__(terms)
         self._limit_ns = int(terms.cover_s * 1e9)
+        self._spent_max_ns = int(terms.cover_s * SPENT_SHARE * 1e9)
         self._open: dict[tuple[str, str], _Uncovered] = {}
-        self._bars: dict[str, bool] = {}  # who bars -> whether it counts anew from its end
+        self._bars: dict[str, Barred] = {}  # by who bars
         self._calls: dict[int, int] = {}  # requests without an answer yet -> when they were written
         self._unserved_until_ns = 0
         self._spent_until_ns: dict[str, int] = {}  # by account: since when its key has room for a call again
@@ -115,21 +121,25 @@ class CoverInTime(Oracle):
 
     def _barred(self, fact: Barred) -> None:
         self.passed(fact.at_ns)
-        self._bars[fact.by] = fact.anew
+        self._bars[fact.by] = fact
 
     def _freed(self, fact: Freed) -> None:
         self.passed(fact.at_ns)
-        if self._bars.pop(fact.by, False):
+        bar = self._bars.pop(fact.by, None)
+        if bar is not None and bar.anew:
             for uncovered in self._open.values():
                 uncovered.counted_ns, uncovered.told = 0, False
 
     def _count(self, key: tuple[str, str], at_ns: int) -> None:
         uncovered = self._open[key]
         since_ns, uncovered.since_ns = uncovered.since_ns, max(at_ns, uncovered.since_ns)
-        if self._bars:
+        if self._bars and any(bar.pair in ("", key[1]) for bar in self._bars.values()):
             return
-        spent_ns = self._spent_until_ns.get(key[0], 0)
-        uncovered.counted_ns += max(0, at_ns - max(since_ns, self._unserved_until_ns, spent_ns))
+        since_ns = max(since_ns, self._unserved_until_ns)
+        spent_ns = max(0, min(at_ns, self._spent_until_ns.get(key[0], 0)) - since_ns)
+        excused_ns = min(spent_ns, self._spent_max_ns - uncovered.spent_ns)
+        uncovered.spent_ns += excused_ns
+        uncovered.counted_ns += max(0, at_ns - since_ns) - excused_ns
         self._look(key, at_ns)
 
     def _look(self, key: tuple[str, str], at_ns: int, *, over: bool = False) -> None:

@@ -120,11 +120,13 @@ class ConnectTried:
 @dataclass(frozen=True, slots=True)
 class Barred:
     """From now on, until Freed by the same, the engine cannot act: the venue is away, the net is cut, the engine is
-    dead. `anew`: what it owes is counted from the end (it was dead); otherwise the time only does not count."""
+    dead. `anew`: what it owes is counted from the end (it was dead); otherwise the time only does not count. `pair`:
+    only there (its market takes no order that could cover); empty: everywhere."""
 
     at_ns: int
     by: str
     anew: bool = False
+    pair: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,10 @@ class KrakenWitness(Witness):
     def reachable(self, reachable: bool, wall_ns: int) -> None:
         self._see(Freed(wall_ns, VENUE) if reachable else Barred(wall_ns, VENUE))
 
+    def coverable(self, symbol: str, coverable: bool, wall_ns: int) -> None:
+        by = f"market {symbol}"
+        self._see(Freed(wall_ns, by) if coverable else Barred(wall_ns, by, pair=symbol))
+
     def broke(self, broken: LimitBroken) -> None:
         self._see(LimitBreach(broken.wall_ns, broken.kind, broken.detail))
 

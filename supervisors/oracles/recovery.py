@@ -84,6 +84,8 @@ class Recovers(Oracle):
             self._allowed_ns = fact.at_ns
 
     def _barred(self, fact: Barred) -> None:
+        if fact.pair:
+            return  # others are traded meanwhile
         self._bars.add(fact.by)
         self._allowed_ns = None
 

@@ -25,6 +25,7 @@ from allstop.supervisors.simulation.injector import Injected, Injector
 from allstop.supervisors.simulation.plan import FaultPlan, make_plan
 from allstop.supervisors.simulation.process import no_collector, quiet_ends, quiet_logs
 from allstop.supervisors.simulation.scene import DRAIN_S, Scene
+from allstop.supervisors.simulation.standstill import explained, stands_still
 from allstop.supervisors.simulation.trace import Trace
 
 NONE: Final = "none"  # the profile of a run without faults
@@ -173,10 +174,17 @@ class _Run:
 
     async def _missing(self) -> list[str]:
         runtime = self._restarter.runtime
+        revoked = self._scene.venue.kraken.venue.revoked
         if runtime is None:
-            return ["the engine is down"]
+            disk, ends = self._world.host.disk, self._restarter.ends
+            broken = any(disk.verify(chain).bad is not None for chain in disk.chains())
+            said = ends and explained(ends[-1].why, chain_broken=broken, key_revoked=revoked)
+            return [] if said else ["the engine is down"]
         if runtime.levels.effective(ROOT) is not Level.HALTED:
-            return obstacles(runtime)
+            scopes = [(node.venue, node.account) for node in runtime.tree.accounts.children]
+            worst = [votes[0] for scope in scopes if (votes := runtime.levels.votes(scope))]
+            still = len(worst) == len(scopes) and all(stands_still(one, key_revoked=revoked) for one in worst)
+            return [] if still else obstacles(runtime)
         try:
             status = await self._scene.ask(halt_status(runtime.root))
         except (ActorDead, CallTimeout) as error:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from allstop.actors.host_ledger import ConnectPermit, GetConnects, HostLedger, NoteBan
+from allstop.actors.host_ledger import ConnectPermit, GetConnects, HostLedger, NoteBan, NoteUnreached
 from allstop.actors.journal import JournalActor
 from allstop.actors.limits.connects import ConnectLimits
 from allstop.actors.limits.lanes import Lane
@@ -41,6 +41,16 @@ async def test_half_of_the_venues_limit_is_given_and_then_the_time_to_wait(syste
     answers = [await hosts.call(ConnectPermit(host=HOST)) for _ in range(6)]
     assert answers[:5] == [0.0] * 5
     assert answers[5] == pytest.approx(60.0, abs=0.1)
+
+
+async def test_a_connect_that_never_came_there_does_not_count_and_one_that_may_have_does(system: ActorSystem):
+    hosts = await opened(system)
+    for _ in range(20):
+        assert await hosts.call(ConnectPermit(host=HOST)) == 0.0
+        hosts.tell(NoteUnreached(host=HOST))
+    for _ in range(5):
+        assert await hosts.call(ConnectPermit(host=HOST)) == 0.0
+    assert await hosts.call(ConnectPermit(host=HOST)) > 59
 
 
 async def test_permits_given_are_remembered_over_a_restart(system: ActorSystem):

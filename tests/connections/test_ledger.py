@@ -172,16 +172,24 @@ async def test_a_waiter_that_gave_up_is_not_given_the_turn(bench: Bench):
 
 async def test_queries_leave_the_guardian_its_share_of_the_counter(bench: Bench):
     ledger = await bench.open()
-    for n in range(11):
+    for n in range(9):
         await turn(ledger, f"q{n}")
         ledger.tell(EndTurn(id=f"q{n}"))
     with pytest.raises(RateRefused):
-        await turn(ledger, "q11", wait_s=0.1)
+        await turn(ledger, "q9", wait_s=0.1)
     began_s = bench.system.clock.now_s()
-    for n in range(3):
+    for n in range(5):
         await turn(ledger, f"p{n}", lane=Lane.PROTECT)
         ledger.tell(EndTurn(id=f"p{n}"))
     assert bench.system.clock.now_s() == began_s
+
+
+async def test_a_call_that_never_left_costs_the_key_nothing(bench: Bench):
+    ledger = await bench.open()
+    for n in range(60):  # an outage: the counter has room for fifteen
+        await turn(ledger, f"u{n}", lane=Lane.PROTECT)
+        ledger.tell(EndTurn(id=f"u{n}", unsent=True))
+    assert list((await ledger.call(GetLedger())).rest.values()) == [0.0]
 
 
 async def test_a_stop_is_placed_though_the_counter_is_full_and_a_query_waits(bench: Bench):

@@ -70,15 +70,27 @@ async def test_a_stop_that_became_a_flatten_between_two_slow_readings_is_not_rea
         assert [(i.order_type, i.qty) for i in r.venue.submitted] == [(OrderType.MARKET, D(1))]
 
 
-def test_a_key_that_an_earlier_process_used_up_is_used_more_slowly_and_never_not_at_all() -> None:
+def test_a_key_that_stands_high_is_used_more_slowly_and_never_not_at_all() -> None:
     pace = Pace(Tier.PRO)
-    pace.found(19.0, now_s=0.0)
-    assert pace.wait_s(0.0) == pytest.approx(1 / 0.75)
-    pace.found(0.0, now_s=0.0)
-    assert pace.wait_s(0.0) > 0.0
+    assert pace.wait_s(0.0) == 0.0
+    pace.found(19.0, now_s=0.0)  # 15 are for looks: four calls of its own stay for what a look finds
+    assert pace.wait_s(0.0) == pytest.approx(2.0)
+    pace.found(14.5, now_s=0.0)
+    assert pace.wait_s(0.0) == pytest.approx(0.5)
+    pace.found(14.0, now_s=0.0)
+    assert pace.wait_s(0.0) == 0.0
 
 
-async def test_the_guardian_asks_once_how_far_its_key_is_used_up() -> None:
+@pytest.mark.parametrize("tier", list(Tier))
+def test_routine_looks_alone_leave_the_key_the_calls_that_confirm_what_they_find(tier: Tier) -> None:
+    pace, now_s = Pace(tier), 0.0
+    for _ in range(200):
+        now_s += pace.wait_s(now_s) + 0.01
+        pace.spent(1, now_s)
+        assert pace.urgent_wait_s(now_s) == 0.0
+
+
+async def test_the_guardian_asks_again_and_again_how_far_its_key_is_used_up() -> None:
     asked: list[float] = []
 
     async def level() -> float:
@@ -91,11 +103,60 @@ async def test_the_guardian_asks_once_how_far_its_key_is_used_up() -> None:
         await r.start()
         await asyncio.sleep(10)
         slow = len(r.desk.calls)
-    assert asked == [19.0]
+    assert len(asked) > 3
     async with rig() as r:
         await r.enter(entry(), fill="1")
         await asyncio.sleep(10)
         assert slow < len(r.desk.calls)
+
+
+async def test_a_limit_that_the_venue_says_is_reached_is_no_refusal_of_the_stop_it_is_tried_again_without_reading() -> (
+    None
+):
+    async with rig() as r:
+        r.venue.makes_stops = False
+        r.venue.refusals.extend([fault("EOrder:Rate limit exceeded", Category.RATE)] * 4)
+        await r.enter(entry(), fill="1")
+        reads = len(r.desk.calls)
+        await r.until(lambda: not r.naked(), 4.0)
+        assert r.venue.covered() == D(1), "a stop, and no flatten"
+        assert len(r.desk.calls) - reads <= 14  # five of them the stop; by reading each time it were thirty
+        assert r.level() is not Level.HALTED
+
+
+async def test_a_market_that_takes_nothing_for_a_while_is_covered_when_it_does_and_nobody_halts() -> None:
+    async with rig() as r:
+        r.venue.makes_stops = False
+        r.venue.refusals.extend([fault("EService:Market in cancel_only mode", Category.MARKET)] * 40)
+        await r.enter(entry(), fill="1")
+        await asyncio.sleep(6)
+        assert r.naked()
+        assert "abandoned" not in r.states()
+        r.venue.refusals.clear()
+        assert await r.until(lambda: not r.naked(), 2.0) < 1.0
+
+
+async def test_what_the_stream_told_needs_one_reading_and_no_second() -> None:
+    async with rig() as r:
+        r.venue.makes_stops = False
+        order_id = await r.enter(entry())
+        await asyncio.sleep(1.2)
+        r.venue.fill(order_id, "1")
+        r.desk.latency_s = 0.5
+        r.stream()
+        assert (
+            await r.until(lambda: not r.naked(), 2.0) < 1.8
+        )  # two questions and the stop; else it were three
+
+
+async def test_no_reading_goes_before_the_guardians_own_write() -> None:
+    async with rig() as r:
+        r.venue.makes_stops = False
+        await r.enter(entry(), fill="1")
+        r.desk.latency_s = 0.3
+        await r.until(lambda: not r.naked(), 4.0)
+        placed = next(i for i, call in enumerate(r.desk.calls) if "submit" in str(call))
+        assert "closed" in str(r.desk.calls[placed - 1])
 
 
 async def test_the_stream_makes_it_faster() -> None:

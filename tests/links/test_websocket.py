@@ -78,8 +78,9 @@ async def test_no_compression_is_offered():
 async def test_a_refused_connection_fails_to_connect():
     async with serving(echo) as url:
         pass
-    with pytest.raises(ConnectFailed, match=r"127\.0\.0\.1"):
+    with pytest.raises(ConnectFailed, match=r"127\.0\.0\.1") as caught:
         await connect_websocket(url)
+    assert (caught.value.answered, caught.value.reached) == (False, False)
 
 
 async def test_a_refused_handshake_fails_to_connect_and_says_the_status():
@@ -87,8 +88,9 @@ async def test_a_refused_handshake_fails_to_connect_and_says_the_status():
         return connection.respond(HTTPStatus.TOO_MANY_REQUESTS, "slow down\n")
 
     async with serving(echo, process_request=refuse) as url:
-        with pytest.raises(ConnectFailed, match="429"):
+        with pytest.raises(ConnectFailed, match="429") as caught:
             await connect_websocket(url)
+    assert (caught.value.answered, caught.value.reached) == (True, True)
 
 
 async def test_a_redirect_is_not_followed():
@@ -112,8 +114,9 @@ async def test_a_handshake_without_answer_fails_after_the_open_timeout():
         await reader.readuntil(b"never")
 
     async with Server(mute).listening() as address:
-        with pytest.raises(ConnectFailed, match="timed out"):
+        with pytest.raises(ConnectFailed, match="timed out") as caught:
             await connect_websocket(f"ws://{address}", open_timeout_s=0.1)
+    assert (caught.value.answered, caught.value.reached) == (False, True)
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "nonsense", "ws://"])

@@ -833,10 +833,31 @@ def test_what_is_told_live_and_what_is_judged_afterwards_is_one_verdict(
 def test_time_in_which_the_key_that_protects_has_no_call_left_does_not_count() -> None:
     watch = Watch(Terms(cover_s=2.0))
     watch.see(Exposed(1_000_000_000, "main", "BTC/USD", Decimal("0.5")))
-    watch.see(CallsSpent(2_000_000_000, "main", 5_000_000_000))
+    watch.see(CallsSpent(2_000_000_000, "main", 2_700_000_000))
     watch.see(CallsSpent(2_000_000_000, "other", 60_000_000_000))
-    watch.pass_to(5_900_000_000)
+    watch.pass_to(3_600_000_000)
     assert watch.violations == []
 
-    watch.pass_to(6_100_000_000)
-    assert [(one.oracle, one.at_ns) for one in watch.violations] == [("O3", 6_000_000_000)]
+    watch.pass_to(3_800_000_000)
+    assert [(one.oracle, one.at_ns) for one in watch.violations] == [("O3", 3_700_000_000)]
+
+
+def test_an_engine_that_keeps_its_key_without_calls_is_excused_for_half_of_cover_s_and_no_longer() -> None:
+    watch = Watch(Terms(cover_s=2.0))
+    watch.see(Exposed(1_000_000_000, "main", "BTC/USD", Decimal("0.5")))
+    for second in range(2, 9):
+        watch.see(CallsSpent(second * 1_000_000_000, "main", (second + 1) * 1_000_000_000))
+    assert [(one.oracle, one.at_ns) for one in watch.violations] == [("O3", 4_000_000_000)]
+
+
+def test_time_in_which_a_market_takes_neither_stop_nor_market_order_counts_for_other_pairs_alone() -> None:
+    watch = Watch(Terms(cover_s=2.0))
+    for pair in ("BTC/USD", "ETH/USD"):
+        watch.see(Exposed(1_000_000_000, "main", pair, Decimal("0.5")))
+    watch.see(Barred(1_500_000_000, "market BTC/USD", pair="BTC/USD"))
+    watch.see(Freed(9_000_000_000, "market BTC/USD"))
+    watch.pass_to(10_400_000_000)
+    assert [(one.at_ns, "ETH/USD" in one.why) for one in watch.violations] == [(3_000_000_000, True)]
+
+    watch.pass_to(10_600_000_000)
+    assert [one.at_ns for one in watch.violations] == [3_000_000_000, 10_500_000_000]

@@ -14,7 +14,7 @@ from allstop.actors.errors import BadInput
 from allstop.actors.ledger import AccountKey
 from allstop.actors.links.memory_journal import MemoryDisk
 from allstop.actors.links.memory_link import MemoryNetwork
-from allstop.actors.ports import World
+from allstop.actors.ports import JournalEntry, World
 from allstop.actors.simulated.kraken.in_memory import InMemoryKraken
 from allstop.actors.simulated.kraken.venue import KrakenVenue, Settings
 from allstop.supervisors.config import kraken
@@ -138,6 +138,32 @@ async def test_a_refused_key_is_tried_once_and_not_again_by_the_next_start(bench
         with pytest.raises(BadInput, match=r"refuses the trade key: .*EAPI:Invalid key"):
             await bench.probe()
     assert len(bench.venue.requests) == 1
+
+
+async def an_order_is_known(bench: Bench) -> None:
+    journal = await bench.disk.open_journal(bench.node.id)
+    await journal.append([JournalEntry(kind="intent", key="a", body=b"{}")])
+    await journal.close()
+
+
+async def test_an_account_with_orders_starts_without_its_trade_key_to_protect_with_the_other(
+    bench: Bench,
+) -> None:
+    await an_order_is_known(bench)
+    bench.fault(kind="revoke_key", role="trade")
+    await bench.probe()
+    await bench.probe()
+    assert len(bench.venue.requests) == 3  # the trade key once, and never again
+
+
+@pytest.mark.parametrize("revoked", ["protect", "trade"])
+async def test_without_a_key_to_protect_with_nothing_starts_whatever_is_open(
+    bench: Bench, revoked: str
+) -> None:
+    await an_order_is_known(bench)
+    bench.fault(kind="revoke_key", role=revoked)
+    with pytest.raises(BadInput, match=f"refuses the {revoked} key"):
+        await bench.probe(bench.keys("protect" if revoked == "protect" else "trade"))
 
 
 async def test_a_wrong_secret_is_tried_once(bench: Bench) -> None:

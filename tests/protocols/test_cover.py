@@ -512,7 +512,7 @@ def test_giving_up_is_not_the_end_it_is_tried_again() -> None:
     engine.know(entry())
     venue.makes_stops = False
     venue.fill(venue.place(entry()), "1")
-    venue.refusals.extend([fault("EService:Market in cancel_only mode", Category.MARKET)] * 5)
+    venue.refusals.extend([fault("EOrder:Insufficient funds", Category.FUNDS)] * 5)
     steps = [engine.turn()[1] for _ in range(30)]
     assert any(isinstance(s, GiveUp) for s in steps)
     assert (engine.settle(), venue.position()) == (Covered(D(0)), D(0))

@@ -13,7 +13,6 @@ from tests.scenarios.engine import (
     PAIR,
     SCOPE,
     STREAM,
-    TRADING,
     at_venue,
     away,
     calls,
@@ -243,10 +242,6 @@ def test_a_storm_of_connects_stays_below_half_of_the_venues_limit_also_over_a_re
     assert venue.truth()["limits_broken"] == []
 
 
-def ask_host(world: SimulatedTree, **request: str) -> dict[str, Any]:
-    return world.run(world.stage.world.host.ask(request))
-
-
 @pytest.mark.scenario("T069")
 def test_five_minutes_without_names_cost_no_order_and_no_position(
     world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance
@@ -260,8 +255,6 @@ def test_five_minutes_without_names_cost_no_order_and_no_position(
         advance(20.0)
         assert refusal(world, resting(venue)) is not None
         advance(280.0)
-    for path in (TRADING, "/data/kraken.public"):  # their breakers latched: a person looks
-        assert ask_host(world, command="reset", path=path, by="me", reason="the network is back")["ok"]
     assert advance.until_trading(30.0) < 30.0
     assert state(world, filled) == "FILLED"
     assert state(world, waiting.id) == "NEW"

@@ -24,6 +24,7 @@ from tests.scenarios.engine import (
 
 from allstop.actors.ledger_messages import GetLedger, LedgerView
 from allstop.actors.levels import Level
+from allstop.actors.limits.kraken import LIMITS
 from allstop.actors.reconciler import Reconcile
 from allstop.actors.runtime import CallTimeout
 from allstop.supervisors.config import Tree, accounts, data, halt_root, kraken, kraken_public, strategies
@@ -110,7 +111,7 @@ class TestOneKey:
         assert level(world) is Level.NONE
 
 
-@pytest.mark.parametrize("tier", ["intermediate", "pro"])
+@pytest.mark.parametrize("tier", ["starter", "intermediate", "pro"])
 class TestOneKeyForAll:
     @pytest.fixture
     def tree(self, tier: str) -> Tree:
@@ -129,7 +130,7 @@ class TestOneKeyForAll:
         for _ in range(30):
             world.run(world.stage.ask(read()))
         view: LedgerView = world.call(LEDGERS, GetLedger())
-        assert max(view.rest.values()) > 0.6 * 20
+        assert max(view.rest.values()) > 0.55 * LIMITS[view.tier].rest_max
         venue.fault(
             "refuse_closes", n=1
         )  # the order's own stop is refused: the guardian must place one, by REST

@@ -2,9 +2,10 @@
 
 from decimal import Decimal
 
-from tests.simulated.client import Client
+from tests.simulated.client import BTC, Client
 
 from allstop.actors.simulated.kraken.cover import CoverMeter
+from allstop.actors.simulated.kraken.witness import Witness
 
 BIDS = [("100.0", "10"), ("99.0", "20")]
 ASKS = [("101.0", "10"), ("102.0", "20")]
@@ -125,3 +126,26 @@ def test_a_note_that_a_proxy_keeps_the_client_away_counts_as_unreachable() -> No
     assert (interval["uncovered_ms"], interval["uncovered_unreachable_ms"]) == (0.0, 2000.0)
     (outage,) = client.truth()["unreachable"]
     assert outage["end_ns"] - outage["start_ns"] == 2_000_000_000
+
+
+def test_who_watches_is_told_when_a_pair_takes_no_order_that_could_cover_and_when_it_does_again() -> None:
+    told: list[tuple[str, bool]] = []
+
+    class Watching(Witness):
+        def coverable(self, symbol: str, coverable: bool, wall_ns: int) -> None:
+            told.append((symbol, coverable))
+
+    client = Client()
+    client.venue.attach(Watching())
+    both = list(client.venue.pairs)
+    for fault in ({"kind": "post_only", "s": 1}, {"kind": "rate_limited", "face": "orders", "s": 1}):
+        client.venue.fault(fault, client.at)
+        assert told == [(pair, False) for pair in both]
+        client.wait(1.5)
+        assert told[len(both) :] == [(pair, True) for pair in both]
+        told.clear()
+    client.venue.fault({"kind": "pair_status", "symbol": BTC, "status": "limit_only", "s": 1}, client.at)
+    client.wait(1.5)
+    client.venue.fault({"kind": "pair_status", "symbol": BTC, "status": "reduce_only", "s": 1}, client.at)
+    client.venue.fault({"kind": "rate_limited", "face": "rest", "s": 1}, client.at)
+    assert told == [(BTC, False), (BTC, True)]

@@ -6,7 +6,8 @@ from tests.supervisors.rig import BOOM, Rig, pausing, permanent, spec
 
 from allstop.actors.errors import CircuitOpen, Fatal
 from allstop.actors.events import BreakerChanged, GaveUp
-from allstop.actors.exits import NORMAL, crashed
+from allstop.actors.exits import NORMAL, Exit, crashed
+from allstop.actors.ports import ConnectFailed, HttpNotSent, LinkClosed, QueryFailed
 from allstop.actors.runtime import ActorDead, ActorSystem
 from allstop.actors.spec import OnExceeded, Pause, Restart, SupervisorFlags
 from allstop.supervisors import decisions as d
@@ -126,7 +127,7 @@ class TestHalfOpen:
         if how == "death":
             rig.end("a", BOOM)
         if how == "probe":
-            rig.tell(d.CallReported("TIMEOUT"))
+            rig.tell(d.CallReported("probe"))
         assert (rig.core.breaker.state, rig.up) == (BreakerState.OPEN, [])
         assert rig.core.breaker.retry_after_s(rig.now_s) == pytest.approx(30.0)
         assert rig.core.breaker.trips == 2
@@ -231,14 +232,14 @@ class TestReportedFailures:
             rig.tell(d.CallReported(category))
         assert rig.core.breaker.state is BreakerState.CLOSED
         rig.tell(d.CallReported(None))
-        rig.tell(d.CallReported("TIMEOUT"))
+        rig.tell(d.CallReported("probe"))
         assert (rig.core.breaker.state, rig.up) == (BreakerState.OPEN, [])
 
     def test_old_calls_do_not_count(self) -> None:
         rig = Rig(pausing(pause=Pause(min_volume=2, failure_ratio=1.0, window_s=60)), *permanent("a"))
-        rig.tell(d.CallReported("TIMEOUT"))
+        rig.tell(d.CallReported("probe"))
         rig.advance(60.001)
-        rig.tell(d.CallReported("TIMEOUT"))
+        rig.tell(d.CallReported("probe"))
         assert rig.core.breaker.state is BreakerState.CLOSED
 
     def test_a_category_has_a_threshold_of_its_own(self) -> None:
@@ -323,3 +324,65 @@ class TestOnTheRuntime:
             for _ in range(3):
                 report_failure(top, "TIMEOUT")
             assert (await breaker_state(top)).state is BreakerState.OPEN
+
+
+class TestOutage:
+    """Nothing answers at all: it is nobody's failure, and no person is needed when it is over."""
+
+    def away(self) -> Exit:
+        return crashed(ConnectFailed("no such name", reached=False))
+
+    def test_a_network_that_is_away_never_latches_it_and_opens_it_for_one_cooldown_each_time(self) -> None:
+        rig = tripped()
+        for _ in range(20):
+            rig.advance(15)
+            assert rig.core.breaker.state is BreakerState.HALF_OPEN
+            rig.end("a", self.away())
+            assert rig.core.breaker.state is BreakerState.OPEN
+        assert rig.core.breaker.trips == 1
+
+    def test_a_question_that_was_asked_in_vain_counts_as_little(self) -> None:
+        rig = tripped()
+        asked = crashed(QueryFailed("OpenOrders"))
+        assert isinstance(asked.error, QueryFailed)
+        asked.error.__cause__ = HttpNotSent("no such name")
+        for _ in range(5):
+            rig.advance(15)
+            rig.end("b", asked)
+        for _ in range(5):
+            rig.advance(15)
+            rig.tell(d.CallReported("NETWORK", probe=False))
+        assert (rig.core.breaker.state, rig.core.breaker.trips) == (BreakerState.OPEN, 1)
+
+    def test_whoever_was_answered_in_between_has_failed(self) -> None:
+        rig = tripped()
+        rig.advance(15)
+        rig.advance(0.5)
+        rig.tell(d.CallReported(None, probe=False))
+        rig.end("a", self.away())
+        assert rig.core.breaker.trips == 2
+
+    @pytest.mark.parametrize(
+        "error", [ConnectFailed("HTTP 429", answered=True), ValueError("a bug"), LinkClosed("reset")]
+    )
+    def test_an_answer_that_is_no_or_a_bug_of_ours_counts_until_it_latches(self, error: Exception) -> None:
+        rig = tripped()
+        for _ in range(2):
+            rig.advance(60)
+            rig.end("a", crashed(error))
+        assert rig.core.breaker.state is BreakerState.LATCHED
+
+    def test_an_outage_that_spends_the_budget_is_not_the_first_trip(self) -> None:
+        rig = Rig(pausing(max_restarts=2), *permanent("a", "b"))
+        rig.tell(d.CallReported(None, probe=False))
+        rig.advance(1)
+        rig.end("a", crashed(LinkClosed("no answer to a ping", 1006)))
+        for _ in range(2):
+            rig.end("a", self.away())
+        assert (rig.core.breaker.state, rig.core.breaker.trips) == (BreakerState.OPEN, 0)
+
+    def test_connections_that_end_again_and_again_are_a_failure_of_somebody(self) -> None:
+        rig = Rig(pausing(max_restarts=2), *permanent("a", "b"))
+        for _ in range(3):
+            rig.end("a", crashed(LinkClosed("reset", 1006)))
+        assert rig.core.breaker.trips == 1

@@ -120,7 +120,8 @@ class InMemoryKraken(Shell):
         at = self.at()
         connection = self.venue.ws_open(private=private, ip=IP, at=at)
         if connection is None:
-            raise ConnectFailed(f"server rejected WebSocket connection: HTTP {self.venue.refusal(IP, at)}")
+            refusal = self.venue.refusal(IP, at)
+            raise ConnectFailed(f"server rejected WebSocket connection: HTTP {refusal}", answered=True)
         return connection
 
     async def handle(self, link: WebSocketLink, connection: Connection) -> None:

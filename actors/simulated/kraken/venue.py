@@ -32,6 +32,7 @@ TOKEN_NS = 900 * 1_000_000_000
 REQUESTS_KEPT = 200_000  # some 3 hours at 20 a second; then the oldest are forgotten and counted
 FACES = ("rest", "orders")
 STATUSES = ("online", "maintenance", "cancel_only", "post_only")
+COVERABLE = frozenset({"online", "reduce_only"})  # modes in which a position can be covered or flattened
 PAIR_STATUSES = (*STATUSES, "limit_only", "reduce_only", "delisted", "work_in_progress")
 
 
@@ -116,6 +117,8 @@ class KrakenVenue:
         self._pairs_until_s: dict[str, float] = {}
         self._phases: list[tuple[str, float]] = []  # what follows, each with its seconds
         self._unreachable_until_s = 0.0
+        self._shut: set[str] = set()  # pairs that take neither a stop nor a market order
+        self._orders_limited = self._modes_changed = False
         self._reachable = True
         self._output: dict[int, Connection] = {}
         self._later: list[Callable[[], None]] = []
@@ -220,6 +223,7 @@ class KrakenVenue:
             del self._pairs_until_s[symbol]
             self._set_pair_status(symbol, "online", at)
         self._reachability(at)
+        self._modes(at)
         self.engine.tick(at)
         stream.heartbeats(self, at)
         stream.idle_cut(self, at)
@@ -229,7 +233,8 @@ class KrakenVenue:
         """When `tick` is due next, as things stand: the first moment at which time alone does something. None: never.
         Whatever is asked of the venue meanwhile may bring it nearer."""
         faults = self.faults
-        away = (faults.refused_until_s, faults.banned_until_s, self._unreachable_until_s)
+        limited_s = faults.limited_until_s.get("orders", 0.0)
+        away = (faults.refused_until_s, faults.banned_until_s, self._unreachable_until_s, limited_s)
         moments = [until_s for until_s in away if until_s > at.now_s]
         moments += self._pairs_until_s.values()
         moments += [stream.due_s(connection) for connection in self.connections.values()]
@@ -354,6 +359,7 @@ class KrakenVenue:
             case _:
                 self.faults.arm(kind, fields)
         self._reachability(at)
+        self._modes(at)
         self._settle(at)
         return {"kind": kind, **fields}
 
@@ -372,6 +378,7 @@ class KrakenVenue:
     def _set_pair_status(self, symbol: str, status: str, at: At) -> None:
         if symbol not in self.pairs or status not in PAIR_STATUSES:
             raise BadFault(f"no {symbol!r} that is {status!r}; a pair is {', '.join(PAIR_STATUSES)}")
+        self._modes_changed = True
         self.engine.turn_pair(symbol, status, at)
         changed = public.instrument_frame({symbol: status}, "update", self.pairs, self.assets)
         stream.spread(self, "instrument", "", changed, at)
@@ -399,6 +406,11 @@ class KrakenVenue:
         self._ticker(market, at, bbo=False)
         self.engine.market_moved(pair.symbol, at)
 
+    @property
+    def revoked(self) -> bool:
+        """Whether any key has been."""
+        return any(key.revoked for key in self.keys.values())
+
     # -- the truth -----------------------------------------------------------------------------------------------
 
     def truth(self, at: At) -> dict[str, Any]:
@@ -412,6 +424,7 @@ class KrakenVenue:
             return
         if status == "online":
             self._status_until_s = None
+        self._modes_changed = True
         self.statuses.append({"status": status, "at_ns": at.wall_ns})
         self.engine.turn(status, at)
         for connection in list(self.connections.values()):
@@ -434,6 +447,19 @@ class KrakenVenue:
         for meter in self.meters.values():
             meter.reachable(reachable, at.wall_ns)
         self.witness.reachable(reachable, at.wall_ns)
+
+    def _modes(self, at: At) -> None:
+        """Which pairs take a stop or a market order: not in most modes, nor while orders are refused for a rate that no
+        counter shows."""
+        limited = self.faults.limited("orders", at.now_s)
+        if limited == self._orders_limited and not self._modes_changed:
+            return
+        self._orders_limited, self._modes_changed = limited, False
+        for symbol in self.pairs:
+            shut = limited or self.engine.mode(symbol) not in COVERABLE
+            if shut != (symbol in self._shut):
+                self._shut ^= {symbol}
+                self.witness.coverable(symbol, not shut, at.wall_ns)
 
     def _position(self, account: str, symbol: str, position: Decimal, cover: Decimal, wall_ns: int) -> None:
         meter = self.meters.get((account, symbol))

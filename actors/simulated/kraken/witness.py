@@ -28,6 +28,9 @@ class Witness:
     def reachable(self, reachable: bool, wall_ns: int) -> None:
         """The venue went away as a whole, or came back."""
 
+    def coverable(self, symbol: str, coverable: bool, wall_ns: int) -> None:
+        """From now on a pair takes neither a stop nor a market order, or does again."""
+
     def broke(self, broken: LimitBroken) -> None:
         """The client broke a limit."""
 
