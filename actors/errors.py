@@ -43,6 +43,7 @@ class RefusalCode(StrEnum):
     EXIT_UNDER_WAY = "EXIT_UNDER_WAY"
     STRATEGY_STOPPED = "STRATEGY_STOPPED"
     NOT_STOPPED = "NOT_STOPPED"
+    NOT_TRADABLE = "NOT_TRADABLE"
 
 
 class Refused(ReplyError):

@@ -1,8 +1,11 @@
 """What a venue lets be traded, and how finely."""
 
 from decimal import Decimal
+from typing import Final
 
 import msgspec
+
+ONLINE: Final = "online"
 
 
 class Instrument(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,6 +18,12 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     lot_size: Decimal
     min_qty: Decimal
     min_cost: Decimal = Decimal(0)
+    status: str = ONLINE  # the venue's own word for what it lets be done with the pair
+
+    @property
+    def tradable(self) -> bool:
+        """Entries make sense: the pair takes market and limit orders and matches them, and their stops."""
+        return self.status == ONLINE
 
     @property
     def price_decimals(self) -> int:

@@ -71,13 +71,14 @@ class LedgerLink(Protocol):
 
 class KrakenDesk:
     """`lane` is that of its reads: QUERY, or PROTECT for the guardian's desk; a write travels in its intent's lane, or
-    in this one where that is better. `guard` None: a desk that only reads. `scope_head` is (venue, account). Its
-    methods are called from one actor; closing it ends its client, not the key's ledger."""
+    in this one where that is better. `guard` None: a desk that only reads. `scope_head` is (venue, account).
+    `doubt` is told of every refusal of a write. Its methods are called from one actor; closing it ends its client, not
+    the key's ledger."""
 
     def __init__(self, *, http: HttpLink, key: AccountKey, ledger: LedgerLink, guard: Guard | None,
                  instruments: Mapping[str, Instrument], clock: Clock, ids: Ids, scope_head: tuple[str, str],
                  settings: ConnectionSettings | None = None, lane: Lane = Lane.QUERY,
-                 role: Role = "trade") -> None:  # fmt: skip
+                 role: Role = "trade", doubt: Callable[[Fault], None] = lambda _: None) -> None:  # fmt: skip
         self._http = http
         self._key = key
         self._ledger = ledger
@@ -90,6 +91,7 @@ class KrakenDesk:
         self._settings = settings or ConnectionSettings()
         self._lane = lane
         self._role: Role = role
+        self._doubt = doubt
 
     # Reads
 
@@ -264,6 +266,8 @@ class KrakenDesk:
             return NotSent(str(error))
         if charge.pair is not None and any(fault.code == "EOrder:Rate limit exceeded" for fault in faults):
             self._ledger.tell(SyncOrders(pair=charge.pair, level=None))
+        for fault in faults:
+            self._doubt(fault)
         return write_outcome(result, faults, decode)
 
     async def _call(self, call: rest.RestCall, lane: Lane, timeout_s: float,

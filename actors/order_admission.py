@@ -1,4 +1,5 @@
-"""Whether an intent, or an amend of one, may pass now: its kind, the instrument's rules, the level, and the gate."""
+"""Whether an intent, or an amend of one, may pass now: its kind, the instrument's rules, the level, whether the pair is
+traded, and the gate."""
 
 from collections.abc import Callable
 
@@ -66,4 +67,8 @@ class Admission:
         within_ramp = not asks_ramp or self._within_ramp()
         if not permits(level, kind, origin=origin, fresh=self._fresh(pair), within_ramp=within_ramp):
             return Refused(RefusalCode.LEVEL, f"{kind} does not pass at {level.name}", place=pair)
+        instrument = self._instruments(pair)
+        if kind is IntentKind.ENTRY and instrument is not None and not instrument.tradable:
+            why = f"{pair} is {instrument.status} at the venue"
+            return Refused(RefusalCode.NOT_TRADABLE, why, place=pair)
         return self._gate.refusal(kind, pair)

@@ -13,7 +13,7 @@ neither open nor over. Its instrument takes no entries until the venue tells of 
 """
 
 import asyncio
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Coroutine, Iterable, Mapping
 from collections.abc import Sequence as Many
 from decimal import Decimal
 from typing import Any
@@ -75,12 +75,14 @@ def _conflated(message: object) -> object:
 
 class Reconciler(Actor):
     """`make_desk` gives a desk of its own to each incarnation; `listeners` are the paths told what was read (orders,
-    guardian); `board` is where instruments freeze; `journal` None: an outage is not looked back over."""
+    guardian); `board` is where instruments freeze; `journal` None: an outage is not looked back over;
+    `keep_listing` is a task that compares what the venue lists of the pairs with what we know of them."""
 
     mailbox = Mailbox(capacity=1000, overflow=Overflow.CONFLATE, key=_conflated)
 
     def __init__(self, *, make_desk: Callable[[Ref], Desk], stream: Ref, orders: Ref, gate: Ref, board: GateBoard,
                  listeners: Many[str] = (), journal: Ref | None = None,
+                 keep_listing: Callable[[Actor], Coroutine[Any, Any, None]] | None = None,
                  settings: ConnectionSettings | None = None) -> None:  # fmt: skip
         self._make_desk = make_desk
         self._stream = stream
@@ -89,6 +91,7 @@ class Reconciler(Actor):
         self._board = board
         self._listener_paths = tuple(listeners)
         self._journal = journal
+        self._keep_listing = keep_listing
         self._settings = settings or ConnectionSettings()
         self._listeners: tuple[Ref, ...] = ()
         self._desk: Desk | None = None
@@ -105,6 +108,8 @@ class Reconciler(Actor):
     def on_start(self) -> Any:
         self._desk = self._make_desk(self.ref)
         self.start_task(keep(self._desk), "desk")
+        if self._keep_listing is not None:
+            self.start_task(self._keep_listing(self), "listing")
         self._listeners = tuple(self.system.address(path) for path in self._listener_paths)
         self._prove(holds=False, reason="not reconciled yet")
         return Continue(_Subscribe())

@@ -75,7 +75,7 @@ class _Job(msgspec.Struct, kw_only=True):
 
 class Session(ChannelConnection):
     """`desk` gets the token; it is closed with the session. `gate` takes Proof("session", ...), `scope_head` is
-    (venue, account)."""
+    (venue, account); `doubt` is told of every refusal: it may be that the pair changed."""
 
     every_frame_counts = True  # what cannot be read may have been an execution
     mailbox = Mailbox(
@@ -83,13 +83,15 @@ class Session(ChannelConnection):
     )  # commands: a sender must know when one was not taken
 
     def __init__(self, *, make_desk: Callable[[Ref], KrakenDesk], ledger: Ref, checkpoint: Checkpoint, gate: Ref,
-                 scope_head: tuple[str, str], **connection: Any) -> None:  # fmt: skip
+                 scope_head: tuple[str, str], doubt: Callable[[Fault], None] = lambda _: None,
+                 **connection: Any) -> None:  # fmt: skip
         super().__init__(**connection)
         self._make_desk = make_desk
         self._ledger = ledger
         self._checkpoint = checkpoint
         self._gate = gate
         self._scope_head = scope_head
+        self._doubt = doubt
         self._guard: Guard | None = None
         self._desk: KrakenDesk | None = None
         self._token = ""
@@ -288,6 +290,8 @@ class Session(ChannelConnection):
     def _learn(self, reply: MethodReply) -> None:
         """What a reply says of the session and the account, whatever it answers."""
         fault = reply.fault
+        if fault is not None:
+            self._doubt(fault)
         if fault is not None and fault.remedy is Remedy.REAUTH:
             self.ref.tell(_Reauth())
         if fault is not None and fault.category is Category.AUTH and fault.remedy is not Remedy.COOL:

@@ -375,6 +375,10 @@ class Runtime:
     async def open_orders(self, *, account: str | None = None) -> list[OrderView]:
         return await self.orders(account).call(GetOrders(open_only=True), timeout_s=5.0)
 
+    def untraded(self, account: str) -> dict[str, str]:
+        """The account's pairs that take no entries now, each with its status at the venue."""
+        return next(parts.listing.untraded() for parts in self._accounts_parts if parts.node.id == account)
+
     async def cover(self, account: str) -> Any:
         """The guardian's view of an account's positions and their stops: a CoverView."""
         return await self.address(f"/accounts/{account}/guardian").call(GetCover(), timeout_s=5.0)

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from allstop.actors.commands import CoverView
 from allstop.actors.entry_caps import GetStopped, ResetStrategy
 from allstop.actors.errors import BadInput, CircuitOpen, Problem, Refused
 from allstop.actors.runtime import ActorDead, CallTimeout
@@ -117,10 +118,26 @@ class Control:
                 for account, stopped in (await self._stopped()).items()
                 for strategy, why in stopped.items()
             ],
+            "pairs": [line for account in runtime.gates for line in await self._untraded(account)],
             "counts": await self._counts(),
             "actors": len(runtime.system.actors()),
             "down": list(status.children_down),
         }
+
+    async def _untraded(self, account: str) -> list[str]:
+        """The pairs of an account that take no entries at the venue, each with what is held of it."""
+        untraded = self._runtime.untraded(account)
+        if not untraded:
+            return []
+        try:
+            view: CoverView = await self._runtime.cover(account)
+            held = {one.pair: f"{one.net}, {one.state}" for one in view.pairs if one.net}
+        except (ActorDead, CallTimeout):
+            held = dict.fromkeys(untraded, "unknown: the guardian does not answer")
+        return [
+            f"{pair} on {account} is {status}: no entries; position {held.get(pair, 'none')}"
+            for pair, status in untraded.items()
+        ]
 
     async def _counts(self) -> dict[str, int]:
         try:

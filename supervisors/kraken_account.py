@@ -12,6 +12,7 @@ from allstop.actors.guardian import Guardian, Pace, guardian_settings
 from allstop.actors.instruments import Instrument
 from allstop.actors.journal import JournalActor
 from allstop.actors.kraken_desk import KrakenDesk, Role
+from allstop.actors.kraken_listing import KrakenListing
 from allstop.actors.last_ledger import LastLedger
 from allstop.actors.ledger import AccountLedger, GetLedger, LedgerView
 from allstop.actors.levels import ROOT, CastVote, Level, LevelBoard, Vote
@@ -74,6 +75,13 @@ class AccountParts:
     def scope(self) -> tuple[str, str]:
         return (self.node.venue, self.node.account)
 
+    @cached_property
+    def listing(self) -> KrakenListing:
+        """What keeps `instruments` true."""
+        return KrakenListing(
+            self.instruments, lambda: self.world.open_http(self.node.rest_url, max_connections=1)
+        )
+
     @property
     def settings(self) -> ConnectionSettings:
         return replace_protect_wait(SETTINGS[self.node.timing], self.node.cover_s)
@@ -92,6 +100,7 @@ class AccountParts:
             settings=self.settings,
             lane=lane,
             role=role,
+            doubt=self.listing.doubt,
         )
 
 
@@ -239,14 +248,14 @@ def _trading(parts: AccountParts) -> ChildSpec:
             "guardian": parts.at("guardian"), "entries_max_per_s": node.entries_max_per_s,
         })),
         ChildSpec("session", Start(Session, (), {
-            "make_desk": session_desk, "ledger": ledger, "checkpoint": parts.checkpoint, "gate": gate, "scope_head": parts.scope,
+            "make_desk": session_desk, "ledger": ledger, "checkpoint": parts.checkpoint, "gate": gate, "scope_head": parts.scope, "doubt": parts.listing.doubt,
             "url": node.private_url, "world": parts.world, "hosts": parts.system.address("/infrastructure/host_ledgers"),
             "settings": settings, "connect_lane": Lane.QUERY,
         }), backoff=node.backoff, shutdown=settings.close_timeout_s + 1.0),
         ChildSpec("stream", Start(PrivateStream, (), {"session": session, "gate": gate, "ledger": ledger, "subscribers": told, "settings": settings})),
         ChildSpec("reconciler", Start(Reconciler, (), {
             "make_desk": trade_desk, "stream": stream, "orders": orders, "gate": gate, "board": parts.gate_board, "listeners": told, "settings": settings,
-            "journal": parts.at("store/journal"),
+            "journal": parts.at("store/journal"), "keep_listing": parts.listing.keep,
         })),
         ChildSpec("prober", Start(Prober, (), {"trading": parts.at("trading"), "reconciler": parts.at("trading/reconciler"), "ledger": ledger, "gate": gate, "key": parts.keys.trade.fingerprint})),
     )  # fmt: skip

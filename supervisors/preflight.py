@@ -16,13 +16,11 @@ from allstop.actors.errors import AllstopError, BadInput, Category, Fatal, Probl
 from allstop.actors.instruments import Instrument
 from allstop.actors.journal import JournalActor, read
 from allstop.actors.kraken_desk import KrakenDesk, Role
+from allstop.actors.kraken_listing import read_listing
 from allstop.actors.ledger import AccountKey, AccountLedger, KeyStopped
 from allstop.actors.limits.kraken import Tier
 from allstop.actors.limits.lanes import Lane
-from allstop.actors.ports import HttpNoReply, HttpNotSent, HttpRequest, QueryFailed, World
-from allstop.actors.protocols.kraken import rest
-from allstop.actors.protocols.kraken.instruments import decode_asset_pairs
-from allstop.actors.protocols.wire import DecodeError
+from allstop.actors.ports import QueryFailed, World
 from allstop.actors.runtime import ActorSystem
 from allstop.supervisors.config import KrakenAccount, KrakenPublic
 
@@ -30,7 +28,6 @@ TRIES = 3  # a restarted engine may meet a venue that is just coming back; a lon
 PAUSE_S = (
     1.0  # between them: a proxy or a service that restarts needs some, and the call counter one for each
 )
-TIMEOUT_S = 10.0
 TURN_WAIT_S = (
     30.0  # an engine that was killed at its key's limit starts at it: the counter falls by one in 1 to 3 s
 )
@@ -58,20 +55,14 @@ async def learn_instruments(world: World, base_url: str, pairs: Mapping[str, str
     Raises BadInput for a pair that the venue does not list, VenueUnreachable when it does not answer.
     """
     http = world.open_http(base_url, max_connections=1)
-    call = rest.asset_pairs()
     trouble = ""
     try:
         for tried in range(TRIES):
             await asyncio.sleep(PAUSE_S if tried else 0.0)
             try:
-                request = HttpRequest(method="GET", path=call.path)
-                response = await http.request(request, timeout_s=TIMEOUT_S, pool_timeout_s=TIMEOUT_S)
-                result, faults = rest.decode_envelope(response.status, response.body)
-                if result is not None and not faults:
-                    return _wanted(decode_asset_pairs(result), pairs)
-                trouble = "; ".join(map(str, faults))
-            except (HttpNotSent, HttpNoReply, DecodeError) as error:
-                trouble = f"{type(error).__name__}: {error}"
+                return _wanted(await read_listing(http), pairs)
+            except QueryFailed as failed:
+                trouble = str(failed)
     finally:
         await http.close()
     raise VenueUnreachable(f"{base_url} did not list its pairs: {trouble}")

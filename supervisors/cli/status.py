@@ -16,7 +16,7 @@ from allstop.supervisors.cli.options import state_dir_option
 @state_dir_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(state_dir: Path, as_json: bool) -> int:
-    """Level, votes, gates, stopped strategies, orders and the halt's proofs.
+    """Level, votes, gates, stopped strategies, pairs that are not traded, orders and the halt's proofs.
 
     Exit 0 when trading may go on, 1 when it is halted or the engine does not answer.
     """
@@ -58,6 +58,8 @@ def _show(answer: dict[str, Any]) -> None:
         click.echo(f"gate     {account}: {gate}")
     for strategy in answer.get("stopped", ()):
         click.echo(f"stopped  {strategy}")
+    for pair in answer.get("pairs", ()):
+        click.echo(f"pair     {pair}")
     for account, proof in answer.get("proofs", {}).items():
         click.echo(f"proof    {account}: {proof}")
     for name, count in sorted(answer.get("counts", {}).items()):

@@ -127,6 +127,11 @@ def told(world: SimulatedTree, *words: str) -> list[str]:
     return [line for line in world.events if all(word in line for word in words)]
 
 
+def ask(world: SimulatedTree, command: str, **fields: Any) -> dict[str, Any]:
+    """As the commands of allstop ask a running engine."""
+    return world.run(world.stage.world.host.ask({"command": command, **fields}))
+
+
 def actors(world: SimulatedTree) -> set[str]:
     return {info.path for info in world.runtime.system.actors()}
 

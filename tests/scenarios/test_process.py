@@ -18,6 +18,7 @@ from tests.scenarios.engine import (
     SESSION,
     TRADING,
     actors,
+    ask,
     at_venue,
     away,
     calls,
@@ -67,11 +68,6 @@ def missing_or_down(world: SimulatedTree) -> bool:
         return bool(missing(world))
     except NobodyThere:
         return True
-
-
-def ask(world: SimulatedTree, command: str, **fields: Any) -> dict[str, Any]:
-    """As the commands of allstop ask a running engine."""
-    return world.run(world.stage.world.host.ask({"command": command, **fields}))
 
 
 def proofs(world: SimulatedTree) -> dict[str, Any]:

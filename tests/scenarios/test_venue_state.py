@@ -1,11 +1,15 @@
 """Venues that are away, half there, or not what they were (scenarios c.8)."""
 
+from decimal import Decimal
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from tests.scenarios.engine import (
+    ACCOUNT,
     OTHER_PAIR,
     PAIR,
+    ask,
     at_venue,
     calls,
     connects,
@@ -14,12 +18,14 @@ from tests.scenarios.engine import (
     position_with_stop,
     refusal,
     resting,
+    said,
     state,
     stops,
     told,
 )
 
 from allstop.actors.errors import RefusalCode
+from allstop.actors.intents import StopLoss
 from allstop.supervisors.simulation.pytest_plugin import Advance, SimulatedTree, Venue
 
 
@@ -70,38 +76,62 @@ def test_an_unknown_order_is_not_looked_up_in_a_maintenance_and_is_resolved_when
 
 
 @pytest.mark.scenario("T098")
-def test_a_pair_that_is_not_to_be_traded_refuses_its_entries_keeps_its_stop_and_the_others_trade(
-    world: SimulatedTree, venue: Venue, advance: Advance
+@pytest.mark.parametrize("status", ["delisted", "work_in_progress", "cancel_only"])
+def test_a_pair_that_is_not_to_be_traded_takes_no_entries_is_shown_with_its_position_and_the_others_trade(
+    world: SimulatedTree, venue: Venue, advance: Advance, status: str
 ) -> None:
     position_with_stop(world, venue, advance)
-    venue.fault("pair_status", symbol=PAIR, status="work_in_progress")
-    refused, taken = world.submit(resting(venue)), world.submit(resting(venue, OTHER_PAIR))
+    venue.fault("pair_status", symbol=PAIR, status=status)
+    first = world.submit(resting(venue))  # nobody can know yet: the venue refuses it
     advance(2.0)
-    assert state(world, refused.id) in ("REJECTED", "NOT_PLACED")
-    assert at_venue(venue, refused.id) == []
+    assert state(world, first.id) in ("REJECTED", "NOT_PLACED")
+    asked = len(calls(venue, "add_order"))
+    for _ in range(3):
+        assert refusal(world, resting(venue)) is RefusalCode.NOT_TRADABLE
+    assert len(calls(venue, "add_order")) == asked
+    [line] = ask(world, "status")["pairs"]
+    assert line == f"{PAIR} on {ACCOUNT} is {status}: no entries; position 0.001, covered"
+    assert len(said(world, "pair.not_tradable", PAIR, status)) == 1
+    taken = world.submit(resting(venue, OTHER_PAIR))
+    advance(1.0)
     assert state(world, taken.id) == "NEW"
     assert told(world, "CrashReport") == []
     assert len(stops(venue)) == 1
     venue.fault("pair_status", symbol=PAIR, status="online")
+    advance(6.0)
     assert refusal(world, resting(venue)) is None
+    assert ask(world, "status")["pairs"] == []
 
 
 @pytest.mark.scenario("T100")
-def test_a_price_that_the_venue_calls_wrong_is_a_rejected_order_and_no_crash(
-    world: SimulatedTree, venue: Venue, advance: Advance
+@pytest.mark.parametrize(
+    ("terms", "wrong", "code"),
+    [
+        ({"price_decimals": 0}, {"limit_price": Decimal("28000.5")}, RefusalCode.OFF_TICK),
+        ({"min_qty": "0.005"}, {"qty": Decimal("0.004")}, RefusalCode.BELOW_MINIMUM),
+    ],
+)
+def test_what_a_pair_asks_for_is_read_again_at_the_first_refusal_and_nothing_wrong_is_sent_afterwards(
+    world: SimulatedTree,
+    venue: Venue,
+    advance: Advance,
+    terms: dict[str, Any],
+    wrong: dict[str, Any],
+    code: RefusalCode,
 ) -> None:
-    venue.fault(
-        "error",
-        method="add_order",
-        text="EOrder:Invalid price:BTC/USD price can only be specified up to 0 decimals.",
-        n=3,
-    )
-    orders = [world.submit(resting(venue)).id for _ in range(3)]
-    advance(2.0)
-    assert [state(world, order) for order in orders] == ["REJECTED"] * 3
+    on_whole_dollars = {"limit_price": Decimal("28000"), "stop": StopLoss(trigger_price=Decimal("27000"))}
+    as_yesterday = on_whole_dollars | wrong
+    venue.fault("pair_terms", symbol=PAIR, **terms)
+    first = world.submit(resting(venue, **as_yesterday))
+    advance(1.0)
+    assert state(world, first.id) == "REJECTED"
+    asked = len(calls(venue, "add_order"))
+    for _ in range(5):
+        assert refusal(world, resting(venue, **as_yesterday)) is code
+    assert len(calls(venue, "add_order")) == asked
+    assert len(said(world, "pair.changed", PAIR)) == 1
     assert told(world, "CrashReport") == []
     assert missing(world) == ()
-    assert len(calls(venue, "add_order")) == 0
-    later = world.submit(resting(venue))
+    right = world.submit(resting(venue, qty=Decimal("0.005"), **on_whole_dollars))
     advance(1.0)
-    assert state(world, later.id) == "NEW"
+    assert state(world, right.id) == "NEW"

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
+from allstop.actors.errors import Fault
 from allstop.actors.instruments import Instrument
 from allstop.actors.protocols.kraken import names
 from allstop.actors.protocols.wire import UNREADABLE, DecodeError, number
@@ -72,4 +73,27 @@ def _instrument(pair: _Pair) -> Instrument | None:
         lot_size=step(pair.lot_decimals),
         min_qty=number(pair.ordermin),
         min_cost=number(pair.costmin),
+        status=pair.status,
     )
+
+
+# Refusals of an order that are about its pair. EService:Unavailable is said of one pair as of the whole engine.
+_OF_THE_PAIR: Final = (
+    "EOrder:Tick size check failed", "EOrder:Invalid price", "EOrder:Order minimum not met",
+    "EOrder:Cost minimum not met", "EQuery:", "EService:Market in", "EService:Unavailable",
+)  # fmt: skip
+
+
+def doubts_listing(fault: Fault) -> bool:
+    """Whether an order was refused for what AssetPairs says of its pair: then that is to be read again."""
+    return fault.code.startswith(_OF_THE_PAIR)
+
+
+def names_unknown(fault: Fault) -> bool:
+    """Whether a question named a pair that the venue does not list."""
+    return fault.code.startswith("EQuery:")
+
+
+def changed(known: Instrument, listed: Instrument | None) -> Instrument:
+    """What is known of a pair after the list was read. One that is not on it any more is as it was, and delisted."""
+    return msgspec.structs.replace(known, status="delisted") if listed is None else listed

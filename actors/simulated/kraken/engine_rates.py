@@ -50,7 +50,10 @@ class EngineRates:
 
     def room(self, account: Account, request: OrderRequest, at: At) -> None:
         """Raises Refusal when the account may not have one more open order of this pair."""
-        if sum(order.pair == request.pair for order in account.open.values()) >= self.limits.open_orders:
+        if (
+            sum(order.pair.symbol == request.pair.symbol for order in account.open.values())
+            >= self.limits.open_orders
+        ):
             self.broke("open_orders", account.name, at, request.pair.symbol)
             raise Refusal("EOrder:Orders limit exceeded")
 

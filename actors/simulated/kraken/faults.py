@@ -42,6 +42,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "silence": {"channel": "", "s": None},  # "" is every channel, heartbeats too
     "status": {"status": None, "s": 0.0},  # maintenance, cancel_only, post_only, online; 0 s is for good
     "pair_status": {"symbol": None, "status": None, "s": 0.0},  # one pair's; 0 s is until it is set again
+    "pair_terms": {"symbol": None, "price_decimals": "", "min_qty": ""},  # overnight; "" is as before
     "maintenance": {"s": 0.0},
     "cancel_only": {"s": 0.0},
     "post_only": {"s": 0.0},

@@ -108,6 +108,18 @@ def pair_named(name: str, pairs: Mapping[str, Pair] = PAIRS) -> Pair | None:
     return None
 
 
+def with_terms(pair: Pair | None, price_decimals: Decimal | None, min_qty: Decimal | None) -> Pair | None:
+    """The pair with other decimals of its price, another minimum; None leaves one as it is. None for terms or a pair
+    that cannot be."""
+    if pair is None:
+        return None
+    decimals = Decimal(pair.price_decimals) if price_decimals is None else price_decimals
+    minimum = pair.min_qty if min_qty is None else min_qty
+    if decimals % 1 or not 0 <= decimals <= 18 or minimum <= 0:
+        return None
+    return msgspec.structs.replace(pair, price_decimals=int(decimals), min_qty=minimum)
+
+
 _MONEY = frozenset({"USD", "EUR", "CHF", "GBP", "JPY", "CAD", "AUD"})
 _OLD_NAMES = {"BTC": "XBT", "DOGE": "XDG"}
 

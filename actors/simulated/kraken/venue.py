@@ -19,7 +19,7 @@ from allstop.actors.simulated.kraken.cover import CoverMeter
 from allstop.actors.simulated.kraken.engine import Engine
 from allstop.actors.simulated.kraken.faults import BadFault, CallPlan, Faults, checked
 from allstop.actors.simulated.kraken.market import Market
-from allstop.actors.simulated.kraken.pairs import Pair, assets_of
+from allstop.actors.simulated.kraken.pairs import Pair, assets_of, with_terms
 from allstop.actors.simulated.kraken.refusal import Refusal
 from allstop.actors.simulated.kraken.signing import ApiKey, make_key
 from allstop.actors.simulated.kraken.stream import Connection
@@ -326,6 +326,8 @@ class KrakenVenue:
                 self._pairs_until_s.pop(symbol, None)
                 if float(fields["s"]) > 0:
                     self._pairs_until_s[symbol] = at.now_s + float(fields["s"])
+            case "pair_terms":
+                self._set_pair_terms(fields, at)
             case "silence":
                 self.faults.silence(str(fields["channel"]), at.now_s + float(fields["s"]))
             case "phases":
@@ -381,6 +383,20 @@ class KrakenVenue:
         self._modes_changed = True
         self.engine.turn_pair(symbol, status, at)
         changed = public.instrument_frame({symbol: status}, "update", self.pairs, self.assets)
+        stream.spread(self, "instrument", "", changed, at)
+
+    def _set_pair_terms(self, fields: dict[str, Any], at: At) -> None:
+        """For the orders from now on. The book goes on as it was recorded."""
+        symbol = str(fields["symbol"])
+        now = with_terms(
+            self.pairs.get(symbol), decimal_of(fields["price_decimals"]), decimal_of(fields["min_qty"])
+        )
+        if now is None:
+            raise BadFault(f"no terms of a pair: {fields}")
+        self.pairs = {**self.pairs, symbol: now}
+        changed = public.instrument_frame(
+            {symbol: self.engine.mode(symbol)}, "update", self.pairs, self.assets
+        )
         stream.spread(self, "instrument", "", changed, at)
 
     def _change_key(self, kind: str, fields: dict[str, Any]) -> None:

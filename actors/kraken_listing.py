@@ -1,0 +1,113 @@
+"""What Kraken lists of an account's pairs (tick, minimum, status), kept true while the engine runs.
+
+The instruments are learnt when the engine starts. A venue changes them overnight, and takes pairs out of trading or off
+its list. A refusal that speaks of the pair is how that shows: then the list is read again, at once, and from there on an
+order that the venue would refuse is refused here, before it is written. While a pair is not to be traded the list is
+read every few seconds, so that entries pass soon after the venue lets them; otherwise every hour, because what became
+finer or smaller is refused by nobody but us.
+
+A reading that fails changes nothing and is tried again. Nothing here stops, cancels or closes anything: the position of
+a pair that is not traded any more keeps its stop for as long as the venue does, and a person is told.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from allstop.actors.errors import Fault
+from allstop.actors.instruments import Instrument
+from allstop.actors.ports import HttpLink, HttpNoReply, HttpNotSent, QueryFailed
+from allstop.actors.protocols.kraken import rest
+from allstop.actors.protocols.kraken.instruments import (
+    changed,
+    decode_asset_pairs,
+    doubts_listing,
+    names_unknown,
+)
+from allstop.actors.protocols.wire import DecodeError
+from allstop.actors.runtime import Actor
+
+TIMEOUT_S: Final = 10.0
+GAP_S: Final = 5.0  # between readings: a refusal that has another reason must not become a stream of calls
+FRESH_S: Final = 3600.0
+
+
+async def read_listing(http: HttpLink, names: tuple[str, ...] = ()) -> dict[str, Instrument]:
+    """All instruments that the venue lists, or those with these names of its own. Raises QueryFailed; its `fault` is
+    the venue's where it answered."""
+    try:
+        response = await http.request(
+            rest.request(rest.asset_pairs(names)), timeout_s=TIMEOUT_S, pool_timeout_s=TIMEOUT_S
+        )
+        result, faults = rest.decode_envelope(response.status, response.body)
+        if result is None or faults:
+            raise QueryFailed("AssetPairs", faults[0]) if faults else QueryFailed("AssetPairs has no result")
+        return decode_asset_pairs(result)
+    except (HttpNotSent, HttpNoReply, DecodeError) as error:
+        raise QueryFailed(f"AssetPairs: {type(error).__name__}: {error}") from error
+
+
+class KrakenListing:
+    """The one writer of `instruments`, which all actors of the account read in passing."""
+
+    def __init__(self, instruments: dict[str, Instrument], open_http: Callable[[], HttpLink]) -> None:
+        self._instruments = instruments
+        self._open_http = open_http
+        self._doubted = asyncio.Event()
+
+    def doubt(self, fault: Fault) -> None:
+        """The venue refused an order so. Where that speaks of the pair, the list is read again."""
+        if doubts_listing(fault):
+            self._doubted.set()
+
+    def untraded(self) -> dict[str, str]:
+        """The pairs that take no entries now, each with its status at the venue."""
+        return {pair: one.status for pair, one in self._instruments.items() if not one.tradable}
+
+    async def keep(self, actor: Actor) -> None:
+        """The body of a task of the actor: reads whenever there is a reason to, until the actor ends."""
+        http = self._open_http()
+        try:
+            while True:
+                await self._due()
+                self._doubted.clear()
+                try:
+                    self._take(await self._read(http), actor)
+                except QueryFailed as failed:
+                    actor.log.warning("listing.failed", reason=str(failed))
+                    self._doubted.set()
+                await asyncio.sleep(GAP_S)
+        finally:
+            await http.close()
+
+    async def _due(self) -> None:
+        if self.untraded():
+            return
+        try:
+            await asyncio.wait_for(self._doubted.wait(), FRESH_S)
+        except TimeoutError:
+            return
+
+    async def _read(self, http: HttpLink) -> dict[str, Instrument]:
+        """A single name that the venue does not know fails the question for all: then all that it has is asked for."""
+        try:
+            return await read_listing(http, tuple(one.venue_name for one in self._instruments.values()))
+        except QueryFailed as failed:
+            if failed.fault is None or not names_unknown(failed.fault):
+                raise
+        return await read_listing(http)
+
+    def _take(self, listed: dict[str, Instrument], actor: Actor) -> None:
+        for pair, before in self._instruments.items():
+            now = changed(before, listed.get(pair))
+            if now == before:
+                continue
+            self._instruments[pair] = now
+            if not now.tradable:
+                actor.log.error("pair.not_tradable", pair=pair, status=now.status)
+            elif not before.tradable:
+                actor.log.warning("pair.tradable", pair=pair)
+            else:
+                actor.log.warning(
+                    "pair.changed", pair=pair, tick_size=str(now.tick_size), min_qty=str(now.min_qty)
+                )
