@@ -165,8 +165,9 @@ class GetCover(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PairCover(msgspec.Struct, frozen=True, kw_only=True):
-    """One pair as the guardian last saw it. `state`: covered, uncovered, over_covered or dust; `qty` is what that is
-    about; `step` is what it does about it."""
+    """One pair as the guardian last saw it. `state`: covered, uncovered, over_covered or dust, or
+    unmatched where its stops stand and the venue matches no orders now; `qty` is what that is about; `step` is what it
+    does about it."""
 
     pair: str
     net: Decimal

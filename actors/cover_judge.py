@@ -31,7 +31,7 @@ _STATES: Mapping[type[Verdict], str] = {
 
 class CoverJudge:
     """The watches and verdicts of one guardian. `holds`: an exit looks after the pair; `acting`: a write is on its
-    way; `wake_in`: look again after so many seconds."""
+    way; `wake_in`: look again after so many seconds; `matches`: the venue matches orders on the pair now."""
 
     def __init__(
         self,
@@ -46,6 +46,7 @@ class CoverJudge:
         holds: Callable[[str], bool],
         acting: Callable[[str], bool],
         wake_in: Callable[[float], None],
+        matches: Callable[[str], bool],
     ) -> None:
         self._guardian = guardian
         self._settings = settings
@@ -57,6 +58,8 @@ class CoverJudge:
         self._holds = holds
         self._acting = acting
         self._wake_in = wake_in
+        self._matches = matches
+        self._told: dict[str, str] = {}
         self._watches: dict[str, PairWatch] = {}
         self._verdicts: dict[str, tuple[Verdict, Step]] = {}
 
@@ -94,6 +97,7 @@ class CoverJudge:
             outstanding=self._acting(pair) or pair in self._orders.pairs() or self._holds(pair),
             in_flight=self._orders.in_flight(pair),
             mark=None if self._mark is None else self._mark(pair),
+            matches=self._matches(pair),
         )
         self._watches[pair] = watch
         self._tell(pair, verdict, step)
@@ -113,13 +117,14 @@ class CoverJudge:
         return step
 
     def _tell(self, pair: str, verdict: Verdict, step: Step) -> None:
-        before = self._verdicts.get(pair)
-        state = "abandoned" if isinstance(step, GiveUp) else _STATES[type(verdict)]
-        if before is not None and type(before[0]) is type(verdict) and not isinstance(step, GiveUp):
-            return
-        if before is None and isinstance(verdict, Covered):
+        state = "abandoned" if isinstance(step, GiveUp) else self._state(pair, verdict)
+        before, self._told[pair] = self._told.get(pair, "covered"), self._state(pair, verdict)
+        if before == state:
             return
         detail = step.reason if isinstance(step, GiveUp) else ""
+        if state == "unmatched":
+            detail = "the venue matches no orders now: its stops protect when it does again"
+            self._guardian.log.error("guardian.unmatched", pair=pair, qty=str(verdict.qty), reason=detail)
         self._guardian.system.emit(
             CoverChanged(
                 at_ns=self._guardian.clock.wall_ns(),
@@ -130,6 +135,11 @@ class CoverJudge:
                 detail=detail,
             )
         )
+
+    def _state(self, pair: str, verdict: Verdict) -> str:
+        """In a word. A stop that cannot trigger is no protection, though there is nothing better to be had."""
+        idle = isinstance(verdict, Covered) and verdict.qty and not self._matches(pair)
+        return "unmatched" if idle else _STATES[type(verdict)]
 
     def looks_wrong(self, pair: str) -> Verdict | None:
         """What is wrong by what has been told so far; None: nothing."""
@@ -199,7 +209,7 @@ class CoverJudge:
                     pair=pair,
                     net=book.position(pair).net,
                     average_entry=book.position(pair).average_entry,
-                    state=_STATES[type(verdict)],
+                    state=self._state(pair, verdict),
                     qty=verdict.qty,
                     step=type(step).__name__,
                     external_net=book.external_net(pair),

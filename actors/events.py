@@ -254,8 +254,9 @@ class HandlerRemoved(Event, frozen=True, kw_only=True):
 
 
 class CoverChanged(Event, frozen=True, kw_only=True):
-    """The cover of a pair changed. `state`: covered, uncovered, over_covered, dust, or abandoned when neither a stop
-    nor a flatten can be had (a person must act)."""
+    """The cover of a pair changed. `state`: covered, uncovered, over_covered, dust, unmatched when its stops
+    stand and the venue matches no orders (a person must know), or abandoned when neither a stop nor a flatten can be had
+    (a person must act)."""
 
     pair: str
     state: str

@@ -99,6 +99,7 @@ class Guardian(Actor):
         pace: "Pace | None" = None,
         key_level: Callable[[], Awaitable[float]] | None = None,
         venue_clock: VenueClock | None = None,
+        matches: Callable[[str], bool] = lambda _pair: True,
     ) -> None:
         self._settings = settings
         self._open_desk = open_desk
@@ -122,6 +123,7 @@ class Guardian(Actor):
         self._key_level = key_level
         self._told_gate: tuple[int, bool] | None = None  # which of the gate's incarnations, and what
         self._venue_clock = venue_clock
+        self._matches = matches
         self._voted = True  # an earlier incarnation may have: the first covered audit withdraws it
 
     async def on_start(self) -> None:
@@ -149,6 +151,7 @@ class Guardian(Actor):
             holds=self._exiting,
             acting=self._acting.__contains__,
             wake_in=self._wake_in,
+            matches=self._matches,
         )
         self._notes = CoverNotes(self._journal, self._memory)
         self._exits = ExitDuty(

@@ -35,6 +35,7 @@ from allstop.actors.protocols.kraken.events import MethodReply
 from allstop.actors.protocols.wire import rfc3339
 from allstop.actors.reports import Accepted, NotSent, Unknown, WriteOutcome
 from allstop.actors.runtime import ActorDead, CallTimeout, Continue, Mailbox, Overflow, Ref, Reply, Timer
+from allstop.actors.venue_mode import VenueMode
 
 # The venue takes no deadline shorter than its minimum; one that has shrunk below it by less than this on its way here
 # is stretched to it. Half of the smallest clock skew that lookups allow for.
@@ -75,7 +76,8 @@ class _Job(msgspec.Struct, kw_only=True):
 
 class Session(ChannelConnection):
     """`desk` gets the token; it is closed with the session. `gate` takes Proof("session", ...), `scope_head` is
-    (venue, account); `doubt` is told of every refusal: it may be that the pair changed."""
+    (venue, account); `doubt` is told of every refusal: it may be that the pair changed; `mode` shows
+    what the venue says of itself."""
 
     every_frame_counts = True  # what cannot be read may have been an execution
     mailbox = Mailbox(
@@ -83,7 +85,7 @@ class Session(ChannelConnection):
     )  # commands: a sender must know when one was not taken
 
     def __init__(self, *, make_desk: Callable[[Ref], KrakenDesk], ledger: Ref, checkpoint: Checkpoint, gate: Ref,
-                 scope_head: tuple[str, str], doubt: Callable[[Fault], None] = lambda _: None,
+                 scope_head: tuple[str, str], doubt: Callable[[Fault], None] = lambda _: None, mode: VenueMode | None = None,
                  **connection: Any) -> None:  # fmt: skip
         super().__init__(**connection)
         self._make_desk = make_desk
@@ -92,6 +94,7 @@ class Session(ChannelConnection):
         self._gate = gate
         self._scope_head = scope_head
         self._doubt = doubt
+        self._mode = mode or VenueMode()
         self._guard: Guard | None = None
         self._desk: KrakenDesk | None = None
         self._token = ""
@@ -119,6 +122,7 @@ class Session(ChannelConnection):
 
     def on_status(self, before: str, now: str) -> None:
         """An engine that is back after maintenance has a past that we did not see: the listeners start anew."""
+        self._mode.status = now
         self._prove_session()
         if self.ready and now == "online" and before not in ("", "online"):
             self.now_ready()

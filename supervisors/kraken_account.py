@@ -32,6 +32,7 @@ from allstop.actors.spec import ChildSpec, ChildType, OnExceeded, Start, Strateg
 from allstop.actors.store_board import StoreBoard
 from allstop.actors.subscription import PrivateStream
 from allstop.actors.venue_clock import VenueClock
+from allstop.actors.venue_mode import MATCHING, VenueMode
 from allstop.supervisors.config import KrakenAccount
 from allstop.supervisors.nursery import TRACKER_BUDGET, TrackerNursery, trackers_spec
 from allstop.supervisors.preflight import Keys
@@ -57,6 +58,7 @@ class AccountParts:
     gate_board: GateBoard
     checkpoint: Checkpoint
     store: StoreBoard = field(default_factory=StoreBoard)
+    mode: VenueMode = field(default_factory=VenueMode)
 
     @cached_property
     def last_ledger(self) -> LastLedger:
@@ -81,6 +83,11 @@ class AccountParts:
         return KrakenListing(
             self.instruments, lambda: self.world.open_http(self.node.rest_url, max_connections=1)
         )
+
+    def matches(self, pair: str) -> bool:
+        """Orders on the pair are matched, for all that is known: stops trigger, and a market order would fill."""
+        instrument = self.instruments.get(pair)
+        return self.mode.matches and (instrument is None or instrument.status in MATCHING)
 
     @property
     def settings(self) -> ConnectionSettings:
@@ -206,6 +213,7 @@ def _guardian(parts: AccountParts) -> ChildSpec:
         "pace": Pace(Tier(node.tier)),
         "key_level": key_level,
         "venue_clock": parts.checkpoint.clock,
+        "matches": parts.matches,
     }
     settings = guardian_settings(
         node.venue, node.account, cover_s=node.cover_s, timing=PROFILES[node.timing], tier=Tier(node.tier)
@@ -248,7 +256,7 @@ def _trading(parts: AccountParts) -> ChildSpec:
             "guardian": parts.at("guardian"), "entries_max_per_s": node.entries_max_per_s,
         })),
         ChildSpec("session", Start(Session, (), {
-            "make_desk": session_desk, "ledger": ledger, "checkpoint": parts.checkpoint, "gate": gate, "scope_head": parts.scope, "doubt": parts.listing.doubt,
+            "make_desk": session_desk, "ledger": ledger, "checkpoint": parts.checkpoint, "gate": gate, "scope_head": parts.scope, "doubt": parts.listing.doubt, "mode": parts.mode,
             "url": node.private_url, "world": parts.world, "hosts": parts.system.address("/infrastructure/host_ledgers"),
             "settings": settings, "connect_lane": Lane.QUERY,
         }), backoff=node.backoff, shutdown=settings.close_timeout_s + 1.0),

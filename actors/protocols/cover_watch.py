@@ -48,10 +48,13 @@ class PairWatch(msgspec.Struct, frozen=True, kw_only=True):
         outstanding: bool = False,
         in_flight: Decimal = ZERO,
         mark: Decimal | None = None,
+        matches: bool = True,
     ) -> "tuple[PairWatch, Verdict, Step]":
-        """After one complete reading of the venue. `outstanding`: a write of ours has no known outcome."""
+        """After one complete reading of the venue. `outstanding`: a write of ours has no known outcome. `matches`: the
+        venue matches orders on the pair now. While it does not, no stop hangs: its time to fill begins at the
+        reopening, since a market order in its place could not be had before either."""
         triggered_s = {
-            o.order_id: self.triggered_s.get(o.order_id, now_s)
+            o.order_id: self.triggered_s.get(o.order_id, now_s) if matches else now_s
             for o in orders
             if o.triggered and o.order_type in _LIMIT_STOPS
         }

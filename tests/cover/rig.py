@@ -68,6 +68,7 @@ class Rig:
         self.guardian: Ref = system.address(GUARDIAN)
         self.crashes = 0
         self.key_level: Callable[[], Awaitable[float]] | None = None
+        self.matches = True
         system.subscribe(self.events.append)
 
     async def open(self) -> None:
@@ -86,6 +87,7 @@ class Rig:
             root=self.system.address("/"),
             gate=self.system.address(f"{ACCOUNT}/trading/gate"),
             key_level=self.key_level,
+            matches=lambda _pair: self.matches,
             path=GUARDIAN,
         )
 

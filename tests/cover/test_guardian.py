@@ -9,6 +9,7 @@ from tests.cover.toy_venue import PAIR, D, entry, fault
 
 from allstop.actors.commands import Reports
 from allstop.actors.errors import Category, Remedy
+from allstop.actors.events import CoverChanged
 from allstop.actors.guardian_settings import Pace
 from allstop.actors.intents import OrderType, Side
 from allstop.actors.journal import JournalActor
@@ -258,6 +259,43 @@ async def test_t044_a_triggered_stop_limit_that_hangs_is_replaced_by_a_market_or
         await r.until(lambda: r.venue.position() == 0, 4.0)
         assert (r.venue.stops_open(), r.venue.flips) == ([], 0)
         assert order_id in r.venue.closed_ns
+
+
+async def test_stops_on_a_venue_that_matches_nothing_are_told_once_and_again_when_it_does() -> None:
+    async with rig() as r:
+        await r.enter(entry(), fill="1")
+        await asyncio.sleep(1.5)
+        r.matches = False
+        await asyncio.sleep(10)
+        (pair,) = (await r.view()).pairs
+        assert (pair.state, pair.qty, pair.step) == ("unmatched", 1, "Rest")
+        r.matches = True
+        await asyncio.sleep(1.5)
+        assert (await r.view()).pairs[0].state == "covered"
+        changes = [event.state for event in r.events if isinstance(event, CoverChanged)]
+        assert changes == ["unmatched", "covered"]
+
+
+async def test_a_flat_pair_on_a_venue_that_matches_nothing_is_covered() -> None:
+    async with rig() as r:
+        r.matches = False
+        await r.enter(entry())
+        await asyncio.sleep(3)
+        assert [pair.state for pair in (await r.view()).pairs] == ["covered"]
+
+
+async def test_a_stop_limit_has_its_time_to_fill_from_the_reopening_on() -> None:
+    async with rig() as r:
+        await r.enter(entry(), fill="1")
+        await asyncio.sleep(1.5)
+        (stop,) = r.venue.stops_open()
+        r.matches = False
+        r.venue.set(stop, order_type=OrderType.STOP_LOSS_LIMIT, triggered=True)
+        await asyncio.sleep(30)
+        assert ([o.order_id for o in r.venue.stops_open()], r.venue.submitted) == ([stop.order_id], [])
+        r.matches = True
+        await r.until(lambda: r.venue.position() == 0, 4.0)
+        assert (r.venue.stops_open(), r.venue.flips) == ([], 0)
 
 
 @both_balances

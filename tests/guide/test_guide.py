@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import allstop
+from allstop.actors.errors import RefusalCode
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*(ROOT / "docs" / "guide").glob("[a-z]*.md"), *(ROOT / "docs").glob("from-*.md")])
@@ -55,3 +56,8 @@ def test_a_page_that_does_not_hold_is_found_with_its_line(tmp_path: Path) -> Non
     assert ended.returncode == 1
     assert "line 10" in ended.stderr
     assert "assert two == 3" in ended.stderr
+
+
+def test_the_page_on_refusals_names_every_code() -> None:
+    page = (ROOT / "docs" / "guide" / "refusals.md").read_text()
+    assert [code for code in RefusalCode if f"`{code}`" not in page] == []

@@ -194,6 +194,34 @@ def test_a_stop_limit_that_triggered_and_does_not_fill_is_replaced_by_a_market_o
     assert len(by_guardian(venue, "market")) == 1
 
 
+@pytest.mark.scenario("T045")
+@pytest.mark.parametrize("with_limit", [False, True])
+def test_a_stop_that_cannot_match_is_told_keeps_entries_out_and_acts_at_the_reopening(
+    world: SimulatedTree, venue: Venue, advance: Advance, with_limit: bool
+) -> None:
+    trigger = below(venue.ask(PAIR), "0.05")
+    nobody_pays = below(venue.ask(PAIR), "-0.05") if with_limit else None
+    world.submit(at_market(venue, stop=StopLoss(trigger_price=trigger, limit_price=nobody_pays)))
+    advance(1.0)
+    assert cover(world).state == "covered"
+    venue.fault("post_only")
+    venue.price(PAIR, trigger)
+    advance(4.0)
+    assert (cover(world).state, cover(world).qty) == ("unmatched", QTY)
+    (told,) = [line for line in alerts(world) if "guardian.unmatched" in line]
+    assert PAIR in told
+    with pytest.raises(Refused, match="GATE_CLOSED"):
+        world.submit(at_market(venue))
+    assert (protected(venue), venue.position(PAIR)) == ([QTY], QTY)
+    assert venue.asked("CancelOrder") == by_guardian(venue, "market") == []  # nothing better was to be had
+    venue.price(PAIR, trigger)
+    venue.fault("online")
+    advance(4.0)
+    assert (venue.position(PAIR), stops(venue)) == (0, [])
+    assert len(by_guardian(venue, "market")) == int(with_limit)
+    assert (cover(world).net, cover(world).state) == (0, "covered")
+
+
 @pytest.mark.scenario("T046")
 @pytest.mark.parametrize("broker", [SESSION, "/accounts/kraken.main/trading"])
 def test_a_stop_that_is_under_way_is_the_guardians_also_while_the_broker_is_restarted(

@@ -90,7 +90,7 @@ def test_a_pair_that_is_not_to_be_traded_takes_no_entries_is_shown_with_its_posi
         assert refusal(world, resting(venue)) is RefusalCode.NOT_TRADABLE
     assert len(calls(venue, "add_order")) == asked
     [line] = ask(world, "status")["pairs"]
-    assert line == f"{PAIR} on {ACCOUNT} is {status}: no entries; position 0.001, covered"
+    assert line == f"{PAIR} on {ACCOUNT} is {status}: no entries; position 0.001, unmatched"
     assert len(said(world, "pair.not_tradable", PAIR, status)) == 1
     taken = world.submit(resting(venue, OTHER_PAIR))
     advance(1.0)
@@ -119,7 +119,10 @@ def test_what_a_pair_asks_for_is_read_again_at_the_first_refusal_and_nothing_wro
     wrong: dict[str, Any],
     code: RefusalCode,
 ) -> None:
-    on_whole_dollars = {"limit_price": Decimal("28000"), "stop": StopLoss(trigger_price=Decimal("27000"))}
+    on_whole_dollars: dict[str, Any] = {
+        "limit_price": Decimal("28000"),
+        "stop": StopLoss(trigger_price=Decimal("27000")),
+    }
     as_yesterday = on_whole_dollars | wrong
     venue.fault("pair_terms", symbol=PAIR, **terms)
     first = world.submit(resting(venue, **as_yesterday))
