@@ -169,7 +169,6 @@ class TestACarelessStrategy:
         return trees._with(child("careless", Careless, secret=SECRET))  # pyright: ignore[reportPrivateUsage]
 
     @pytest.mark.scenario("T085")
-    @pytest.mark.simulated(judged=False)  # the oracle looks at what the world collects unfiltered
     def test_a_secret_in_the_text_of_an_exception_stands_in_nothing_that_leaves_the_engine(
         self, world: SimulatedTree, advance: Advance
     ) -> None:

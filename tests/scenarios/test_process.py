@@ -122,7 +122,6 @@ def test_a_process_that_dies_at_any_step_of_an_order_comes_to_the_truth_and_exec
 
 class TestALostJournal:
     @pytest.mark.scenario("T103")
-    @pytest.mark.simulated(judged=False)  # there is no journal in which the end of the order could stand
     @pytest.mark.parametrize("how", ["full", "fsync"])
     def test_no_order_leaves_the_halt_is_latched_and_only_cancels_and_protection_go_out(
         self, world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance, how: str
@@ -143,6 +142,7 @@ class TestALostJournal:
         assert len(calls(venue, "add_order")) + len(calls(venue, "AddOrder")) == sent
         assert not at_venue(venue, waiting.id)[0]["open"]
         assert len(stops(venue)) == 1
+        assert proofs(world)["proven"]
         assert [line for line in world.log if line.startswith("critical")]
         chaos.heal_all()
 
@@ -208,9 +208,6 @@ def test_a_broker_over_its_intensity_stops_its_subtree_lowers_its_venue_and_leav
 
 
 @pytest.mark.scenario("T106")
-@pytest.mark.simulated(
-    judged=False
-)  # who journals the end of the cancelled order is stopped: the next start does
 def test_two_venues_over_their_intensity_are_a_halt_with_entries_cancelled_and_stops_kept(
     world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance
 ) -> None:
@@ -235,9 +232,6 @@ def test_two_venues_over_their_intensity_are_a_halt_with_entries_cancelled_and_s
 
 
 @pytest.mark.scenario("T107")
-@pytest.mark.simulated(
-    judged=False
-)  # who journals the end of the cancelled order is stopped: the next start does
 def test_a_halt_while_the_venue_is_away_is_latched_at_once_and_proven_when_it_is_back(
     world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance
 ) -> None:
@@ -470,7 +464,6 @@ class Echo(Actor):
 
 
 @pytest.mark.scenario("T109")
-@pytest.mark.simulated(judged=False)
 def test_a_halt_root_that_fails_halts_as_its_last_act_and_the_next_process_starts_halted_with_its_stops(
     world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance
 ) -> None:

@@ -109,9 +109,6 @@ def test_a_stop_that_is_refused_twice_ends_in_a_flat_position(
 
 
 @pytest.mark.scenario("T037")
-@pytest.mark.simulated(
-    judged=False
-)  # nothing that we send could cover it in time, and the oracles do not excuse that
 def test_a_position_that_can_neither_be_covered_nor_flattened_halts_and_calls_somebody(
     world: SimulatedTree, venue: Venue, advance: Advance
 ) -> None:
@@ -260,11 +257,7 @@ def test_a_guardian_that_crashed_audits_everything_before_any_entry(
 
 
 @pytest.mark.scenario("T049")
-@pytest.mark.parametrize(
-    "executed",
-    # That it never arrived takes longer to prove than cover_s: docs/cover.md says so, and the oracles do not excuse it.
-    [True, pytest.param(False, marks=pytest.mark.simulated(judged=False))],
-)
+@pytest.mark.parametrize("executed", [True, False])
 def test_a_flatten_of_which_nobody_knows_is_searched_for_and_never_flips_the_position(
     world: SimulatedTree, venue: Venue, advance: Advance, executed: bool
 ) -> None:
