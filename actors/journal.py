@@ -17,8 +17,16 @@ import msgspec
 
 from allstop.actors.errors import AllstopError, Fatal, ReplyError
 from allstop.actors.exits import Exit
+from allstop.actors.levels import ROOT, CastVote, Level, Scope, Vote, WithdrawVote
 from allstop.actors.ports import JournalEntry, JournalOpener, JournalRow, JournalStore
-from allstop.actors.protocols.records import Record, to_entries
+from allstop.actors.protocols.records import (
+    JOURNAL_KEY,
+    JournalSetAside,
+    LossAccepted,
+    Record,
+    from_row,
+    to_entries,
+)
 from allstop.actors.runtime import Actor, ActorDead, CallTimeout, Mailbox, MailboxFull, Overflow, Ref, Reply
 
 # A commit is some milliseconds; a disk that has not answered by now is as good as lost to whoever waits.
@@ -81,18 +89,34 @@ class Subscribe(msgspec.Struct, frozen=True, kw_only=True):
     after_seq: int = 0
 
 
+class AcceptLoss(msgspec.Struct, frozen=True, kw_only=True):
+    """From a person: what was lost with a journal that was set aside is accepted. Answered with the names under which
+    such journals stand; empty: there was none."""
+
+    by: str
+    reason: str
+
+
 class _Waiting(msgspec.Struct):
     request: Append | Subscribe
     reply: Reply
 
 
 class JournalActor(Actor):
-    """Owns a chain's store. Exits Fatal when it cannot be opened, or loses a commit."""
+    """Owns a chain's store. Exits Fatal when it cannot be opened, or loses a commit.
+
+    A journal that was damaged was set aside, and the one in its place does not say all that happened: nobody enters upon
+    it (`votes` takes READ_ONLY for `scope`, latched) before a person has accepted the loss, in this process or another.
+    """
 
     mailbox = Mailbox(capacity=4096, overflow=Overflow.REFUSE)
 
-    def __init__(self, open_journal: JournalOpener, chain: str) -> None:
+    def __init__(
+        self, open_journal: JournalOpener, chain: str, *, votes: Ref | None = None, scope: Scope = ROOT
+    ) -> None:
         super().__init__()
+        self._votes = votes
+        self._scope = scope
         self._open = open_journal
         self._chain = chain
         self._store: JournalStore | None = None
@@ -102,6 +126,8 @@ class JournalActor(Actor):
 
     async def on_start(self) -> None:
         self._store = await self._open(self._chain)
+        if losses := await self._losses(self._store):
+            self._vote(losses)
         self.start_task(self._write(self._store), "writer")
 
     async def on_receive(self, message: object) -> object:
@@ -116,12 +142,48 @@ class JournalActor(Actor):
                 return await self._store.read(
                     after_seq=message.after_seq, kinds=message.kinds, key=message.key
                 )
+            case AcceptLoss() if self._store is not None:
+                return await self._accept(self._store, message)
             case _:
                 raise TypeError(f"the journal does not know {message!r}")
 
     async def on_stop(self, exit_: Exit) -> None:
         if self._store is not None and not exit_.fatal:
             await self._store.close()
+
+    async def _losses(self, store: JournalStore) -> dict[str, JournalSetAside]:
+        """The journals that were set aside and that no person has accepted, by their names."""
+        losses: dict[str, JournalSetAside] = {}
+        accepted: set[str] = set()
+        for row in await store.read(key=JOURNAL_KEY):
+            match from_row(row):
+                case JournalSetAside() as aside:
+                    losses[aside.file] = aside
+                case LossAccepted(files=files):
+                    accepted.update(files)
+                case _:
+                    pass
+        return {file: aside for file, aside in losses.items() if file not in accepted}
+
+    def _vote(self, losses: dict[str, JournalSetAside]) -> None:
+        words = [f"{one.file} ({one.what}; {one.kept} rows kept, {one.lost} lost)" for one in losses.values()]
+        reason = (
+            f"the journal was damaged and set aside: {', '.join(words)}: a person accepts that by a reset"
+        )
+        self.log.critical("journal.set_aside", chain=self._chain, reason=reason)
+        if self._votes is not None:
+            self._votes.tell(CastVote(Vote(self.path, self._scope, Level.READ_ONLY, reason), latched=True))
+
+    async def _accept(self, store: JournalStore, accept: AcceptLoss) -> tuple[str, ...]:
+        """Durable first: the next process must not ask again."""
+        files = tuple(await self._losses(store))
+        if not files:
+            return ()
+        accepted = LossAccepted(files=files, by=accept.by, reason=accept.reason, at_ns=self.clock.wall_ns())
+        await store.append(to_entries([accepted]))
+        if self._votes is not None:
+            self._votes.tell(WithdrawVote(self.path, self._scope, by_person=True))
+        return files
 
     async def _write(self, store: JournalStore) -> None:
         """Takes what waits, commits it together, tells the subscribers, answers. A subscription waits its turn, so

@@ -58,6 +58,7 @@ from allstop.actors.protocols.records import (
     Opaque,
     Record,
     Reported,
+    RowLost,
     StopSeen,
     Withheld,
     from_body,
@@ -101,6 +102,9 @@ class Orders(Actor):
         self._externals = ExternalOrders(links.gate)
         self._seen_seq = 0
         self._handover = Handover(guardian)
+        self._lost: set[str] = (
+            set()
+        )  # what damaged rows were about: an intent that is known no more may be among it
         self._replayed: list[Record | Opaque] | None = []
         self._commits = OrderCommits(links.journal, self._committed, self._not_committed)
         self._caps = EntryCaps(self, entries_max_per_s, self._commits.record)
@@ -142,6 +146,8 @@ class Orders(Actor):
                 self._externals.told(report)
             case ExternalClaimed(order_id=order_id):
                 self._externals.claim(order_id)
+            case RowLost(subject=subject):
+                self._lost.add(subject)
             case _:
                 self._caps.recall(record)
 
@@ -216,6 +222,9 @@ class Orders(Actor):
         digest = order_life.content(intent)
         if (known := self._known.get(intent.id)) is not None:
             return self._placed_again(intent, digest, known)
+        if intent.id in self._lost:
+            said = f"the journal's row of {intent.id} was lost: what became of it is not known here"
+            raise Refused(RefusalCode.INTENT_ID_REUSED, said, place="id")
         if self._commits.lost:
             raise Refused(RefusalCode.NOT_COMMITTED, "the journal is lost", place=self.path)
         if refused := self._admission.refusal(intent, origin):

@@ -285,7 +285,7 @@ class Runtime:
         venue_of = {urlsplit(p.node.private_url).netloc: "kraken" for p in parts}
         venue_of |= {urlsplit(node.url).netloc: "kraken" for node in self.tree.data.children}
         children = [
-            ChildSpec("journal", Start(JournalActor, (world.open_journal, "runtime"))),
+            ChildSpec("journal", Start(JournalActor, (world.open_journal, "runtime"), {"votes": self.root})),
             ChildSpec("host_ledgers", Start(HostLedger, (), {"journal": journal, "venue_of": venue_of})),
         ]
         if parts:

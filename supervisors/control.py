@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from allstop.actors.commands import CoverView
 from allstop.actors.entry_caps import GetStopped, ResetStrategy
 from allstop.actors.errors import BadInput, CircuitOpen, Problem, Refused
+from allstop.actors.journal import AcceptLoss, JournalActor
 from allstop.actors.runtime import ActorDead, CallTimeout
 from allstop.supervisors.halt import HaltRoot, halt, halt_status, resume
 from allstop.supervisors.halting import HaltStatus
@@ -58,6 +59,8 @@ class Control:
         running = {info.path: info.actor_class for info in self._runtime.system.actors()}
         found = running.get(path)
         if found is None or not issubclass(found, Supervisor):
+            if found is not None and issubclass(found, JournalActor):
+                return await self._accept_loss(path, by, reason)
             if (reset := await self._reset_strategy(path, by, reason)) is not None:
                 return reset
             supervisors = (other for other, kind in running.items() if issubclass(kind, Supervisor))
@@ -71,6 +74,23 @@ class Control:
         except (ActorDead, CallTimeout) as error:
             raise BadInput(Problem(f"{path} does not answer: {error}")) from error
         return {"path": path, "breaker": state, "message": f"{path}: the breaker is {state}"}
+
+    async def _accept_loss(self, path: str, by: str, reason: str) -> Message:
+        """A person lets trading go on upon a journal that was set aside: once what is left agrees with the venue."""
+        account = path.removesuffix("/store/journal").rpartition("/")[2]
+        gate = self._runtime.gates.get(account)
+        if gate is not None and gate.missing:
+            raise BadInput(
+                Problem(f"not reconciled with the venue yet: not proven: {', '.join(gate.missing)}", path)
+            )
+        message = AcceptLoss(by=by, reason=reason)
+        try:
+            files = await self._runtime.address(path).call(message, timeout_s=RESET_TIMEOUT_S)
+        except (ActorDead, CallTimeout) as error:
+            raise BadInput(Problem(f"{path} does not answer: {error}")) from error
+        if not files:
+            raise BadInput(Problem("no journal was set aside that nobody has accepted", path))
+        return {"path": path, "message": f"{path}: what was lost with {', '.join(files)} is accepted"}
 
     async def _reset_strategy(self, path: str, by: str, reason: str) -> Message | None:
         """The strategy at `path` may submit entries again; None where no account stopped it."""

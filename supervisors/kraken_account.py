@@ -170,7 +170,12 @@ def _store(parts: AccountParts) -> ChildSpec:
     node = parts.node
     journal = parts.at("store/journal")
     children = (
-        ChildSpec("journal", Start(JournalActor, (parts.world.open_journal, node.id))),
+        ChildSpec(
+            "journal",
+            Start(
+                JournalActor, (parts.world.open_journal, node.id), {"votes": parts.root, "scope": parts.scope}
+            ),
+        ),
         ChildSpec(
             "ledgers",
             Start(

@@ -27,7 +27,8 @@ from allstop.actors.clock import Clock
 from allstop.actors.errors import Fatal
 from allstop.actors.links.chain import Tip, epoch_entry, linked
 from allstop.actors.links.durable_file import ensure_directory, fsync_directory
-from allstop.actors.links.journal_file import insert_statement, prepare, read_rows, read_tip
+from allstop.actors.links.journal_file import insert_statement, read_rows
+from allstop.actors.links.journal_mending import opened
 from allstop.actors.ports import JournalEntry, JournalOpener, JournalRow, JournalStore
 
 # An entry weighs 1, and 1 more for each KiB of its body: so both the number and the bytes are bounded.
@@ -92,7 +93,8 @@ class SqliteJournal:
     async def open(
         cls, path: str | Path, clock: Clock, chain: str, *, before_commit: Callable[[], None] | None = None
     ) -> "SqliteJournal":
-        """Opens or creates the file, checks the end of its chain and starts a new epoch. Raises Fatal.
+        """Opens or creates the file, checks the end of its chain and starts a new epoch. A file that is damaged is set
+        aside (journal_mending). Raises Fatal.
 
         A journal of this process that still has the file open (its actor was killed) is closed first, with what it
         had accepted committed. Another process that has it open is an error. `before_commit` runs in the writer
@@ -191,17 +193,19 @@ class SqliteJournal:
         over = Fatal("JOURNAL_FAILED", f"{self.path}: its writer has a bug")
         try:
             ensure_directory(self.path.parent)
-            with _only_writer(self.path), closing(prepare(self.path, self.chain)) as connection:
-                self._start_epoch(connection)
-                self._tell_loop(self._is_open)
-                more = True
-                while more:
-                    more = self._take(batch, connection)
-                    if batch:
-                        self._write(connection, batch)
-                        self._tell_loop(self._committed, batch)
-                        batch = []
-                self._checkpoint(connection)
+            with _only_writer(self.path):
+                connection, self._tip = opened(self.path, self.chain, self._clock.wall_ns())
+                with closing(connection):
+                    self._start_epoch(connection)
+                    self._tell_loop(self._is_open)
+                    more = True
+                    while more:
+                        more = self._take(batch, connection)
+                        if batch:
+                            self._write(connection, batch)
+                            self._tell_loop(self._committed, batch)
+                            batch = []
+                    self._checkpoint(connection)
             over = self._closed()
         except Fatal as fatal:
             over = fatal
@@ -211,7 +215,6 @@ class SqliteJournal:
             self._tell_loop(self._finished, batch, over)
 
     def _start_epoch(self, connection: sqlite3.Connection) -> None:
-        self._tip = read_tip(connection, self.path, self.chain)
         self.epoch = self._tip.epoch + 1
         self._tip, rows = linked(self._tip, [epoch_entry(self.epoch)], self._clock.wall_ns(), self.epoch)
         self._store(connection, rows, durable=True)

@@ -9,6 +9,7 @@ from allstop.actors.clock import Clock
 from allstop.actors.errors import Fatal
 from allstop.actors.links.chain import ChainVerdict, Tip, checked, epoch_entry, genesis, linked
 from allstop.actors.links.condition import DiskCondition
+from allstop.actors.links.salvage import fresh_chain, looked_at
 from allstop.actors.ports import JournalEntry, JournalRow
 
 
@@ -18,6 +19,9 @@ class MemoryDisk:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.commit_s = 0.0  # how long a durable commit takes
+        self.aside: dict[
+            str, list[JournalRow]
+        ] = {}  # broken chains, by the name that they were set aside under
         self._conditions: dict[str, DiskCondition] = {}
         self._torn: dict[str, float] = {}
         self._pending: dict[str, list[JournalRow]] = {}  # a commit that is being made
@@ -27,17 +31,32 @@ class MemoryDisk:
         self._open: dict[str, MemoryJournal] = {}
 
     async def open_journal(self, chain: str) -> "MemoryJournal":
-        """A JournalOpener. The journal that had the chain open before is closed."""
+        """A JournalOpener. The journal that had the chain open before is closed. A chain that is broken is set aside,
+        and what of it is sound stands in the fresh one."""
         await asyncio.sleep(0)
         if (previous := self._open.get(chain)) is not None:
             await previous.close()
         rows = self._rows.setdefault(chain, [])
         tip, bad = checked(genesis(chain), rows)
         if bad is not None:
-            raise Fatal("JOURNAL_BROKEN", f"{chain}: row {bad.seq}: {bad.what}")
+            at_ns = self.clock.wall_ns()
+            file = f"journal-{chain}.db.broken.{at_ns}"
+            found = map(looked_at, rows)
+            fresh = fresh_chain(chain, found, file=file, what=f"row {bad.seq}: {bad.what}", at_ns=at_ns)
+            self.set_aside(chain, file, fresh)
+            tip, _ = checked(genesis(chain), fresh)
         journal = self._open[chain] = MemoryJournal(self, chain, tip)
         await journal.append([epoch_entry(journal.epoch)])
         return journal
+
+    def set_aside(self, chain: str, file: str, fresh: list[JournalRow]) -> None:
+        """The chain is kept under `file`, and `fresh` takes its place: both at once, and durable. Raises Fatal on a disk
+        that is full."""
+        if chain in self._conditions and self._conditions[chain].full:
+            raise Fatal("JOURNAL_FAILED", f"{chain}: database or disk is full")
+        self.aside[file] = self._rows[chain]
+        self._rows[chain] = fresh
+        self._durable[chain] = len(fresh)
 
     def fail_next_commit(self, chain: str, error: str = "disk I/O error") -> None:
         """The next commit of the chain fails, and with it its journal."""
@@ -61,8 +80,12 @@ class MemoryDisk:
         place = min(int(where * len(rows)), len(rows) - 1)
         body = bytearray(rows[place].body)
         body[len(body) // 2] ^= 0x01
+        self.damaged(chain, rows[place])
         rows[place] = msgspec.structs.replace(rows[place], body=bytes(body))
         return True
+
+    def damaged(self, chain: str, row: JournalRow) -> None:
+        """This row is about to be another. For whoever sees what happens to the disk."""
 
     def commit_takes_s(self, chain: str) -> float:
         condition = self._conditions.get(chain)

@@ -28,6 +28,7 @@ from allstop.actors.protocols.records import (
     Opaque,
     Record,
     Reported,
+    RowLost,
     StopSeen,
     Terminal,
     Withheld,
@@ -80,6 +81,7 @@ class CoverMemory:
         self._own: set[str] = set()
         self.exits: dict[str, OrderIntent] = {}  # whose end nobody wrote down yet
         self._attempts: set[str] = set()
+        self._lost_ns: int | None = None  # when the first row was written that was lost
 
     def fold(self, rows: Iterable[JournalRow]) -> None:
         for row in rows:
@@ -120,6 +122,8 @@ class CoverMemory:
                 self.book.take(_told(fill))
             case ExternalClaimed(order_id=order_id):
                 self.book.claim(order_id)
+            case RowLost(at_ns=at_ns):
+                self._lost_ns = at_ns if self._lost_ns is None else min(self._lost_ns, at_ns)
             case _:
                 pass  # records about other things than executions
 
@@ -184,10 +188,11 @@ class CoverMemory:
 
     def horizon_ns(self, overlap_ns: int) -> int:
         """From when on the venue's closed orders must be read for the book to be complete: whatever ended earlier
-        stands in the journal."""
-        return min([self.last_ns, *self._live.values(), *(w.sent_ns for w in self.unresolved.values())]) - (
-            overlap_ns if self.last_ns else 0
-        )
+        stands in the journal, unless a row of it was lost."""
+        lost = () if self._lost_ns is None else (self._lost_ns,)
+        return min(
+            [self.last_ns, *lost, *self._live.values(), *(w.sent_ns for w in self.unresolved.values())]
+        ) - (overlap_ns if self.last_ns else 0)
 
     # -- inside ----------------------------------------------------------------------------------------------
 

@@ -37,6 +37,7 @@ from allstop.actors.protocols.records import (
     Opaque,
     Record,
     Reported,
+    RowLost,
     StopSeen,
     Terminal,
     Withheld,
@@ -341,7 +342,7 @@ def fold(records: Iterable[Record | Opaque]) -> dict[str, Life]:
     the journal's other readers take it. An intent with another owner stays as it was born: that owner knows its state."""
     lives: dict[str, Life] = {}
     for record in records:
-        if isinstance(record, Opaque):
+        if isinstance(record, Opaque | RowLost):
             continue
         if isinstance(record, IntentCommitted):
             # A commit that was repeated after a lost answer is the same fact.
@@ -357,7 +358,7 @@ def life_of(records: Iterable[Record | Opaque]) -> Life | None:
     for record in records:
         if isinstance(record, IntentCommitted):
             life = life or born(record)
-        elif life is not None and not isinstance(record, Opaque):
+        elif life is not None and not isinstance(record, Opaque | RowLost):
             life = plan(life, record).life
     return life
 

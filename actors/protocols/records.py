@@ -20,6 +20,7 @@ from allstop.actors.levels import IntentKind, Level, Origin, Scope
 from allstop.actors.ports import JournalEntry, JournalRow
 from allstop.actors.reports import Fill, OrderReport, WriteOutcome
 
+JOURNAL_KEY: Final = "journal"  # of records about the journal itself
 ORDERS: Final = "orders"  # `owner` of the intents that have a tracker
 
 
@@ -172,6 +173,36 @@ class StrategyStopped(msgspec.Struct, frozen=True, kw_only=True):
     held: bool
 
 
+class JournalSetAside(msgspec.Struct, frozen=True, kw_only=True):
+    """The first record of a fresh journal: the one before it was damaged and stands under `file`, as it was found.
+    `kept` of its rows follow this one, and at least `lost` of them could not be read or were not what was written."""
+
+    file: str
+    what: str
+    kept: int
+    lost: int
+    at_ns: int
+
+
+class RowLost(msgspec.Struct, frozen=True, kw_only=True):
+    """Here stood a row of the damaged journal that is not what was written; this is what can be read of it, and when the
+    row before it was written."""
+
+    kind: str
+    subject: str
+    seq: int
+    at_ns: int
+
+
+class LossAccepted(msgspec.Struct, frozen=True, kw_only=True):
+    """A person, by name and with a reason, lets trading go on upon a journal that was set aside with losses."""
+
+    files: tuple[str, ...]
+    by: str
+    reason: str
+    at_ns: int
+
+
 class LevelRecorded(msgspec.Struct, frozen=True, kw_only=True):
     """The effective level of a scope changed."""
 
@@ -241,6 +272,9 @@ Record = (
     | ExternalClaimed
     | Frozen
     | StrategyStopped
+    | JournalSetAside
+    | RowLost
+    | LossAccepted
     | LevelRecorded
     | HaltLatched
     | HaltLifted
@@ -275,6 +309,9 @@ KINDS: Final[dict[str, tuple[int, type[msgspec.Struct]]]] = {
     "external.claim": (1, ExternalClaimed),
     "frozen": (1, Frozen),
     "strategy.stopped": (1, StrategyStopped),
+    "journal.set_aside": (1, JournalSetAside),
+    "journal.row_lost": (1, RowLost),
+    "journal.loss_accepted": (1, LossAccepted),
     "level": (1, LevelRecorded),
     "halt": (1, HaltLatched),
     "halt.lifted": (1, HaltLifted),
@@ -316,8 +353,10 @@ def key_of(record: Record) -> str:
             return pair
         case StrategyStopped(strategy=strategy):
             return strategy
-        case EmergencyFrame(subject=subject):
+        case EmergencyFrame(subject=subject) | RowLost(subject=subject):
             return subject
+        case JournalSetAside() | LossAccepted():
+            return JOURNAL_KEY
         case HaltProved(account=account):
             return account
         case LevelRecorded(scope=scope):

@@ -163,6 +163,25 @@ class DiskFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class RowDamaged:
+    """The disk changed a row that was written. `row` is how it was."""
+
+    at_ns: int
+    chain: str
+    row: RowLike
+
+
+@dataclass(frozen=True, slots=True)
+class ChainReplaced:
+    """A broken chain was set aside under `file`; these rows stand in its place."""
+
+    at_ns: int
+    chain: str
+    file: str
+    rows: tuple[RowLike, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class JournalGaveUp:
     """Who writes a chain is down, and this process starts nobody in its place."""
 
@@ -338,6 +357,6 @@ class Ended:
 
 Fact = (
     OrderAccepted | OrderExecuted | OrderEnded | PositionMoved | Exposed | LimitBreach | Asked | SecretIssued | ConnectTried | CallsSpent
-    | Barred | Freed | CallBegan | CallEnded | DiskFailed | JournalGaveUp | FaultsOver | Settled | Held | Released | Heard | Placing | Fell
+    | Barred | Freed | CallBegan | CallEnded | DiskFailed | JournalGaveUp | RowDamaged | ChainReplaced | FaultsOver | Settled | Held | Released | Heard | Placing | Fell
     | RowDurable | Recorded | Promised | Denied | Believed | Halted | Latched | Lifted | Restarted | Written | Ended
 )  # fmt: skip

@@ -3,16 +3,21 @@
 An order at the venue answers to a durable intent; a promise given to a strategy, too. When nothing is under way any
 more, every execution stands in the journal, and every end of an order that a tracker has. Only what happened when the
 account's journal could not be written any more is excused, and no longer than until its next row.
+
+A chain that was broken is set aside by the next process. What it puts in its place must be a chain that says so first, and
+carry every row that nobody damaged, in order.
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar
 
 from allstop.supervisors.oracles.chains import ChainReader
-from allstop.supervisors.oracles.evidence import Evidence, Journal, Row
+from allstop.supervisors.oracles.evidence import Evidence, Journal, Row, RowLike
 from allstop.supervisors.oracles.facts import (
+    ChainReplaced,
     DiskFailed,
     JournalGaveUp,
     OrderAccepted,
@@ -20,6 +25,7 @@ from allstop.supervisors.oracles.facts import (
     OrderExecuted,
     Promised,
     Recorded,
+    RowDamaged,
     RowDurable,
     Settled,
 )
@@ -79,6 +85,8 @@ class JournalComplete(Oracle):
         self._order_of: dict[str, str] = {}
         self._filled: dict[str, Decimal] = {}
         self._closed: set[str] = set()
+        self._kept: dict[str, list[RowLike]] = {}
+        self._damaged: dict[bytes, RowLike] = {}  # by their hash
         self._lost_ns: dict[str, int] = {}  # chains that nobody can write -> since when
         self._happened_ns: dict[str, int] = {}  # the last execution or the end of each order
         self._in_flight_ns = int(terms.in_flight_s * 1e9)
@@ -88,6 +96,8 @@ class JournalComplete(Oracle):
     def takes(self) -> Takes:
         return {
             RowDurable: self._durable,
+            RowDamaged: self._was_damaged,
+            ChainReplaced: self._replaced,
             Recorded: self._recorded,
             OrderAccepted: self._accepted,
             OrderExecuted: self._was_executed,
@@ -117,6 +127,32 @@ class JournalComplete(Oracle):
         if fact.chain not in self._broken_chains and (why := reader.fault(fact.row)):
             self._broken_chains.add(fact.chain)
             self.broken(fact.at_ns, f"chain {fact.chain}: {why}")
+        self._kept.setdefault(fact.chain, []).append(fact.row)
+
+    def _was_damaged(self, fact: RowDamaged) -> None:
+        self._damaged[fact.row.hash] = fact.row
+
+    def _replaced(self, fact: ChainReplaced) -> None:
+        """The oracle remembers what was written: nothing that it was told is told again by the rows that were carried."""
+        reader = self._chains[fact.chain] = ChainReader(fact.chain)
+        self._broken_chains.discard(fact.chain)
+        if why := next(filter(None, map(reader.fault, fact.rows)), ""):
+            self.broken(fact.at_ns, f"the chain that takes the place of {fact.file}: {why}")
+        head = fact.rows[0] if fact.rows else None
+        if (
+            head is None
+            or head.kind != "journal.set_aside"
+            or json.loads(head.body)["r"]["file"] != fact.file
+        ):
+            self.broken(fact.at_ns, f"chain {fact.chain} does not begin with where {fact.file} is")
+        sound = [_said(row) for row in self._kept.get(fact.chain, ()) if row.hash not in self._damaged]
+        carried = iter([_said(row) for row in fact.rows])
+        lost = [said for said in sound if said not in carried]  # each after the one before: in order
+        if lost:
+            self.broken(
+                fact.at_ns, f"{len(lost)} sound rows of {fact.file} were not carried over: {lost[0][:2]}"
+            )
+        self._kept[fact.chain] = list(fact.rows)
 
     def _recorded(self, fact: Recorded) -> None:
         match fact.kind:
@@ -223,10 +259,17 @@ class JournalComplete(Oracle):
     def _settled(self, fact: Settled) -> None:
         if self.terms.ordered and self._chains:
             self._account(fact.at_ns)
-        for intent in sorted(self._tracked - self._ended):
+        forgotten = {
+            row.key for row in self._damaged.values() if row.kind == "intent"
+        }  # nobody tracks them any more
+        for intent in sorted(self._tracked - self._ended - forgotten):
             order_id = self._order_of.get(intent)
             if order_id in self._closed and not self._unwritable(order_id):
                 self.broken(fact.at_ns, f"{intent} is over at the venue ({order_id}) and open in the journal")
+
+
+def _said(row: RowLike) -> tuple[str, str, bytes]:
+    return row.kind, row.key, row.body
 
 
 def lost_orders(evidence: Evidence) -> tuple[str, ...]:

@@ -82,6 +82,13 @@ class WitnessedDisk(MemoryDisk):
         if rows or durable:
             self._witness.stored(chain, rows, durable)
 
+    def damaged(self, chain: str, row: JournalRow) -> None:
+        self._witness.damaged(chain, row)
+
+    def set_aside(self, chain: str, file: str, fresh: list[JournalRow]) -> None:
+        super().set_aside(chain, file, fresh)
+        self._witness.replaced(chain, file, fresh)
+
     def power_cut(self) -> dict[str, list[JournalRow]]:
         left = super().power_cut()
         for chain, rows in left.items():

@@ -8,6 +8,7 @@ assert outcome.failed is None, outcome.failed
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -27,6 +28,7 @@ from allstop.supervisors.simulation.process import no_collector, quiet_ends, qui
 from allstop.supervisors.simulation.scene import DRAIN_S, Scene
 from allstop.supervisors.simulation.standstill import explained, stands_still
 from allstop.supervisors.simulation.trace import Trace
+from allstop.supervisors.simulation.world import LifeOver
 
 NONE: Final = "none"  # the profile of a run without faults
 TRADING_AGAIN_S: Final = 30.0  # after the last fault
@@ -149,8 +151,18 @@ class _Run:
                     oracle="liveness", at_s=self._world.now_s,
                     why=f"not trading {TRADING_AGAIN_S:g} s after the last fault: {'; '.join(missing)}",
                 )  # fmt: skip
+            await self._accept_losses()
             await asyncio.sleep(LOOK_S)
         return None
+
+    async def _accept_losses(self) -> None:
+        """A person has looked at each journal that was set aside. It is refused until the rest agrees with the venue."""
+        runtime = self._restarter.runtime
+        votes = () if runtime is None else runtime.levels.votes()
+        for path in [vote.by for vote in votes if vote.by.endswith("/journal")]:
+            request = {"command": "reset", "path": path, "by": "simulation", "reason": "both were looked at"}
+            with suppress(NobodyThere, LifeOver, TimeoutError):
+                await self._world.host.ask(request)
 
     async def _halted(self) -> Failure | None:
         """Every run ends as a day does: somebody halts, the halt is proven, and nothing is on its way any more."""

@@ -195,3 +195,12 @@ class _Writing(Witness):
         if self.watching is not None:
             self.watching.left(chain, rows)
         self._trace.write("left", f"{chain} {rows[0].seq}..{rows[-1].seq}")
+
+    def damaged(self, chain: str, row: JournalRow) -> None:
+        if self.watching is not None:
+            self.watching.damaged(chain, row)
+
+    def replaced(self, chain: str, file: str, rows: list[JournalRow]) -> None:
+        if self.watching is not None:
+            self.watching.replaced(chain, file, rows)
+        self._trace.write("aside", f"{chain} {file} {len(rows)}")

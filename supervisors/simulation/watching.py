@@ -20,6 +20,7 @@ from allstop.supervisors.oracles.facts import (
     Believed,
     CallBegan,
     CallEnded,
+    ChainReplaced,
     Denied,
     DiskFailed,
     Ended,
@@ -34,6 +35,7 @@ from allstop.supervisors.oracles.facts import (
     Promised,
     Released,
     Restarted,
+    RowDamaged,
     RowDurable,
     Settled,
     Written,
@@ -161,6 +163,12 @@ class Watching:
         self._unflushed[chain] = []
         for row in rows:
             self.watch.see(RowDurable(self._now_ns(), chain, row))
+
+    def damaged(self, chain: str, row: JournalRow) -> None:
+        self.watch.see(RowDamaged(self._now_ns(), chain, row))
+
+    def replaced(self, chain: str, file: str, rows: Iterable[JournalRow]) -> None:
+        self.watch.see(ChainReplaced(self._now_ns(), chain, file, tuple(rows)))
 
     def disk_failed(self, chain: str) -> None:
         self.watch.see(DiskFailed(self._now_ns(), chain))

@@ -63,3 +63,9 @@ class Witness:
 
     def left(self, chain: str, rows: list[JournalRow]) -> None:
         """The power went, and these rows, of which no flush was ever told, are on the disk."""
+
+    def damaged(self, chain: str, row: JournalRow) -> None:
+        """A row that was written is another from now on; this is how it was."""
+
+    def replaced(self, chain: str, file: str, rows: list[JournalRow]) -> None:
+        """A broken chain was set aside under `file`, and these rows stand in its place."""

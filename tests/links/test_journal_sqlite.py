@@ -345,7 +345,7 @@ async def test_a_file_that_is_no_database_is_refused(tmp_path: Path):
         "UPDATE record SET body = 'text' WHERE seq = 7",
     ],
 )
-async def test_a_changed_row_is_named_by_verify_and_stops_the_opening(tmp_path: Path, change: str):
+async def test_a_changed_row_is_named_by_verify_and_its_journal_is_set_aside(tmp_path: Path, change: str):
     journal = await opened(tmp_path / "j.db")
     await journal.append([entry(str(n)) for n in range(10)])
     await journal.close()
@@ -355,8 +355,13 @@ async def test_a_changed_row_is_named_by_verify_and_stops_the_opening(tmp_path: 
     assert verdict.bad is not None
     assert verdict.rows == 6
     assert verdict.bad.seq in (7, 8)
-    with pytest.raises(Fatal, match=r"j\.db.*[78]"):
-        await opened(tmp_path / "j.db")
+    journal = await opened(tmp_path / "j.db")
+    kept = [row.key for row in await journal.read(kinds=["intent"])]
+    await journal.close()
+    assert kept == [str(n) for n in range(10) if n != 5]
+    assert verify_journal(tmp_path / "j.db").ok
+    [aside] = [one for one in tmp_path.glob("j.db.broken.*") if not one.name.endswith(("-wal", "-shm"))]
+    assert verify_journal(aside).bad == verdict.bad
 
 
 async def test_opening_checks_the_tail_and_verify_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -388,8 +393,10 @@ async def test_a_file_cut_short_does_not_pass(tmp_path: Path):
     await journal.close()
     os.truncate(tmp_path / "j.db", 8192)
     assert not verify_journal(tmp_path / "j.db").ok
-    with pytest.raises(Fatal):
-        await opened(tmp_path / "j.db")
+    await (await opened(tmp_path / "j.db")).close()
+    assert verify_journal(tmp_path / "j.db").ok
+    [aside] = [one for one in tmp_path.glob("j.db.broken.*") if not one.name.endswith(("-wal", "-shm"))]
+    assert aside.stat().st_size == 8192
 
 
 async def test_rows_cannot_be_changed_or_removed_by_sql(tmp_path: Path):

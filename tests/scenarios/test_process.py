@@ -24,6 +24,7 @@ from tests.scenarios.engine import (
     calls,
     entry,
     incarnation,
+    leave,
     level,
     missing,
     model,
@@ -166,21 +167,60 @@ def test_a_torn_last_commit_is_cut_off_and_nothing_is_entered_before_it_is_recon
 
 
 @pytest.mark.scenario("T104")
-@pytest.mark.simulated(judged=False)  # the oracle of journals finds the row: it was flipped on purpose
-def test_a_row_that_is_not_what_was_written_keeps_the_engine_from_trading_and_leaves_stops_alone(
+@pytest.mark.parametrize("where", [0.0, 0.3, 0.6, 0.8, 0.9, 1.0])
+def test_a_damaged_journal_is_set_aside_and_only_exits_pass_until_a_person_accepts_what_was_lost(
+    world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance, where: float
+) -> None:
+    position_with_stop(world, venue, advance)
+    waiting = world.submit(resting(venue, OTHER_PAIR))
+    advance(1.0)
+    disk = world.stage.world.host.disk
+    before = disk.rows(ACCOUNT)
+    assert chaos.flip(ACCOUNT, where)
+    chaos.die(down_s=1.0)
+    advance.until(lambda: not missing_or_down(world), timeout_s=30.0)
+    assert world.lives == 2
+    [(file, aside)] = disk.aside.items()
+    assert len(aside) >= len(before)
+    [first] = [row for row in disk.rows(ACCOUNT) if row.seq == 1]
+    assert first.kind == "journal.set_aside"
+    assert file in first.body.decode()
+    assert level(world, *SCOPE) is Level.READ_ONLY
+    assert level(world) is Level.NONE
+    assert refusal(world, resting(venue)) is RefusalCode.LEVEL
+    assert refusal(world, waiting.view.intent) is None or where < 1.0  # it is known, or its row was the one
+    assert len(stops(venue)) == 1
+    chaos.die(down_s=1.0)  # nor does another process forget it
+    advance.until(lambda: not missing_or_down(world), timeout_s=30.0)
+    assert level(world, *SCOPE) is Level.READ_ONLY
+    assert refusal(world, leave()) is None
+    advance.until(lambda: position(venue) == 0, timeout_s=5.0)
+    answer = ask(world, "reset", path=f"{ROOM}/store/journal", by="me", reason="I looked at both")
+    assert answer["ok"], answer
+    advance.until_trading()
+    assert refusal(world, resting(venue)) is None
+    chaos.die(down_s=1.0)
+    advance.until(lambda: not missing_or_down(world), timeout_s=30.0)
+    assert level(world, *SCOPE) is Level.NONE
+    assert len(at_venue(venue, waiting.id)) == 1
+
+
+@pytest.mark.scenario("T104")
+def test_what_was_lost_with_a_journal_is_not_accepted_before_the_rest_agrees_with_the_venue(
     world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance
 ) -> None:
     position_with_stop(world, venue, advance)
-    assert chaos.flip(ACCOUNT, 1.0)
-    died = world.begin(world.stage.chaos.die(down_s=1.0))
-    advance(10.0)
-    world.result(died)
-    ends = world.stage._restarter.ends  # pyright: ignore[reportPrivateUsage]
-    assert len(ends) >= 3
-    assert all("JOURNAL_BROKEN" in end.why for end in ends[1:])  # the first is the death
-    assert missing_or_down(world)
-    assert len(stops(venue)) == 1
-    assert position(venue) == Decimal("0.001")
+    assert chaos.flip(ACCOUNT, 0.9)
+    with away(chaos, LinkCondition(turned=Turned.REFUSED), "private"):
+        chaos.die(down_s=1.0)
+        advance(6.0)
+        answer = ask(world, "reset", path=f"{ROOM}/store/journal", by="me", reason="in a hurry")
+        assert (answer["ok"], "not reconciled" in answer["message"]) == (False, True)
+    advance.until(lambda: not missing_or_down(world), timeout_s=60.0)
+    assert not ask(world, "reset", path=f"{ROOM}/store/journal", by="", reason="nobody")["ok"]
+    assert level(world, *SCOPE) is Level.READ_ONLY
+    assert ask(world, "reset", path=f"{ROOM}/store/journal", by="me", reason="I looked")["ok"]
+    assert not ask(world, "reset", path=f"{ROOM}/store/journal", by="me", reason="again")["ok"]
 
 
 @pytest.mark.scenario("T105")
