@@ -157,7 +157,7 @@ def _damaged_rows(path: Path) -> Iterator[Found]:
     upwards: list[Found] = []
     downwards: list[Found] = []
     with suppress(sqlite3.Error, UnicodeDecodeError), closing(reader(path)) as connection:
-        connection.text_factory = lambda text: text.decode("utf-8", "replace")
+        connection.text_factory = _text
         try:
             upwards.extend(map(_found, connection.execute(f"SELECT {COLUMNS} FROM record ORDER BY seq")))
         except (sqlite3.Error, UnicodeDecodeError):
@@ -168,6 +168,10 @@ def _damaged_rows(path: Path) -> Iterator[Found]:
                 downwards.append(_found(values))
     yield from upwards
     yield from reversed(downwards)
+
+
+def _text(read: bytes) -> str:
+    return read.decode("utf-8", "replace")
 
 
 def _found(values: tuple[object, ...]) -> Found:

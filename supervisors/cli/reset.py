@@ -1,4 +1,5 @@
-"""`allstop reset`: another try of a breaker that only a person may open again, or of a strategy that was stopped."""
+"""`allstop reset`: another try of a breaker that only a person may open again, or of a strategy that was stopped; or a
+journal's losses are accepted."""
 
 import asyncio
 import json
@@ -23,8 +24,10 @@ def command(path: str, state_dir: Path, reason: str, by: str, as_json: bool) -> 
 
     Its children start and are on trial; when they prove themselves the breaker closes and its vote goes, a latched one
     too. `allstop status` shows who votes for what. PATH may also be a strategy that submitted too many entries and is
-    stopped, as /strategies/breakout: then its entries pass again. Exit 0 when it is tried again, 1 when no engine
-    answers, 2 when no supervisor runs there and no strategy is stopped, or without a name or a reason. A halt is not
+    stopped, as /strategies/breakout: then its entries pass again; or the journal of an account, as
+    /accounts/kraken.main/store/journal, that was damaged and set aside: once all that is left agrees with the venue,
+    what was lost is accepted, and entries pass again. Exit 0 when it is tried again, 1 when no engine
+    answers, 2 when no supervisor runs there and nothing is stopped or set aside, or without a name or a reason. A halt is not
     lifted by it: that is `allstop resume`.
     """
     request = {"command": "reset", "path": path, "by": by, "reason": reason}

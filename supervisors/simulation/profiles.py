@@ -5,7 +5,8 @@ import msgspec
 from allstop.actors.errors import BadInput, Problem
 from allstop.supervisors.simulation.faults import CATALOGUE, Between, Param
 
-# They end in a halt, as they should: a profile for the days after which the tree trades again leaves them out.
+# They end in a halt, as they should, or with a person who accepts what a disk has lost: a profile for the days after
+# which the tree trades again by itself leaves them out.
 HALTING = frozenset({"disk.full", "disk.fsync", "disk.flip", "venue.revoke_key", "operator.halt"})
 # What a tree does by itself meets these; a person's halt has a profile of its own.
 _ENDING = sorted(HALTING - {"operator.halt"})
