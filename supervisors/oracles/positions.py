@@ -42,7 +42,7 @@ class PositionsAgree(Oracle):
 
     def _recorded(self, fact: Recorded) -> None:
         if fact.kind == "intent":
-            self._pair_of[fact.key] = str(fact.record["intent"]["pair"])
+            self._pair_of[fact.key] = str(fact.record.get("intent", {}).get("pair", ""))
 
     def _damaged(self, fact: RowDamaged) -> None:
         if fact.row.kind == "intent" and (pair := self._pair_of.get(fact.row.key)) is not None:
