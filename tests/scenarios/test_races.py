@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from tests.scenarios.steps import (
+    ORDERS,
     PAIR,
     QTY,
     at_market,
@@ -18,6 +19,7 @@ from tests.scenarios.steps import (
 
 from allstop.actors.commands import AmendIntent
 from allstop.actors.errors import Refused
+from allstop.actors.external_orders import ClaimExternal
 from allstop.actors.intents import OrderIntent
 from allstop.actors.reports import WriteOutcome
 from allstop.supervisors.simulation.pytest_plugin import Advance, Hand, SimulatedTree, Venue
@@ -114,8 +116,8 @@ def test_a_fill_that_is_told_by_the_stream_twice_by_its_snapshot_and_by_rest_cou
 @pytest.mark.simulated(
     judged=False
 )  # the oracles want every position of the account covered, whoever made it
-def test_a_fill_of_an_order_that_nobody_here_knows_is_recorded_and_freezes_its_instrument(
-    world: SimulatedTree, venue: Venue, advance: Advance
+def test_a_fill_of_an_order_that_nobody_here_knows_freezes_its_instrument_until_somebody_claims_it(
+    world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance
 ) -> None:
     venue.by_hand("AddOrder", pair=PAIR, type="buy", ordertype="market", volume="0.002")
     advance(6.0)
@@ -125,6 +127,15 @@ def test_a_fill_of_an_order_that_nobody_here_knows_is_recorded_and_freezes_its_i
     (strange,) = venue.orders()
     assert cover.external == (strange["order_id"],)
     assert len(venue.orders()) == 1  # and nobody trades against it
+    chaos.die(down_s=0.5)  # never dropped
+    advance.until_trading()
+    with pytest.raises(Refused, match="external"):
+        world.submit(at_market(venue))
+    claim = ClaimExternal(order_id=strange["order_id"], by="me", reason="it is ours")
+    assert world.call(ORDERS, claim)
+    advance(4.0)  # ours now, and nobody named a stop for it: the guardian leaves it
+    assert venue.position(PAIR) == 0
+    world.submit(at_market(venue))
 
 
 @pytest.mark.scenario("T034")

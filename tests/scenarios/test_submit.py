@@ -214,3 +214,23 @@ def test_an_answer_that_is_lost_on_a_live_socket_is_looked_up_after_the_deadline
     assert len(venue.truth()["connections"]) == connections
     assert venue.asked("CancelOrder") == venue.asked("BatchCancel") == []
     assert len(venue.sent(intent.id)) == 1
+
+
+@pytest.mark.scenario("T022")
+def test_of_ten_orders_whose_answers_are_lost_at_once_each_is_settled_by_itself(
+    world: SimulatedTree, venue: Venue, advance: Advance
+) -> None:
+    venue.fault("silence", channel="executions", s=2.0)
+    for executed in (True, False) * 5:
+        venue.fault("drop_reply", method="add_order", executed=executed)
+    intents = [at_market(venue) if n % 4 == 0 else resting(venue) for n in range(10)]
+    for intent in intents:
+        world.submit(intent)
+    advance(25.0)
+    ends = [state(world, intent) for intent in intents]
+    assert ends == ["FILLED", "NOT_PLACED", "NEW", "NOT_PLACED"] * 2 + ["FILLED", "NOT_PLACED"]
+    assert [len(venue.sent(intent.id)) for intent in intents] == [1, 0] * 5
+    assert [view(world, intent).attempts for intent in intents] == [1] * 10
+    assert protected(venue) == 3 * [QTY]
+    assert level(world) is Level.NONE
+    world.submit(resting(venue))  # nothing is frozen any more
