@@ -104,6 +104,8 @@ class Faults:
         self._silent_until_s[channel] = until_s
 
     def silent(self, channel: str, now_s: float) -> bool:
+        if not self._silent_until_s:
+            return False
         return any(now_s < self._silent_until_s.get(name, 0.0) for name in ("", channel))
 
     def limited(self, face: str, now_s: float) -> bool:
@@ -112,7 +114,7 @@ class Faults:
 
     def plan(self, method: str) -> CallPlan:
         """What the armed faults make of a call of this method; spends one of the first that fits."""
-        if plain(method) in ("", "ping"):
+        if not self._armed or plain(method) in ("", "ping"):
             return CallPlan()  # no fault is meant for these, and they would use up those that name no method
         armed = self._take(
             CALL_FAULTS, lambda fields: fields.get("method", "cancelorder") in ("", plain(method))
@@ -137,6 +139,8 @@ class Faults:
 
     def spend(self, kind: str, channel: str = "") -> bool:
         """Whether a frame fault of this kind is due for this channel; spends it."""
+        if not self._armed:
+            return False
         return self._take({kind}, lambda fields: fields.get("channel", channel) in ("", channel)) is not None
 
     def armed(self) -> list[dict[str, Any]]:

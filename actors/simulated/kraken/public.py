@@ -24,9 +24,13 @@ def book_frame(market: Market, frame: TapeFrame, wall_ns: int) -> str:
     """The frame that was just played: the recorded text itself where there is one."""
     if frame.raw is not None:
         return frame.raw
-    kind = "snapshot" if frame.snapshot else "update"
-    checksum = market.checksum() if frame.checksum is None else frame.checksum
-    return _book(kind, market, frame.bids, frame.asks, wall_ns, checksum)
+    texts = market.book.texts
+    head = texts.get("book")
+    if head is None:
+        kind = "snapshot" if frame.snapshot else "update"
+        checksum = market.checksum() if frame.checksum is None else frame.checksum
+        head = texts["book"] = _head(kind, market, frame.bids, frame.asks, checksum)
+    return f'{head}{rfc3339(wall_ns)}"}}]}}'
 
 
 def shallow_frame(market: Market, before: View, depth: int, wall_ns: int) -> str | None:
@@ -46,10 +50,15 @@ def _changes(old: list[Level], new: list[Level]) -> list[Level]:
 def _book(
     kind: str, market: Market, bids: Sequence[Level], asks: Sequence[Level], wall_ns: int, checksum: int
 ) -> str:
+    return f'{_head(kind, market, bids, asks, checksum)}{rfc3339(wall_ns)}"}}]}}'
+
+
+def _head(kind: str, market: Market, bids: Sequence[Level], asks: Sequence[Level], checksum: int) -> str:
+    """A book's frame up to its time."""
     return (
         f'{{"channel":"book","type":"{kind}","data":[{{"symbol":"{market.pair.symbol}",'
         f'"bids":[{_levels(bids)}],"asks":[{_levels(asks)}],'
-        f'"checksum":{checksum},"timestamp":"{rfc3339(wall_ns)}"}}]}}'
+        f'"checksum":{checksum},"timestamp":"'
     )
 
 
@@ -58,28 +67,24 @@ def _levels(levels: Sequence[Level]) -> str:
 
 
 def ticker_frame(market: Market, kind: str, wall_ns: int) -> str | None:
-    bid, ask, last = market.best_bid(), market.best_ask(), market.last
+    (bid, ask), last = market.book.best, market.last
     if bid is None or ask is None or last is None:
         return None
-    trades = list(market.trades)
-    prices = [trade.price for trade in trades] or [last]
-    volume = sum(trade.qty for trade in trades)
-    row = {
-        "symbol": market.pair.symbol,
-        "bid": number(bid[0]),
-        "bid_qty": number(bid[1]),
-        "ask": number(ask[0]),
-        "ask_qty": number(ask[1]),
-        "last": number(last),
-        "volume": number(volume + 0 * last),
-        "vwap": number(last),
-        "low": number(min(prices)),
-        "high": number(max(prices)),
-        "change": number(last - prices[0]),
-        "change_pct": number(((last - prices[0]) / prices[0] * 100).quantize(market.pair.tick)),
-        "timestamp": rfc3339(wall_ns),
-    }
-    return encode({"channel": "ticker", "type": kind, "data": [row]})
+    texts = market.book.texts
+    head = texts.get("ticker")
+    if head is None:
+        head = texts["ticker"] = (
+            f'"data":[{{"symbol":"{market.pair.symbol}",'
+            f'"bid":{bid[0]:f},"bid_qty":{bid[1]:f},"ask":{ask[0]:f},"ask_qty":{ask[1]:f},'
+        )
+    prices = market.prices or (last,)
+    change = last - prices[0]
+    return (
+        f'{{"channel":"ticker","type":"{kind}",{head}"last":{last:f},'
+        f'"volume":{sum(market.sizes) + 0 * last:f},"vwap":{last:f},"low":{min(prices):f},"high":{max(prices):f},'
+        f'"change":{change:f},"change_pct":{(change / prices[0] * 100).quantize(market.pair.tick):f},'
+        f'"timestamp":"{rfc3339(wall_ns)}"}}]}}'
+    )
 
 
 def trade_frame(symbol: str, trades: list[Print], kind: str) -> str:

@@ -51,7 +51,7 @@ class TapeError(ValueError):
     """The file is no tape: it says which line and why."""
 
 
-class Reel(msgspec.Struct, frozen=True):
+class Reel(msgspec.Struct, frozen=True, eq=False):
     """A tape as a venue plays it. `tapes` has for each pair of `pairs` as many frames as there are `waits`; None where
     nothing moves it. The first step is a snapshot of every pair."""
 

@@ -14,6 +14,7 @@ import msgspec
 from allstop.actors.simulated.kraken import methods, public, rest, stream
 from allstop.actors.simulated.kraken.accounts import Account
 from allstop.actors.simulated.kraken.at import At
+from allstop.actors.simulated.kraken.book import books_of
 from allstop.actors.simulated.kraken.counters import TIERS, ConnectLedger, Counter, Tier
 from allstop.actors.simulated.kraken.cover import CoverMeter
 from allstop.actors.simulated.kraken.engine import Engine
@@ -87,8 +88,9 @@ class KrakenVenue:
             for role in settings.roles:
                 key = make_key(settings.seed, account, role, wall_ns)
                 self.keys[key.key] = key
+        books = books_of(self.reel)
         self.engine = Engine(
-            markets={symbol: Market(pair, self._depth(symbol)) for symbol, pair in self.pairs.items()},
+            markets={symbol: Market(pair, self._depth(symbol), books) for symbol, pair in self.pairs.items()},
             accounts=self.accounts,
             limits=limits,
             codes=self.codes,
@@ -198,7 +200,7 @@ class KrakenVenue:
     def play(self, symbol: str, frame: TapeFrame, at: At) -> None:
         """Moves one pair's market by a frame of its tape and sends it to the subscribers."""
         market = self.engine.markets[symbol]
-        before = (market.best_bid(), market.best_ask())
+        before = market.book
         shallow = {d: market.view(d) for d in self._shallow(market)} if market.depth > DEPTHS[0] else {}
         printed = market.play(frame, at.wall_ns)
         if self._watched("book", symbol) and (frame.bids or frame.asks or frame.snapshot):
@@ -207,9 +209,9 @@ class KrakenVenue:
             text = public.shallow_frame(market, view, depth, at.wall_ns)
             if text is not None:
                 stream.spread_book(self, market, text, at, depth=depth)
-        if printed:
+        if printed and self._watched("trade", symbol):
             stream.spread(self, "trade", symbol, public.trade_frame(symbol, list(printed), "update"), at)
-        self._ticker(market, at, bbo=not printed and before != (market.best_bid(), market.best_ask()))
+        self._ticker(market, at, bbo=not printed and before.best != market.book.best)
         self.engine.market_moved(symbol, at)
         self._settle(at)
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -48,7 +49,12 @@ def decimal_of(value: object) -> Decimal | None:
 def rfc3339(wall_ns: int) -> str:
     """2023-09-21T14:15:07.197274Z"""
     seconds, ns = divmod(wall_ns, 1_000_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ns // 1000:06d}Z"
+    return f"{_second(seconds)}.{ns // 1000:06d}Z"
+
+
+@lru_cache(maxsize=64)  # what is said within one second is many frames
+def _second(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def rfc3339_seconds(wall_ns: int) -> str:
