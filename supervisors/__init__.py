@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from allstop.supervisors.gates import GateState, GateView
     from allstop.supervisors.lasting import declare_gates, gates
     from allstop.supervisors.partition import Partitions, PartitionSupervisor, partition_of, partitions_of
+    from allstop.supervisors.standing_down import OnStop
     from allstop.supervisors.supervisor import (
         Supervisor,
         SupervisorView,
@@ -110,6 +111,7 @@ __all__ = [
     "NotFound",
     "OnChildExceeded",
     "OnExceeded",
+    "OnStop",
     "Outcome",
     "PartitionSupervisor",
     "Partitions",
@@ -192,6 +194,7 @@ _LATE: Final = {
     "Phase": "allstop.supervisors.coordinated_shutdown",
     "PhaseOver": "allstop.supervisors.coordinated_shutdown",
     "ShutdownAborted": "allstop.supervisors.coordinated_shutdown",
+    "OnStop": "allstop.supervisors.standing_down",
     "DynamicSupervisor": "allstop.supervisors.dynamic",
     "AlreadyPresent": "allstop.supervisors.errors",
     "FailedToStartChild": "allstop.supervisors.errors",

@@ -60,6 +60,7 @@ from allstop.supervisors.kraken_account import (
 )
 from allstop.supervisors.lasting import declare_gates
 from allstop.supervisors.preflight import Keys, learn_instruments, probe_keys, wanted_pairs
+from allstop.supervisors.standing_down import PROVE_S, OnStop, stand_down
 from allstop.supervisors.submitted import SUBMIT_TIMEOUT_S, Order
 from allstop.supervisors.supervisor import Supervisor
 from allstop.supervisors.sync_runtime import SyncRuntime
@@ -71,6 +72,11 @@ PHASES = {
     "before_stop": Phase(timeout_s=10.0),  # yours: the tree runs and trades
     "stop_tree": Phase(("before_stop",), timeout_s=STOP_TIMEOUT_S + 10.0),
     "after_stop": Phase(("stop_tree",)),  # yours: no actor runs any more
+}
+
+STANDING_DOWN = {
+    "stand_down": Phase(("before_stop",), timeout_s=PROVE_S + 5.0),
+    "stop_tree": Phase(("before_stop", "stand_down"), timeout_s=STOP_TIMEOUT_S + 10.0),
 }
 
 
@@ -89,7 +95,8 @@ class Runtime:
     `world` and `environ` are the real ones unless given. Leaving runs `shutdown`: your tasks of the phase before_stop,
     then the tree stops in reverse order of its start, then those of after_stop. `phases` adds phases to these three,
     or replaces them. `on_system` is called with the actor system before the first actor of the tree starts: for whoever
-    wants to see every event. After leaving, `leaked` names what could not be stopped.
+    wants to see every event. With `on_stop=OnStop.CANCEL` an orderly leaving cancels all entries first. After leaving,
+    `leaked` names what could not be stopped, and `unproven` where entries may still rest.
     """
 
     def __init__(
@@ -100,10 +107,15 @@ class Runtime:
         environ: Mapping[str, str] | None = None,
         phases: Mapping[str, Phase] | None = None,
         on_system: Callable[[ActorSystem], None] | None = None,
+        on_stop: OnStop = OnStop.KEEP,
     ) -> None:
         self.tree = tree
         self._on_system = on_system
-        self.shutdown = CoordinatedShutdown(PHASES | dict(phases or {}))
+        standing_down = STANDING_DOWN if on_stop is OnStop.CANCEL else {}
+        self.shutdown = CoordinatedShutdown(PHASES | standing_down | dict(phases or {}))
+        if standing_down:
+            self.shutdown.add_task("stand_down", "entries", self._stand_down)
+        self.unproven: list[str] = []
         self.shutdown.add_task("stop_tree", "tree", self._stop_tree)
         self.levels = LevelBoard()
         self.fresh = Freshness()
@@ -204,6 +216,12 @@ class Runtime:
         await control.start()
         self._control = control
         self._stack.push_async_callback(control.close)
+
+    async def _stand_down(self) -> None:
+        guardians = [(parts.node.id, parts.at("guardian")) for parts in self._accounts_parts]
+        self.unproven = await stand_down(
+            self.root, guardians, self.shutdown.reason or "the engine is stopped"
+        )
 
     async def _stop_tree(self) -> None:
         """Stops the tree in reverse order of its start. Orders and stops at the venue stay as they are."""

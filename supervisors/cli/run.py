@@ -10,6 +10,7 @@ from allstop.supervisors.cli.logs import log_to_stderr
 from allstop.supervisors.config import Tree
 from allstop.supervisors.loading import load_tree
 from allstop.supervisors.preflight import VenueUnreachable
+from allstop.supervisors.standing_down import OnStop
 
 
 @click.command()
@@ -17,14 +18,22 @@ from allstop.supervisors.preflight import VenueUnreachable
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
 )
-def command(tree: str, log_level: str) -> int:
+@click.option(
+    "--on-stop",
+    type=click.Choice([one.value for one in OnStop]),
+    default=OnStop.KEEP.value,
+    show_default=True,
+    help="What becomes of entries at the venue: they stay, or are cancelled, and that is proven.",
+)
+def command(tree: str, log_level: str, on_stop: str) -> int:
     """Run TREE (file.py:attribute or module:attribute) until SIGINT or SIGTERM. Logs go to stderr, as JSON lines.
 
-    Exit 0 after a clean stop, 1 when something of it could not be stopped, the root itself failed (trading is halted
+    Stops and positions stay at the venue in any case. Exit 0 after a clean stop, 1 when something of it could not be stopped,
+    entries were to be cancelled and that is not proven, the root itself failed (trading is halted
     then, and nothing runs any more) or the venue did not answer at the start, 2 when the tree, a key or the state directory is wrong; then nothing was started and nothing was sent.
     """
     try:
-        problems = asyncio.run(_run(load_tree(tree), log_level))
+        problems = asyncio.run(_run(load_tree(tree), log_level, OnStop(on_stop)))
     except VenueUnreachable as error:
         click.echo(f"error: {error}", err=True)
         return 1
@@ -33,11 +42,11 @@ def command(tree: str, log_level: str) -> int:
     return 1 if problems else 0
 
 
-async def _run(tree: Tree, log_level: str) -> list[str]:
+async def _run(tree: Tree, log_level: str, on_stop: OnStop) -> list[str]:
     stop = asyncio.Event()
     for signal_ in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(signal_, stop.set)
-    runtime = Runtime(tree)
+    runtime = Runtime(tree, on_stop=on_stop)
     log_to_stderr(log_level, runtime.redactor)
     async with runtime:
         click.echo(f"running; state in {tree.state_dir}; stop with Ctrl-C", err=True)
@@ -46,4 +55,5 @@ async def _run(tree: Tree, log_level: str) -> list[str]:
         failed = [f"the root ended, trading is halted: {ended.result()}"] if ended.done() else []
         stopped.cancel()
     await ended
+    failed += [f"not proven: {what}" for what in runtime.unproven]
     return failed + [f"could not be stopped: {name}" for name in runtime.leaked]

@@ -16,6 +16,7 @@ from allstop.actors.runtime.isolation import cost_problem
 from allstop.supervisors.build import Runtime
 from allstop.supervisors.config import ChildNode, SupervisorNode, Tree
 from allstop.supervisors.simulation.world import Life, SimulatedWorld
+from allstop.supervisors.standing_down import OnStop
 
 RESTART_S: Final = 1.0
 STOP_S: Final = 120.0  # longer than a tree's own shutdown may take
@@ -43,7 +44,9 @@ class Restarter:
         on_system: Callable[[ActorSystem], None] | None = None,
         on_end: Callable[[LifeEnd], None] | None = None,
         on_start: Callable[[int], None] | None = None,
+        on_stop: OnStop = OnStop.KEEP,
     ) -> None:
+        self.on_stop = on_stop  # of the processes that are started from now on
         self.runtime: Runtime | None = None
         self.system: ActorSystem | None = None
         self.life: Life | None = None
@@ -118,7 +121,9 @@ class Restarter:
 
     async def _live(self, life: Life, over: "asyncio.Future[str]", stop: "asyncio.Future[None]") -> None:
         """The engine's own main program."""
-        runtime = Runtime(self._tree, world=life.world, environ=self._environ, on_system=self._begun)
+        runtime = Runtime(
+            self._tree, world=life.world, environ=self._environ, on_system=self._begun, on_stop=self.on_stop
+        )
         why = "stopped"
         try:
             if problems := unstated_costs(self._tree):
@@ -140,6 +145,8 @@ class Restarter:
         except Exception as error:  # noqa: BLE001 - a process that ends with a traceback: whoever restarts it looks on
             why = f"{type(error).__name__}: {error}"
         self._leaked = list(runtime.leaked)
+        if runtime.unproven:
+            why = f"stopped, and not proven: {'; '.join(runtime.unproven)}"
         if not over.done():
             over.set_result(why)
 

@@ -56,6 +56,7 @@ from allstop.supervisors.config import ENTRIES_MAX_PER_S, Tree, child
 from allstop.supervisors.simulation import trees
 from allstop.supervisors.simulation.host import NobodyThere
 from allstop.supervisors.simulation.pytest_plugin import Advance, Hand, SimulatedTree, Venue
+from allstop.supervisors.standing_down import OnStop
 
 EGRESS = f"{ROOM}/store/egress"
 LEDGERS = f"{ROOM}/store/ledgers"
@@ -565,6 +566,50 @@ def test_a_polite_stop_leaves_stops_and_positions_as_they_are_and_nothing_of_the
     assert len(stops(venue)) == 1
     assert position(venue) == Decimal("0.001")
     assert venue.truth()["connected_now"] == 0
+
+
+@pytest.mark.scenario("T115")
+def test_a_stop_that_cancels_leaves_no_entry_and_proves_it_and_one_that_cannot_says_so(
+    world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance
+) -> None:
+    restarter = world.stage._restarter  # pyright: ignore[reportPrivateUsage]
+    restarter.on_stop = OnStop.CANCEL
+    chaos.die(down_s=1.0)
+    advance(0.2)
+    advance.until_trading()
+    position_with_stop(world, venue, advance)
+    waiting = [world.submit(resting(venue)), world.submit(resting(venue, OTHER_PAIR))]
+    advance(1.0)
+    assert [at_venue(venue, one.id)[0]["open"] for one in waiting] == [True, True]
+    began_s = world.now_s
+    world.run(restarter.stop())
+    assert [at_venue(venue, one.id)[0]["open"] for one in waiting] == [False, False]
+    assert restarter.ends[-1].why == "stopped"
+    [*_, last] = calls(venue, "OpenOrders", since_s=began_s)
+    cancels = [
+        call for name in ("CancelOrder", "CancelOrderBatch") for call in calls(venue, name, since_s=began_s)
+    ]
+    assert last["at_s"] > max(call["at_s"] for call in cancels)  # the proof is a list after the last cancel
+    assert len(stops(venue)) == 1
+    assert position(venue) == Decimal("0.001")
+    assert not world.stage.world.host.latch.read().latched  # a stop is no halt
+
+
+@pytest.mark.scenario("T115")
+def test_a_stop_whose_cancels_cannot_be_proven_is_no_clean_one(
+    world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance
+) -> None:
+    restarter = world.stage._restarter  # pyright: ignore[reportPrivateUsage]
+    restarter.on_stop = OnStop.CANCEL
+    chaos.die(down_s=1.0)
+    advance(0.2)
+    advance.until_trading()
+    world.submit(resting(venue))
+    advance(1.0)
+    with away(chaos, LinkCondition(turned=Turned.REFUSED), *LINKS):
+        world.run(restarter.stop())
+    assert "not proven" in restarter.ends[-1].why
+    assert ACCOUNT in restarter.ends[-1].why
 
 
 @pytest.mark.scenario("T118")
