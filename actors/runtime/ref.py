@@ -7,11 +7,9 @@ from threading import get_ident
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import pykka
-
 from allstop.actors.errors import ReplyError
 from allstop.actors.exits import Exit
-from allstop.actors.runtime.afar import ask, call_from_afar, stop
+from allstop.actors.runtime.afar import FarRef
 from allstop.actors.runtime.entrance import count
 from allstop.actors.runtime.errors import (
     ActorDead,
@@ -31,7 +29,7 @@ if TYPE_CHECKING:
 CALL_TIMEOUT_S = 5.0  # OTP's gen_server:call
 
 
-class Ref(pykka.ActorRef[Any]):
+class Ref(FarRef):
     """An address: it exists before, between and after the incarnations of its actor, and always reaches the current one.
 
     Inside actors: `tell`, `await call`, `await put`. From other threads: `tell`, `ask`, `stop`, `proxy`. Refs are
@@ -170,7 +168,7 @@ class Ref(pykka.ActorRef[Any]):
         cell = self._cell
         scheduler = cell.scheduler
         if get_ident() != scheduler.thread_id:
-            return await call_from_afar(self, message, timeout_s)
+            return await self._call_from_afar(message, timeout_s)
         future: Any = None
         if cell.idle and cell.detour is None and message.__class__ not in SPECIAL:
             scheduler.inlined += 1
@@ -204,7 +202,7 @@ class Ref(pykka.ActorRef[Any]):
             if cell.task is not None and cell.task is asyncio.current_task():
                 raise CallingSelf(f"{self.path} called itself")
             if cell.threaded:
-                return await call_from_afar(self, message, timeout_s)
+                return await self._call_from_afar(message, timeout_s)
             future = scheduler.loop.create_future()
             if not cell.idle and len(cell.queue) < cell.limit:
                 cell.queue.append(
@@ -223,19 +221,14 @@ class Ref(pykka.ActorRef[Any]):
             if lane.alone:
                 lane.close()
 
-    # -- from other threads (afar.py) ------------------------------------------------------------------------------
-    ask = ask
-    stop = stop
-
-    def proxy(self) -> pykka.ActorProxy[Any]:
-        """pykka's proxy: methods and attributes of the actor that runs now, as futures."""
-        return pykka.ActorProxy(actor_ref=self)
-
     def pinned(self) -> "PinnedRef":
         """The incarnation that runs now and no other: once it ended, everything sent to it raises ActorDead."""
         if self._cell.ended:
             raise ActorDead(self.path, self._incarnation, self._last_exit)
         return PinnedRef(self)
+
+    def _lost_answer(self, error: BaseException) -> None:
+        self._system.lose_answer(self, error)
 
     # -- for the runtime -------------------------------------------------------------------------------------------
     def stash(self, message: Any) -> bool:
