@@ -10,8 +10,6 @@ from inspect import iscoroutinefunction
 from types import CoroutineType
 from typing import Any, ClassVar, Final
 
-import msgspec
-
 from allstop.actors.errors import ReplyError
 from allstop.actors.events import HandlerRemoved
 from allstop.actors.exits import Exit
@@ -29,6 +27,16 @@ from allstop.actors.runtime.behaviours.event_handler import (
     Swap,
     Why,
 )
+from allstop.actors.runtime.behaviours.event_requests import (
+    AddHandler,
+    CallHandler,
+    DeleteHandler,
+    Subscribe,
+    SwapHandler,
+    SyncNotify,
+    Unsubscribe,
+    WhichHandlers,
+)
 from allstop.actors.runtime.dead_letters import DeadLetter
 from allstop.actors.runtime.entrance import going_on
 from allstop.actors.runtime.errors import ActorDead, BadReturnValue
@@ -37,47 +45,6 @@ from allstop.actors.runtime.ref import CALL_TIMEOUT_S, Ref
 
 HANDLERS_MAX: Final = 1_000  # each runs for each event: more belong into actors that subscribe
 SUBSCRIBERS_MAX: Final = 10_000  # one tell for each and event: 10,000 take about 5 ms
-
-
-# -- what travels to a manager
-class AddHandler(msgspec.Struct, frozen=True):
-    handler: Hashable
-    handler_class: type[EventHandler]
-    args: tuple[Any, ...]
-    owner: Any = None  # a Ref
-
-
-class DeleteHandler(msgspec.Struct, frozen=True):
-    handler: Hashable
-    argument: Any
-
-
-class SwapHandler(msgspec.Struct, frozen=True):
-    old: Hashable
-    swap: Swap
-    owner: Any = None
-
-
-class CallHandler(msgspec.Struct, frozen=True):
-    handler: Hashable
-    request: Any
-
-
-class SyncNotify(msgspec.Struct, frozen=True):
-    event: Any
-
-
-class WhichHandlers(msgspec.Struct, frozen=True):
-    pass
-
-
-class Subscribe(msgspec.Struct, frozen=True):
-    ref: Any
-    kinds: tuple[type[Any], ...]
-
-
-class Unsubscribe(msgspec.Struct, frozen=True):
-    ref: Any
 
 
 class Installed:

@@ -5,6 +5,7 @@
     frames   what the two processes say to each other
     pipe     frames over a socket pair, on either loop
     birth    starts a process, notices its end, kills it
+    lifeline what ties a cell to its process: birth, pipe, pulse, end
     location where the other process finds a class
     process_cell, stand_in   the actor's cell and actor in this process: mailbox, monitors, exits, as for every other
     errands  what it wants of the actors here

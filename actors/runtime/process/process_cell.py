@@ -25,19 +25,18 @@ from allstop.actors.runtime.entrance import accept
 from allstop.actors.runtime.errors import ActorDead, HandlerTimeout
 from allstop.actors.runtime.handling import begin
 from allstop.actors.runtime.process import frames as f
-from allstop.actors.runtime.process.birth import ChildProcess, python_path, search_path
+from allstop.actors.runtime.process.birth import python_path, search_path
 from allstop.actors.runtime.process.codec import Codec
 from allstop.actors.runtime.process.errands import Errands
 from allstop.actors.runtime.process.errors import (
     ProcessDied,
-    ProcessSilent,
     Unencodable,
     unparcelled,
 )
+from allstop.actors.runtime.process.lifeline import Lifeline
 from allstop.actors.runtime.process.location import located
 from allstop.actors.runtime.process.looking import Looking
 from allstop.actors.runtime.process.pipe import BrokenFrame, Pipe
-from allstop.actors.runtime.process.pulse import Pulse
 from allstop.actors.runtime.ref import Ref
 from allstop.actors.runtime.states import ENDED, RUNNING, STARTING, STOPPING
 
@@ -47,8 +46,6 @@ if TYPE_CHECKING:
 
 WINDOW: Final = 64  # messages on their way: enough that neither side waits for the other's wake-up (measured)
 WINDOW_BYTES: Final = 32 * 1024 * 1024  # of them; one message may be more than is left
-LAST_WORDS_S: Final = 0.5  # how long after its end a process may be read, and after its last word it may live
-EXIT_GRACE_S: Final = 5.0  # for an actor that ended by itself: its process flushes and closes what it has
 
 
 class ProcessCell(Cell):
@@ -74,9 +71,8 @@ class ProcessCell(Cell):
         self.belongings = Belongings()  # now, because senders on threads would make it
         self.codec = Codec(self.hosted_class.wire, ref_class=Ref, address=system.address)
         self._arguments = b""
-        self._process: ChildProcess | None = None
+        self._line = Lifeline(self)
         self._pipe: Pipe | None = None
-        self._connecting: asyncio.Task[Any] | None = None
         self._numbers = 0
         self._sent: dict[int, m.Packed] = {}  # on their way, or being handled: oldest first
         self._sent_bytes = 0
@@ -86,8 +82,6 @@ class ProcessCell(Cell):
         self.looking = Looking(self)
         self._gone: Exit | None = None
         self._overrun: asyncio.TimerHandle | None = None
-        self._pulse: Pulse | None = None
-        self._killed_for = ""
 
     # -- looks -----------------------------------------------------------------------------------------------------
     @property
@@ -110,7 +104,12 @@ class ProcessCell(Cell):
 
     @property
     def pid(self) -> int | None:
-        return None if self._process is None else self._process.pid
+        return self._line.pid
+
+    @property
+    def said_goodbye(self) -> bool:
+        """True once the process has told how its actor ended."""
+        return self._gone is not None
 
     # -- mail, from any thread -------------------------------------------------------------------------------------
     def accept(self, ref: Ref, message: Any, *, may_park: bool = True) -> Any:
@@ -216,19 +215,6 @@ class ProcessCell(Cell):
             name = type(message).__qualname__
             self.crash(HandlerTimeout(self.path, self.incarnation, name, limit_s), message)
 
-    def _feel_pulse(self) -> None:
-        silence_max_s = self.hosted_class.silence_max_s
-        if self._process is not None and self._pulse is None and silence_max_s is not None:
-            self._pulse = Pulse(self._process.line, silence_max_s, self._fell_silent)
-            self._pulse.begin()
-
-    def _fell_silent(self) -> None:
-        silence_s = self.hosted_class.silence_max_s
-        if self._process is None or silence_s is None or self.state is ENDED:
-            return
-        oldest = next(iter(self._sent.values()), None)
-        self.crash(ProcessSilent(self._process.pid, silence_s), None if oldest is None else oldest.message)
-
     # -- starting --------------------------------------------------------------------------------------------------
     def pack_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._arguments = self.codec.encode([list(args), kwargs])
@@ -236,19 +222,9 @@ class ProcessCell(Cell):
     def start_up(self) -> None:
         self.started = self.scheduler.loop.create_future()
         try:
-            process = self._process = ChildProcess()
+            self._pipe = self._line.begin(self._boot())
         except OSError as error:
             self.crash(error)
-            return
-        process.ended.add_done_callback(self._process_ended)
-        self._pipe = Pipe(f.FROM_CHILD, self._heard, self._pipe_ended)
-        self._pipe.send(self._boot())
-        loop = self.scheduler.loop
-        pipe = self._pipe
-        self._connecting = loop.create_task(
-            loop.create_unix_connection(lambda: pipe, sock=process.socket),  # type: ignore[arg-type]
-            name=f"{self.path}:pipe",
-        )
 
     def _boot(self) -> f.Boot:
         where = located(self.hosted_class)
@@ -267,7 +243,7 @@ class ProcessCell(Cell):
         )
 
     # -- what the process says -------------------------------------------------------------------------------------
-    def _heard(self, frame: Any) -> None:
+    def heard(self, frame: Any) -> None:
         """One frame. The fence: nothing is heard of a process whose actor has ended here."""
         if self.state is ENDED:
             return
@@ -309,7 +285,7 @@ class ProcessCell(Cell):
                 if statistics is not None:
                     self.looking.counted(statistics)
             case f.Started(ignored):
-                self._feel_pulse()
+                self._line.feel_pulse(self.hosted_class.silence_max_s)
                 self.begin_life(m.Ignore() if ignored else None)
             case f.NotStarted(error):
                 self.crash(unparcelled(error, self.codec.decode))
@@ -352,45 +328,20 @@ class ProcessCell(Cell):
             self.finish(exit_)
         else:
             self._gone = exit_
-            if self.enter(STOPPING):  # by itself: nobody here set a limit
+            if self.enter(STOPPING):  # by itself
                 self.asked_exit = exit_
-                self.scheduler.loop.call_later(EXIT_GRACE_S, self._kill_process)
+                self._line.grant_exit()
 
-    def _process_ended(self, _ended: Any) -> None:
-        if self.state is ENDED:
-            return
-        if self._pipe is not None and not self._pipe.ended:  # its last words may still be on their way
-            self.scheduler.loop.call_later(LAST_WORDS_S, self._conclude)
-        else:
-            self._conclude()
-
-    def _pipe_ended(self, error: BrokenFrame | None) -> None:
-        if self.state is ENDED:
-            return
-        if self._pulse is not None:
-            self._pulse.end()
-        if error is not None:
-            self.crash(error)
-        elif self._process is not None and self._process.ended.done():
-            self._conclude()
-        elif self._gone is None:
-            self.scheduler.loop.call_later(LAST_WORDS_S, self._kill_mute)
-
-    def _conclude(self) -> None:
+    def process_over(self, died: ProcessDied) -> None:
         """The process is gone, and everything it said was heard."""
-        if self.state is ENDED or self._process is None:
-            return
         if self._gone is not None:
             self.wind_down(self.asked_exit)
-            return
-        code = self._process.ended.result()
+        else:
+            self.failed(died)
+
+    def failed(self, error: Exception) -> None:
+        """The process failed, and with it whatever message was being handled there: the oldest."""
         oldest = next(iter(self._sent.values()), None)
-        error = ProcessDied(
-            self._process.pid,
-            signal=-code if code < 0 else None,
-            code=code if code >= 0 else None,
-            why=self._killed_for,
-        )
         self.crash(error, None if oldest is None else oldest.message)
 
     def finish(self, exit_: Exit) -> None:
@@ -401,24 +352,7 @@ class ProcessCell(Cell):
         self.looking.ended(exit_)
         if self._overrun is not None:
             self._overrun.cancel()
-        if self._pulse is not None:
-            self._pulse.end()
-        if self._pipe is not None:
-            self._pipe.abort()
-        self._kill_process()
-        if self._process is not None:
-            self._process.line.close()
-        if self._process is not None and not self._process.ended.done():
-            self.system.abandon(self, self._process.ended)
-
-    def _kill_mute(self) -> None:
-        if self.state is not ENDED and self._process is not None and not self._process.ended.done():
-            self._killed_for = "it had closed its pipe and lived on"
-            self._kill_process()
-
-    def _kill_process(self) -> None:
-        if self._process is not None:
-            self._process.kill()
+        self._line.cut()
 
     def _lose_sent(self, exit_: Exit) -> None:
         calls, self._calls = self._calls, {}
