@@ -30,7 +30,8 @@ from allstop.actors.runtime.errors import (
 )
 from allstop.actors.runtime.future import Future
 from allstop.actors.runtime.inspection import InspectionRefused, InspectionTimeout, StateUnchanged
-from allstop.actors.runtime.inspection.observer import Statistics, Step, StepKind
+from allstop.actors.runtime.inspection.observer import Statistics
+from allstop.actors.runtime.inspection.onlookers import Step, StepKind
 from allstop.actors.runtime.isolation import IsolationRefused
 from allstop.actors.runtime.mailbox import Mailbox, MailboxMetrics, Overflow
 from allstop.actors.runtime.messages import Continue, Down, ExitSignal, Ignore, MonitorRef, Overrun

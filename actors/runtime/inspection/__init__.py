@@ -12,7 +12,8 @@ is suspended is waited for. They raise InspectionTimeout after `timeout_s`, and 
 are done at once, also beside a handler that hangs.
 """
 
-from allstop.actors.runtime.inspection.observer import DONE, STEPS_MAX, Hook, Statistics, Step, StepKind
+from allstop.actors.runtime.inspection.observer import Statistics
+from allstop.actors.runtime.inspection.onlookers import DONE, STEPS_MAX, Hook, Step, StepKind
 from allstop.actors.runtime.inspection.questions import (
     QUESTIONS_MAX,
     InspectionRefused,

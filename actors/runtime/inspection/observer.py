@@ -4,46 +4,17 @@ It stands in front of the actor's handlers (shadows.py) only while somebody want
 pays for it when it is not there.
 """
 
-from collections import deque
 from collections.abc import Callable
-from enum import StrEnum
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from allstop.actors.runtime.dead_letters import DeadLetter
+from allstop.actors.runtime.inspection.onlookers import Onlookers, Step, StepKind
 from allstop.actors.runtime.shadows import Handle, shadow, unshadow
 
 if TYPE_CHECKING:
     from allstop.actors.runtime.cell import Cell
-
-STEPS_MAX: Final = 10_000  # of a log: each keeps its message alive
-
-
-class StepKind(StrEnum):
-    """What happened, in the words of OTP's system events."""
-
-    IN = "in"  # a message was handed to the actor
-    OUT = "out"  # a call was answered with what the handler returned, or will be later (`defer`)
-    NOREPLY = "noreply"  # a told message was handled
-    RAISED = "raised"  # the handler raised
-
-
-class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One step of an actor, as `trace`, `log` and hooks see it. `took_s` is the time from IN to here, waits included."""
-
-    at_ns: int  # wall clock
-    path: str
-    incarnation: int
-    kind: StepKind
-    message: Any
-    called: bool  # the sender waits for an answer
-    result: Any = None  # the answer, or the exception
-    took_s: float | None = None
-    left_out: int = (
-        0  # steps before this one that were not told: of a process that takes more than we can hear
-    )
 
 
 class Statistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,10 +34,6 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     waiting_max: int  # the high-water mark: as seen whenever a message was handed over
 
 
-Hook = Callable[[Step], Any]
-DONE: Final = "done"  # what a hook returns to be removed, as in OTP
-
-
 class _Counter:
     def __init__(self, cell: "Cell") -> None:
         self.since_ns = cell.system.clock.wall_ns()
@@ -82,13 +49,11 @@ class _Counter:
             self.slowest = type(message).__qualname__
 
 
-class Observer:
+class Observer(Onlookers):
     """Of one incarnation. It goes as soon as nobody wants it any more."""
 
     def __init__(self, cell: "Cell") -> None:
-        self._cell = cell
-        self.hooks: dict[Any, Hook] = {}
-        self.log: deque[Step] | None = None
+        super().__init__(cell)
         self._counter: _Counter | None = None
         self.unwrapped: Callable[[Any], Any] | None = None  # in a process, messages come in an envelope
 
@@ -104,10 +69,13 @@ class Observer:
 
     def leave_if_unwanted(self) -> None:
         cell = self._cell
-        if self.hooks or self.log is not None or self._counter is not None or cell.observer is not self:
+        if self.wanted or self._counter is not None or cell.observer is not self:
             return
         cell.observer = None
         unshadow(cell.actor, Observer)
+
+    def one_left(self) -> None:
+        self._cell.scheduler.hop(self.leave_if_unwanted)
 
     # -- counting --------------------------------------------------------------------------------------------------
     def count(self) -> None:
@@ -197,7 +165,7 @@ class Observer:
     def _tell(
         self, kind: StepKind, message: Any, called: bool, result: Any = None, took_s: float | None = None
     ) -> None:
-        if self.log is None and not self.hooks:
+        if not self.wanted:
             return
         cell = self._cell
         step = Step(
@@ -210,17 +178,4 @@ class Observer:
             result=result,
             took_s=took_s,
         )
-        if self.log is not None:
-            self.log.append(step)
-        for key, hook in tuple(self.hooks.items()):
-            self._show(key, hook, step)
-
-    def _show(self, key: Any, hook: Hook, step: Step) -> None:
-        """A hook that raises is removed, and that becomes a dead letter: observers never hurt."""
-        try:
-            over = hook(step) == DONE
-        except Exception as error:  # noqa: BLE001 - see above
-            over = True
-            self._cell.system.dead_letters.add(DeadLetter(step, repr(hook), 0, error, kind="observer"))
-        if over and self.hooks.pop(key, None) is not None:
-            self._cell.scheduler.hop(self.leave_if_unwanted)
+        self.show(step)

@@ -10,7 +10,8 @@ from allstop.actors.exits import Exit
 from allstop.actors.runtime.arguments import want, want_function, want_ref, want_seconds
 from allstop.actors.runtime.errors import ActorDead, BlockingOnLoop, CallingSelf, CallTimeout, NotOnLoop
 from allstop.actors.runtime.future import on_a_loop
-from allstop.actors.runtime.inspection.observer import STEPS_MAX, Hook, Observer, Statistics, Step
+from allstop.actors.runtime.inspection.observer import Observer, Statistics
+from allstop.actors.runtime.inspection.onlookers import STEPS_MAX, Hook, Step
 from allstop.actors.runtime.inspection.status import Status, status_of
 from allstop.actors.runtime.inspection.suspension import suspend as _suspend
 from allstop.actors.runtime.messages import SystemMessage

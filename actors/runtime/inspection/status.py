@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from allstop.actors.runtime.inspection.observer import Statistics, Step
+from allstop.actors.runtime.inspection.observer import Statistics
+from allstop.actors.runtime.inspection.onlookers import Step
 from allstop.actors.runtime.mailbox import MailboxMetrics, Tally
 from allstop.actors.runtime.reporting import waiting_types
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from allstop.actors.runtime import inspection
-from allstop.actors.runtime.inspection.observer import Observer, Step
+from allstop.actors.runtime.inspection.observer import Observer
+from allstop.actors.runtime.inspection.onlookers import Step
 from allstop.actors.runtime.process import frames as f
 from allstop.actors.runtime.process.codec import Codec
 from allstop.actors.runtime.process.errors import parcelled

@@ -5,16 +5,15 @@ travel is shown by its repr, as `Elsewhere`. Hooks stay here: the other process 
 """
 
 import asyncio
-from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from allstop.actors.errors import AllstopError
 from allstop.actors.exits import Exit
-from allstop.actors.runtime.dead_letters import DeadLetter
 from allstop.actors.runtime.errors import ActorDead
-from allstop.actors.runtime.inspection.observer import DONE, Hook, Statistics, Step, StepKind
+from allstop.actors.runtime.inspection.observer import Statistics
+from allstop.actors.runtime.inspection.onlookers import Onlookers, Step, StepKind
 from allstop.actors.runtime.process import frames as f
 from allstop.actors.runtime.process.codec import Codec
 from allstop.actors.runtime.process.errors import Unencodable, unparcelled
@@ -61,16 +60,16 @@ def shown_step(step: Step, codec: Codec, left_out: int) -> f.ShownStep:
     )
 
 
-class Looking:
+class Looking(Onlookers):
     """Of one process cell. On the loop."""
 
+    _cell: "ProcessCell"
+
     def __init__(self, cell: "ProcessCell") -> None:
-        self._cell = cell
+        super().__init__(cell)
         self._numbers = 0
         self._asked: dict[int, asyncio.Future[Any]] = {}
         self.suspended = False
-        self.hooks: dict[Any, Hook] = {}
-        self.log: deque[Step] | None = None
         self._counted: Statistics | None = None
 
     def statistics(self) -> Statistics | None:
@@ -127,7 +126,10 @@ class Looking:
         """Tells the other process whether anybody wants to know of them. A log goes into crash reports."""
         watched: Any = None if self.log is None else self
         self._cell.observer = watched
-        self._cell.say(f.TellSteps(bool(self.hooks) or self.log is not None))
+        self._cell.say(f.TellSteps(self.wanted))
+
+    def one_left(self) -> None:
+        self.want_steps()
 
     def step(self, frame: f.ShownStep) -> None:
         cell, codec = self._cell, self._cell.codec
@@ -145,20 +147,7 @@ class Looking:
             took_s=frame.took_s,
             left_out=frame.left_out,
         )
-        if self.log is not None:
-            self.log.append(step)
-        for key, hook in tuple(self.hooks.items()):
-            self._show(key, hook, step)
-
-    def _show(self, key: Any, hook: Hook, step: Step) -> None:
-        """A hook that raises is removed, and that becomes a dead letter: observers never hurt."""
-        try:
-            over = hook(step) == DONE
-        except Exception as error:  # noqa: BLE001 - see above
-            over = True
-            self._cell.system.dead_letters.add(DeadLetter(step, repr(hook), 0, error, kind="observer"))
-        if over and self.hooks.pop(key, None) is not None:
-            self.want_steps()
+        self.show(step)
 
 
 class StepRaised(AllstopError):
