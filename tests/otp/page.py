@@ -2,10 +2,11 @@
 
 import ast
 import tomllib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests.marks import by_mark, each_test
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -65,57 +66,9 @@ class Case:
     test: str | None
 
 
-def marked(source: str, where: str) -> Iterator[tuple[int, str]]:
-    """Each (statement, test) that the marks `pytest.mark.req("12", ...)` of one file name.
-
-    A mark on a class, a module (`pytestmark`) or one parameter set counts for the tests that it reaches.
-    """
-    tree = ast.parse(source)
-    for_all = [number for node in tree.body if _is_pytestmark(node) for number in _numbers(node)]
-    for test, owner in _tests(tree.body, ()):
-        outer = [number for node in owner for number in _of_decorators(node)]
-        name = "::".join([where, *(node.name for node in owner), test.name])
-        for number in sorted({*for_all, *outer, *_of_decorators(test)}):
-            yield number, name
-
-
-def _tests(
-    body: list[ast.stmt], owner: tuple[ast.ClassDef, ...]
-) -> Iterator[tuple[ast.FunctionDef | ast.AsyncFunctionDef, tuple[ast.ClassDef, ...]]]:
-    for node in body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test"):
-            yield node, owner
-        elif isinstance(node, ast.ClassDef):
-            yield from _tests(node.body, (*owner, node))
-
-
-def _is_pytestmark(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Assign) and any(
-        isinstance(target, ast.Name) and target.id == "pytestmark" for target in node.targets
-    )
-
-
-def _of_decorators(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> list[int]:
-    return [number for decorator in node.decorator_list for number in _numbers(decorator)]
-
-
-def _numbers(node: ast.AST) -> list[int]:
-    return [
-        int(argument.value)
-        for call in ast.walk(node)
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "req"
-        for argument in call.args
-        if isinstance(argument, ast.Constant) and isinstance(argument.value, str) and argument.value.isdigit()
-    ]
-
-
 def by_statement(root: Path = ROOT) -> dict[int, list[str]]:
     """The tests of each statement, as pytest names them, in the order of their files."""
-    found: dict[int, list[str]] = {}
-    for path in sorted((root / "tests").rglob("test_*.py")):
-        for number, test in marked(path.read_text(encoding="utf-8"), path.relative_to(root).as_posix()):
-            found.setdefault(number, []).append(test)
-    return found
+    return {int(number): tests for number, tests in by_mark("req", root).items()}
 
 
 def groups(root: Path = ROOT) -> tuple[Group, ...]:
@@ -147,7 +100,7 @@ def cases(root: Path = ROOT) -> dict[str, tuple[Case, ...]]:
     data: dict[str, dict[str, str]] = tomllib.loads((HERE / "cases.toml").read_text(encoding="utf-8"))
     tests: dict[str, str] = {}
     for path in sorted((root / "tests" / "otp").glob("test_sup_*.py")):
-        for test, _owner in _tests(ast.parse(path.read_text(encoding="utf-8")).body, ()):
+        for test, _owner in each_test(ast.parse(path.read_text(encoding="utf-8")).body):
             tests[test.name] = f"{path.relative_to(root).as_posix()}::{test.name}"
     return {
         title: tuple(Case(name, note or None, tests.get(f"test_{name}")) for name, note in entry.items())
@@ -177,7 +130,7 @@ def found_in(path: str, root: Path = ROOT) -> frozenset[str]:
     """The tests of one file, as pytest names them."""
     tree = ast.parse((root / path).read_text(encoding="utf-8"))
     return frozenset(
-        "::".join([path, *(node.name for node in owner), test.name]) for test, owner in _tests(tree.body, ())
+        "::".join([path, *(node.name for node in owner), test.name]) for test, owner in each_test(tree.body)
     )
 
 
@@ -187,7 +140,7 @@ def bugs(root: Path = ROOT) -> tuple[tuple[str, str, str], ...]:
     source = path.read_text(encoding="utf-8")
     lines = source.splitlines()
     found: list[tuple[str, str, str]] = []
-    for test, _owner in _tests(ast.parse(source).body, ()):
+    for test, _owner in each_test(ast.parse(source).body):
         number = test.name.removeprefix("test_").partition("_")[0]
         if number.isdigit():
             report = lines[test.body[0].lineno - 2].strip().removeprefix("# ")

@@ -1,11 +1,11 @@
 """docs/scenarios.md: every failure scenario, whether it is survived, and the tests that show it. Made from marks."""
 
-import ast
 import tomllib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from tests.marks import by_mark
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -75,49 +75,10 @@ class Section:
     scenarios: tuple[Scenario, ...]
 
 
-def marked(source: str, where: str) -> Iterator[tuple[str, str]]:
-    """Each (scenario, test) that the marks of one file name. A mark on a class or on one parameter set counts for the
-    tests that it reaches."""
-    for test, owner in _tests(ast.parse(source).body, ()):
-        name = "::".join([where, *(node.name for node in owner), test.name])
-        for scenario in sorted({found for node in (*owner, test) for found in _named(node)}):
-            yield scenario, name
-
-
-def _tests(
-    body: list[ast.stmt], owner: tuple[ast.ClassDef, ...]
-) -> Iterator[tuple[ast.FunctionDef | ast.AsyncFunctionDef, tuple[ast.ClassDef, ...]]]:
-    for node in body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test"):
-            yield node, owner
-        elif isinstance(node, ast.ClassDef):
-            yield from _tests(node.body, (*owner, node))
-
-
-def _named(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> Iterator[str]:
-    for decorator in node.decorator_list:
-        for call in ast.walk(decorator):
-            if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == MARK:
-                for argument in call.args:
-                    if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
-                        yield argument.value
-
-
-def by_scenario(root: Path = ROOT) -> dict[str, list[str]]:
-    """The tests of each scenario, as pytest names them, in the order of their files. They may be anywhere in tests/."""
-    found: dict[str, list[str]] = {}
-    for path in sorted((root / "tests").rglob("test_*.py")):
-        source = path.read_text(encoding="utf-8")
-        if f"mark.{MARK}(" in source:
-            for scenario, test in marked(source, path.relative_to(root).as_posix()):
-                found.setdefault(scenario, []).append(test)
-    return found
-
-
 def sections(root: Path = ROOT) -> tuple[Section, ...]:
     """The scenarios with their tests, section by section. Raises ValueError for a row with a field too many or few."""
     data: dict[str, dict[str, Any]] = tomllib.loads((HERE / "scenarios.toml").read_text(encoding="utf-8"))
-    tests = by_scenario(root)
+    tests = by_mark(MARK, root)
     return tuple(
         Section(
             letter,

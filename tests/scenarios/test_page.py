@@ -3,30 +3,16 @@
 import re
 
 import pytest
+from tests.marks import by_mark
 from tests.scenarios.page import (
+    MARK,
     PAGE,
     VENUES,
     Scenario,
     Section,
-    by_scenario,
-    marked,
     page,
     sections,
 )
-
-SOURCE = """
-import pytest
-
-@pytest.mark.scenario("T001", "T002")
-def test_a(world): ...
-
-def helper(): ...
-
-@pytest.mark.scenario("T003")
-class TestB:
-    @pytest.mark.parametrize("x", [pytest.param(1, marks=pytest.mark.scenario("T004"))])
-    def test_c(self, x): ...
-"""
 
 
 def scenario(
@@ -36,11 +22,6 @@ def scenario(
 
 
 A_TEST = ("tests/scenarios/test_x.py::test_it_holds",)
-
-
-def test_marks_count_for_the_tests_that_they_reach() -> None:
-    a, c = "tests/x.py::test_a", "tests/x.py::TestB::test_c"
-    assert list(marked(SOURCE, "tests/x.py")) == [("T001", a), ("T002", a), ("T003", c), ("T004", c)]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +66,7 @@ def test_every_scenario_of_a_venue_that_is_built_has_a_test_or_a_reason() -> Non
 
 def test_no_test_names_a_scenario_that_there_is_not() -> None:
     known = {one.name for section in sections() for one in section.scenarios}
-    assert by_scenario().keys() - known == set()
+    assert by_mark(MARK).keys() - known == set()
 
 
 def test_the_page_is_up_to_date() -> None:
