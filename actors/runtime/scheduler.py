@@ -9,6 +9,7 @@ might swap one message each; none would be lost.
 
 import asyncio
 import contextvars
+import sys
 from collections import deque
 from collections.abc import Callable
 from threading import get_ident
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from allstop.actors.clock import ticks_ns
 from allstop.actors.runtime.call_timeouts import CallTimeouts
 from allstop.actors.runtime.messages import CONTROL, MORE, SPECIAL
+from allstop.actors.runtime.tuning import hasten, relax
 from allstop.actors.runtime.virtual_time import VirtualTimeLoop
 
 if TYPE_CHECKING:
@@ -30,6 +32,12 @@ FIRST: Final = (
     16  # messages of the turn that a burst begins with; the next take more, as long as they are fast
 )
 UNTIMED: Final = 3  # turns after one with little to do: two looks at the clock cost as much as a message
+FAIR_AFTER: Final = (
+    8  # turns in a row that left something over: the loop is saturated, and this one lasts for FAIR_NS
+)
+FAIR_NS: Final = (
+    200_000  # several switch intervals of a saturated process (tuning.py): a thread that waits gets in
+)
 BUSY: Final = 16  # activations that wait: with more, a runtime message does not take its place behind them
 URGENT: Final = (
     64  # runtime messages of busy actors per turn: ten thousand Downs at once are 0.1 ms at a time
@@ -40,16 +48,20 @@ class Scheduler:
     """One per system: the run queue and its wake-up of the loop."""
 
     __slots__ = (
+        "__weakref__",
         "_callers",
         "armed",
         "batch",
         "call_timeouts",
         "closed",
         "context",
+        "fair_after",
+        "hastened",
         "inlined",
         "loop",
         "pace",
         "ready",
+        "saturated",
         "thread_id",
         "ticks_ns",
         "turn",
@@ -57,7 +69,9 @@ class Scheduler:
         "urgent",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, *, turn: int = TURN, batch: int = BATCH) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, *, turn: int = TURN, batch: int = BATCH, tuned: bool = False
+    ) -> None:
         self.loop = loop
         self.thread_id = get_ident()
         self.ready: deque[tuple[Cell, Any]] = deque()
@@ -68,6 +82,9 @@ class Scheduler:
         self.untimed = 0  # turns whose length nobody measures
         # Virtual time knows no slow handlers: what a simulation does must not depend on how fast it runs.
         self.ticks_ns: Callable[[], int] = ticks_ns if not isinstance(loop, VirtualTimeLoop) else int
+        self.saturated = 0  # turns in a row that left something over
+        self.fair_after = FAIR_AFTER if tuned and not isinstance(loop, VirtualTimeLoop) else sys.maxsize
+        self.hastened = False
         self.batch = batch
         self.inlined = 0
         self._callers: deque[asyncio.Future[None]] = deque()
@@ -132,6 +149,7 @@ class Scheduler:
     def close(self) -> None:
         """Runs what is queued; what comes later is run by whoever sends it."""
         self.run()
+        self._had_enough()
         self.closed = True
         self.call_timeouts.close()
 
@@ -144,13 +162,41 @@ class Scheduler:
             began_ns = self.ticks_ns()
         try:
             self._turn()
+            if self.saturated > self.fair_after:
+                began_ns = self._be_fair(began_ns)
         finally:
             if began_ns:
                 self._keep_pace(self.ticks_ns() - began_ns)
             self.armed = False
             if (self.ready or self.urgent) and not self.armed:
                 self.untimed = 0
+                self.saturated += 1
                 self.arm()
+            elif self.saturated:
+                self._had_enough()
+
+    def _be_fair(self, began_ns: int) -> int:
+        """Makes this turn so long that a thread which waits for the interpreter gets it. Returns 0: such a turn does not
+        set the pace.
+
+        Between two turns the loop lets go of the interpreter, for the microsecond that it takes to look at its sockets:
+        a thread that waits is woken, finds it taken, and begins to wait anew, each time before its switch interval is
+        over, which alone would make the loop hand it over. So beside a loop of short turns without a break it waited
+        for a third of a second (p90, measured), and longer; so it is within two milliseconds or so.
+        """
+        self.saturated = 1  # it may run dry in this turn, and must notice
+        if not self.hastened:
+            self.hastened = True
+            hasten(self)
+        while self.ready and self.ticks_ns() - began_ns < FAIR_NS:
+            self._turn()
+        return 0
+
+    def _had_enough(self) -> None:
+        self.saturated = 0
+        if self.hastened:
+            self.hastened = False
+            relax(self)
 
     def _keep_pace(self, took_ns: int) -> None:
         """Fewer messages for the next turn if this one took too long. After one with little to do, some go untimed, and

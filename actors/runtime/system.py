@@ -112,7 +112,7 @@ class ActorSystem:
         """Binds the system to the running loop. Raises FreeThreaded on an interpreter without its lock."""
         check_interpreter()
         loop = asyncio.get_running_loop()
-        self._scheduler = Scheduler(loop, turn=self._turn, batch=self._batch)
+        self._scheduler = Scheduler(loop, turn=self._turn, batch=self._batch, tuned=self._tuned)
         if self._clock is None:
             self._clock = LoopClock(loop) if isinstance(loop, VirtualTimeLoop) else SystemClock()
         mirror(self)

@@ -117,6 +117,16 @@ TARGETS: tuple[Target, ...] = (
     ),
     Target(
         "T10",
+        "saturated loop: a thread is late, p99 us",
+        "saturated",
+        "thread",
+        "",
+        20_000,
+        2000,
+        quietest=True,
+    ),
+    Target(
+        "T10",
         "socket readable, p99, to an equally busy plain loop",
         "saturated",
         "socket",

@@ -18,7 +18,7 @@ from tests.benchmarks.workload_tell import one_way
 
 from allstop.actors.exits import Exit
 from allstop.actors.runtime import Actor, ActorSystem
-from allstop.actors.runtime.tuning import SWITCH_INTERVAL_S
+from allstop.actors.runtime.tuning import SATURATED_INTERVAL_S, SWITCH_INTERVAL_S
 
 FLOODERS, IN_FLIGHT = 8, 64
 EVERY_S = 0.002
@@ -57,7 +57,7 @@ def saturated() -> dict[str, float]:
             settle()
             began = now_ns()
             count = amount(SAMPLES)
-            socket_late, timer_late = await asyncio.gather(_socket(count), _timers(count))
+            (socket_late, thread_late), timer_late = await asyncio.gather(_socket(count), _timers(count))
             control_late = await _control(system, amount(SAMPLES // 2))
             took = now_ns() - began
             handled = sum(ref.cell.actor.handled for ref in flooders)
@@ -66,6 +66,7 @@ def saturated() -> dict[str, float]:
             return {
                 "socket": percentile(socket_late, 0.99) / 1e3,
                 "timer": percentile(timer_late, 0.99) / 1e3,
+                "thread": percentile(thread_late, 0.99) / 1e3,
                 "control": percentile(control_late, 0.99) / 1e3,
                 "load": handled / took * 1e9,
             }
@@ -82,15 +83,16 @@ def plain_loop() -> dict[str, float]:
         count = amount(SAMPLES)
         began, before = now_ns(), turn.counted
         turn.begin()
-        socket_late, timer_late = await asyncio.gather(_socket(count), _timers(count))
+        (socket_late, thread_late), timer_late = await asyncio.gather(_socket(count), _timers(count))
         turn.over = True
         return {
             "socket": percentile(socket_late, 0.99) / 1e3,
             "timer": percentile(timer_late, 0.99) / 1e3,
+            "thread": percentile(thread_late, 0.99) / 1e3,
             "load": (turn.counted - before) / (now_ns() - began) * 1e9,
         }
 
-    return _at_our_switch_interval(main)
+    return _at_our_switch_interval(main, SATURATED_INTERVAL_S)
 
 
 async def _turn_ns() -> float:
@@ -148,12 +150,14 @@ class _PlainTurn:
             self.loop.call_soon(self.begin)
 
 
-async def _socket(count: int) -> list[float]:
-    """Nanoseconds from the write of a thread to the callback that reads."""
+async def _socket(count: int) -> tuple[list[float], list[float]]:
+    """Nanoseconds from the write of a thread to the callback that reads; and how late the thread is that writes, since it
+    waits for the interpreter after each sleep."""
     loop = asyncio.get_running_loop()
     near, far = socket.socketpair()
     near.setblocking(False)
     late: list[float] = []
+    thread_late: list[float] = []
     done = loop.create_future()
     read = threading.Event()
 
@@ -165,7 +169,9 @@ async def _socket(count: int) -> list[float]:
 
     def write() -> None:
         for _ in range(count):
+            due = now_ns() + EVERY_S * 1e9
             time.sleep(EVERY_S)
+            thread_late.append(max(0.0, now_ns() - due))
             read.clear()
             far.send(b"%d" % now_ns())
             read.wait(5)  # one at a time: two numbers in one read would be one wrong number
@@ -178,7 +184,7 @@ async def _socket(count: int) -> list[float]:
     loop.remove_reader(near.fileno())
     near.close()
     far.close()
-    return late
+    return late, thread_late
 
 
 async def _timers(count: int) -> list[float]:
@@ -248,13 +254,15 @@ def plain_cpu_thread() -> dict[str, float]:
         with _computing():
             return latencies(await wake_ups(amount(300), 0.001))
 
-    return _at_our_switch_interval(main)
+    return _at_our_switch_interval(main, SWITCH_INTERVAL_S)
 
 
-def _at_our_switch_interval(main: Callable[[], Coroutine[Any, Any, dict[str, float]]]) -> dict[str, float]:
+def _at_our_switch_interval(
+    main: Callable[[], Coroutine[Any, Any, dict[str, float]]], interval_s: float
+) -> dict[str, float]:
     """At Python's own a thread that has something for a busy loop waits for its turns, and a sample takes a second."""
     before_s = sys.getswitchinterval()
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    sys.setswitchinterval(interval_s)
     try:
         return run(main)
     finally:
@@ -289,6 +297,7 @@ WORKLOADS = [
         measures=(
             Measure("socket", "us", more_is_better=False),
             Measure("timer", "us", more_is_better=False),
+            Measure("thread", "us", more_is_better=False),
             Measure("control", "us", more_is_better=False),
             Measure("load", "messages/s"),
         ),
