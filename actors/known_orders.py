@@ -57,7 +57,10 @@ class KnownOrders(dict[str, KnownOrder]):
             self.retire(life.intent.id)
 
     def changed(self, life: Life) -> None:
-        """Its tracker tells how it stands now."""
+        """Its tracker tells how it stands now; one that an earlier incarnation had may tell of an order that is
+        forgotten here."""
+        if life.intent.id not in self:
+            return
         self[life.intent.id].life = life
         self._index(life)
 

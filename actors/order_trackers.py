@@ -74,22 +74,28 @@ class OrderTrackers:
             self._want(intent_id)
 
     def refresh(self, intent_id: str) -> None:
-        """A tracker that was full asks the venue."""
-        known = self._known[intent_id]
-        if known.tracker is not None:
+        """A tracker that was full asks the venue. One whose order is forgotten meanwhile has nothing to ask."""
+        known = self._known.get(intent_id)
+        if known is not None and known.tracker is not None:
             known.tracker.tell(Refresh())
 
     def let_go(self, intent_id: str) -> None:
-        """From here on its tracker is told nothing, so it may end: what it was told before stands before `End`."""
-        known = self._known[intent_id]
+        """From here on its tracker is told nothing, so it may end: what it was told before stands before `End`.
+        A word of a tracker that an earlier incarnation of ours had may be about an order that is forgotten."""
+        known = self._known.get(intent_id)
+        if known is None:
+            return
         known.over = known.starting
         if known.tracker is not None:
             known.tracker.tell(End())
             known.tracker, known.ending = None, True
 
     def ended(self, down: Down) -> None:
-        """A tracker ended for good. Where it gave up, its instrument freezes."""
-        intent_id = self._intent_of.pop(down.ref.path)
+        """A tracker ended for good. Where it gave up, its instrument freezes. The end of anybody else is nobody's here."""
+        intent_id = self._intent_of.pop(down.ref.path, None)
+        if intent_id is None:
+            self._owner.log.warning("orders.stray_end", who=down.ref.path)
+            return
         known = self._known[intent_id]
         known.tracker, known.ending, known.over = None, False, False
         self.live.discard(intent_id)

@@ -229,6 +229,22 @@ class Heard:
     frame: str
 
 
+@dataclass(frozen=True, slots=True)
+class BookWrong:
+    """A frame of a pair's book came to the engine with a checksum that is not the book's."""
+
+    at_ns: int
+    pair: str
+
+
+@dataclass(frozen=True, slots=True)
+class BookAnew:
+    """A whole book of the pair came to the engine."""
+
+    at_ns: int
+    pair: str
+
+
 # -- the engine, as others see it ---------------------------------------------------------------------------------
 
 
@@ -357,6 +373,6 @@ class Ended:
 
 Fact = (
     OrderAccepted | OrderExecuted | OrderEnded | PositionMoved | Exposed | LimitBreach | Asked | SecretIssued | ConnectTried | CallsSpent
-    | Barred | Freed | CallBegan | CallEnded | DiskFailed | JournalGaveUp | RowDamaged | ChainReplaced | FaultsOver | Settled | Held | Released | Heard | Placing | Fell
+    | Barred | Freed | CallBegan | CallEnded | DiskFailed | JournalGaveUp | RowDamaged | ChainReplaced | FaultsOver | Settled | Held | Released | Heard | BookWrong | BookAnew | Placing | Fell
     | RowDurable | Recorded | Promised | Denied | Believed | Halted | Latched | Lifted | Restarted | Written | Ended
 )  # fmt: skip

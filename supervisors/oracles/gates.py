@@ -2,10 +2,10 @@
 is admitted only after the evidence was there again.
 
 What counts is when somebody asked for the entry (the caller's own word) and that its intent became durable. Evidence goes
-when its bringer ends (a process, the guardian, the session, the stream, the reconciler), or when a number is missing on
-the stream, as the wire shows it. It is there again when the wire shows a new snapshot, or when the venue has given its
-lists to whoever must read them. An engine proves it later than that, never earlier. Once a halt stands on the disk and
-could be known, no entry is admitted at all.
+when its bringer ends (a process, the guardian, the session, the stream, the reconciler), or when the wire shows that a
+number is missing on the stream, or that a book's checksum is wrong. It is there again when the wire shows a new snapshot,
+or when the venue has given its lists to whoever must read them. An engine proves it later than that, never earlier. Once
+a halt stands on the disk and could be known, no entry is admitted at all.
 """
 
 import re
@@ -13,6 +13,8 @@ from typing import ClassVar, Final
 
 from allstop.supervisors.oracles.facts import (
     Asked,
+    BookAnew,
+    BookWrong,
     Fell,
     Heard,
     Held,
@@ -47,6 +49,7 @@ class EntriesProven(Oracle):
         self._asked: dict[str, tuple[str, int]] = {}  # intent -> account, and when somebody asked for it
         self._held: dict[str, set[str]] = {}  # account -> actors that handle no message
         self._last: dict[tuple[int, str], int] = {}  # by connection and channel: the last number
+        self._wrong: dict[str, int] = {}  # pair -> since when its book is wrong
         self._latched_ns: int | None = None
         self._admitted = 0
 
@@ -56,6 +59,8 @@ class EntriesProven(Oracle):
             Recorded: self._recorded,
             Fell: self._fell,
             Heard: self._heard,
+            BookWrong: self._book_wrong,
+            BookAnew: self._book_anew,
             Asked: self._listed,
             Held: self._was_held,
             Released: self._was_released,
@@ -85,9 +90,12 @@ class EntriesProven(Oracle):
         self._admitted += 1
         if self._latched_ns is not None and asked_ns > self._latched_ns + KNOWN_NS:
             self.broken(fact.at_ns, f"{fact.key} was admitted, and trading is halted")
-        if self._held.get(account):
+        if self._held.get(account) or self._held.get(""):
             return  # who handles no message cannot know
+        pair = str(fact.record["intent"].get("pair", ""))
         unproven = [doubt for doubt, at_ns in self._doubts.get(account, {}).items() if asked_ns > at_ns]
+        if asked_ns > self._wrong.get(pair, asked_ns):
+            unproven.append(f"book of {pair}")
         if unproven:
             self.broken(
                 fact.at_ns, f"{fact.key} was admitted, and nothing proves again: {', '.join(unproven)}"
@@ -118,6 +126,12 @@ class EntriesProven(Oracle):
         elif last is not None and now != last + 1:
             doubts.setdefault(f"sequence of {channel[1]}", fact.at_ns)
 
+    def _book_wrong(self, fact: BookWrong) -> None:
+        self._wrong.setdefault(fact.pair, fact.at_ns)
+
+    def _book_anew(self, fact: BookAnew) -> None:
+        self._wrong.pop(fact.pair, None)
+
     def _listed(self, fact: Asked) -> None:
         if fact.key == PROTECT:
             self._protects.add(fact.account)
@@ -143,6 +157,7 @@ class EntriesProven(Oracle):
         held = self._held.get(fact.account, set())
         held.discard(fact.path)
         if not held:  # what waited for it is known from now on
+            self._wrong = dict.fromkeys(self._wrong, fact.at_ns)
             doubts = self._doubts.get(fact.account, {})
             doubts.update(dict.fromkeys(doubts, fact.at_ns))
 

@@ -206,6 +206,7 @@ _ALL = (
     Kind(name="venue.post_only", on=Target.VENUE, says="orders may not take", lasts=Between(1.0, 15.0)),
     Kind(name="venue.phases", on=Target.VENUE, says="cancel_only, post_only, online: as after a maintenance", lasts=Between(2.0, 15.0)),
     Kind(name="venue.pair_status", on=Target.VENUE, says="one pair is not to be traded", params={"symbol": Pair(), "status": OneOf(("cancel_only", "post_only", "limit_only", "reduce_only", "work_in_progress"))}, lasts=Between(1.0, 15.0)),
+    Kind(name="venue.plunge", on=Target.VENUE, says="one trade far below the market: stops execute", params={"symbol": Pair(), "by": Between(0.006, 0.05, small=True)}),
     Kind(name="venue.rate_limited", on=Target.VENUE, says="calls are answered that the limit is reached", params={"face": OneOf(("rest", "orders"))}, lasts=_SECONDS),
     Kind(name="venue.ban", on=Target.VENUE, says="our address is banned, as long as the venue does it", lasts=Between(600.0, 660.0), away=True),
     Kind(name="venue.refuse_connects", on=Target.VENUE, says="no new WebSocket is let in", lasts=_SECONDS),

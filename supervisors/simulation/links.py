@@ -86,6 +86,8 @@ class LifeSocket:
         witness.frame(self._url, "<", frame)
         if '"sequence"' in frame:
             witness.numbered(self._number, self._url, frame)
+        elif witness.marks:
+            witness.marked(frame)
         return frame
 
     async def close(self) -> None:

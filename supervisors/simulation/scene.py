@@ -53,6 +53,7 @@ class Scene:
         self.world.host.latch = self.watching.latch(self.world.host.latch)
         self.told.on_told = self.watching.told
         self.told.on_asked = self.watching.asked_for
+        self.watching.on_marks = writing.mark
         self.links = links_of(self.world.network, self.venue.links)
         self.restarter = Restarter(
             self.world, tree, self.venue.environ,
@@ -165,6 +166,13 @@ class _Writing(Witness):
     def numbered(self, connection: int, url: str, frame: str) -> None:
         if self.watching is not None:
             self.watching.heard(connection, url, frame)
+
+    def mark(self, marks: bool) -> None:
+        self.marks = marks
+
+    def marked(self, frame: str) -> None:
+        if self.watching is not None:
+            self.watching.book(frame)
 
     def requested(self, base_url: str, request: HttpRequest) -> None:
         self._trace.requested(base_url, request)

@@ -18,6 +18,8 @@ from allstop.supervisors.oracles import EIGHT, PROMISES, Terms, Violation, Watch
 from allstop.supervisors.oracles.facts import (
     Barred,
     Believed,
+    BookAnew,
+    BookWrong,
     CallBegan,
     CallEnded,
     ChainReplaced,
@@ -45,7 +47,10 @@ from allstop.supervisors.oracles.kraken_witness import KrakenWitness
 # Answers by which the venue says that it did not serve the call, and that do not say that the call was wrong.
 UNSERVED = re.compile(rb'"E(Service:|General:Internal|General:Temporary|API:Rate|API:Invalid nonce)')
 WRITES = frozenset({"AddOrder", "AmendOrder", "CancelOrder", "CancelOrderBatch"})
+SYMBOL = re.compile(r'"symbol"\s*:\s*"([^"]+)"')
+SNAPSHOT = re.compile(r'"type"\s*:\s*"snapshot"')
 ENGINE = "engine"  # who bars, while it is dead or not connected yet
+DATA = "/data"  # what is held there keeps every account from knowing
 # By what stands below an account's path: which of its evidence ends with it.
 PARTS = {
     "": "", "/guardian": "guardian", "/trading": "session", "/trading/session": "session", "/trading/stream": "stream",
@@ -83,6 +88,11 @@ class Watching:
         self._failed: set[str] = set()  # children that failed and were not started again yet
         self._connecting = False
         self._numbers = 0
+        self.on_marks: Callable[[bool], None] = lambda _marks: (
+            None
+        )  # told when frames of books are to be shown
+        self._spoiled: set[str] = set()  # frames with a wrong checksum: a fault is of a few
+        self._wrong: set[str] = set()  # pairs whose book the engine must not believe
         self._calls: dict[int, tuple[int, int, HttpRequest]] = {}
         timings = [PROFILES[node.timing] for node in tree.accounts.children]
         self._quiet_s = max((timing.quiet_s for timing in timings), default=0.0)
@@ -146,6 +156,24 @@ class Watching:
         if account is not None:
             self.watch.see(Heard(self._now_ns(), account, connection, frame))
 
+    def spoil(self, text: str) -> None:
+        """The venue sends this frame of a book with a wrong checksum."""
+        self._spoiled.add(text)
+        self.on_marks(True)
+
+    def book(self, frame: str) -> None:
+        """A frame of the public side came to the engine while some book is wrong, or will be."""
+        found = SYMBOL.search(frame)
+        if found is None or '"channel":"book"' not in frame.replace(" ", ""):
+            return
+        pair = found[1]
+        if frame in self._spoiled:
+            self._wrong.add(pair)
+            self.watch.see(BookWrong(self._now_ns(), pair))
+        elif pair in self._wrong and SNAPSHOT.search(frame):
+            self._wrong.discard(pair)
+            self.watch.see(BookAnew(self._now_ns(), pair))
+
     # -- the machine -----------------------------------------------------------------------------------------------
 
     def stored(self, chain: str, rows: Iterable[JournalRow], durable: bool) -> None:
@@ -187,7 +215,7 @@ class Watching:
 
     def held(self, path: str, holds: bool) -> None:
         """The chaos hand keeps an actor from handling its messages, or lets go of it."""
-        for above, account in self._paths.items():
+        for above, account in (*self._paths.items(), (DATA, "")):
             if path == above or path.startswith(above + "/"):
                 at_ns = self._now_ns()
                 self.watch.see(Held(at_ns, account, path) if holds else Released(at_ns, account, path))
@@ -242,6 +270,9 @@ class _Witness(KrakenWitness):
     def asked(self, request: dict[str, Any]) -> None:
         self._watching.connected()
         super().asked(request)
+
+    def spoiled(self, text: str) -> None:
+        self._watching.spoil(text)
 
 
 class _SeenLatch(MemoryLatch):

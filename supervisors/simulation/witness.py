@@ -12,6 +12,8 @@ POINTS = ("commit", "committing", "committed", "send", "sent", "receive")
 class Witness:
     """Sees everything and keeps nothing. A run overrides what it wants to write down."""
 
+    marks = False  # whether a frame of the public side may mean something to whoever looks on
+
     def __init__(self) -> None:
         self._waiting: dict[str, list[asyncio.Future[None]]] = {}
 
@@ -45,6 +47,9 @@ class Witness:
 
     def numbered(self, connection: int, url: str, frame: str) -> None:
         """The engine received a frame with a number in it, over the connection of this number."""
+
+    def marked(self, frame: str) -> None:
+        """The engine received a frame, while `marks`."""
 
     def requested(self, base_url: str, request: HttpRequest) -> None:
         """The engine wrote a request."""

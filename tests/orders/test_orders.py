@@ -10,9 +10,13 @@ from tests.orders.puppets import BASE, PAIR, SCOPE, House, entry, reduction
 from allstop.actors import known_orders
 from allstop.actors.commands import AmendIntent, GetOrders, Place, Reports
 from allstop.actors.errors import RefusalCode, Refused
+from allstop.actors.exits import KILLED
 from allstop.actors.external_orders import ClaimExternal, GetExternals
 from allstop.actors.intents import OrderType, Side
 from allstop.actors.levels import IntentKind, Level, Vote
+from allstop.actors.order_talk import OrderChanged, OrderOver
+from allstop.actors.order_trackers import RefreshTracker
+from allstop.actors.protocols import order_life
 from allstop.actors.protocols.records import (
     CommandIntended,
     ExternalSeen,
@@ -22,7 +26,7 @@ from allstop.actors.protocols.records import (
     Terminal,
 )
 from allstop.actors.reports import Accepted, OrderReport, OrderStatus, Rejected, Unknown
-from allstop.actors.runtime import CallTimeout
+from allstop.actors.runtime import CallTimeout, Down, MonitorRef
 
 pytestmark = pytest.mark.virtual
 
@@ -535,3 +539,22 @@ async def test_a_burst_of_strange_reports_does_not_hold_up_an_order() -> None:
         assert house.system.clock.now_s() - started_s < 0.5
         await asyncio.sleep(1)
         assert len(house.records(ExternalSeen)) == 300
+
+
+# Words about orders that are nobody's here: of a tracker that an earlier incarnation had, or of a stranger.
+
+
+async def test_a_word_about_an_order_that_is_forgotten_ends_nobody() -> None:
+    async with House() as house:
+        await house.place(entry("a"))
+        await house.until("a", "NEW")
+        stranger = house.system.address(f"{BASE}/nobody")
+        life = order_life.fold(house.records())["a"]
+        before = house.orders.incarnation
+        forgotten = msgspec.structs.replace(life, intent=entry("b"))
+        house.orders.tell(Down(MonitorRef(stranger, house.orders.cell, final=True), stranger, 1, KILLED))
+        for word in (OrderOver(intent_id="b"), OrderChanged(life=forgotten), RefreshTracker(intent_id="b")):
+            house.orders.tell(word)
+        await asyncio.sleep(0.1)
+        assert house.orders.incarnation == before
+        assert await house.state("a") == "NEW"

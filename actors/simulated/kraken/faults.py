@@ -59,6 +59,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "grant": {"role": None, "permission": None},
     "deny": {"role": None, "permission": None},
     "print": {"symbol": None, "price": None},  # a public trade at this price: stops trigger on it
+    "plunge": {"symbol": None, "by": 0.02},  # one public trade so far below the market, and one at it again
     "unreachable": {"s": None},  # a note for the truth: a proxy keeps the client away
 }
 CALL_FAULTS = frozenset({"drop_reply", "delay", "http_520", "error", "invalid_nonce", "unknown_order"})

@@ -60,6 +60,7 @@ def said(venue: "KrakenVenue", connection: Connection, channel: str, text: str, 
         head, _, tail = text.partition('"checksum":')
         digits = tail[: len(tail) - len(tail.lstrip("0123456789"))]
         text = f'{head}"checksum":{(int(digits) + 1) % 2**32}{tail[len(digits) :]}'
+        venue.witness.spoiled(text)
     if venue.faults.spend("out_of_order", channel):
         connection.held.append(text)
         return

@@ -360,6 +360,8 @@ class KrakenVenue:
                 self._change_key(kind, fields)
             case "print":
                 self._print(fields, at)
+            case "plunge":
+                self._plunge(str(fields["symbol"]), Decimal(str(fields["by"])), at)
             case _:
                 self.faults.arm(kind, fields)
         self._reachability(at)
@@ -428,6 +430,15 @@ class KrakenVenue:
     def revoked(self) -> bool:
         """Whether any key has been."""
         return any(key.revoked for key in self.keys.values())
+
+    def _plunge(self, symbol: str, by: Decimal, at: At) -> None:
+        pair = self.pairs.get(symbol)
+        best = None if pair is None else self.market(pair).best_bid()
+        if pair is None or best is None or not 0 < by < 1:
+            raise BadFault(f"no market of {symbol!r} that could fall by {by}")
+        low = best[0] * (1 - by)
+        for price in (low - low % pair.tick, best[0]):
+            self._print({"symbol": symbol, "price": price}, at)
 
     # -- the truth -----------------------------------------------------------------------------------------------
 

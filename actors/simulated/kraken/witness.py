@@ -46,5 +46,8 @@ class Witness:
     def connected(self, row: dict[str, Any]) -> None:
         """Somebody tried to connect; `refused` says what came of it."""
 
+    def spoiled(self, text: str) -> None:
+        """A book's frame goes out with a checksum that is wrong, as this text."""
+
 
 NOBODY = Witness()
