@@ -57,7 +57,9 @@ class Story:
         self.see(RowDurable(self.now_ns, CHAIN, rows[0]))
 
     def intent(self, key: str, kind: str = "ENTRY") -> None:
-        self.row("intent", key, intent={"id": key, "kind": kind}, origin="STRATEGY", owner="orders")
+        self.row(
+            "intent", key, intent={"id": key, "kind": kind, "pair": BTC}, origin="STRATEGY", owner="orders"
+        )
 
     def own(self, key: str) -> None:
         """An intent of the guardian's own."""

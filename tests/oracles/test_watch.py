@@ -23,6 +23,8 @@ from allstop.supervisors.oracles import (
 from allstop.supervisors.oracles.facts import (
     Barred,
     Believed,
+    BookAnew,
+    BookWrong,
     CallBegan,
     CallEnded,
     CallsSpent,
@@ -325,6 +327,12 @@ def an_entry_after_a_missing_number(story: Story) -> None:
     story.entry("b")
 
 
+def an_entry_on_a_book_that_is_wrong(story: Story) -> None:
+    story.see(BookWrong(story.now_ns, BTC))
+    story.wait(0.1)
+    story.entry("b")
+
+
 def an_entry_that_a_halt_should_have_met(story: Story) -> None:
     story.see(Latched(story.now_ns, "ann", "enough"))
     story.wait(2.5)
@@ -365,7 +373,7 @@ PLANTED: dict[str, list[Callable[[Story], None]]] = {
     "O8": [somebody_left],
     "gate": [
         an_entry_without_a_guardian, an_entry_before_the_guardian_has_read_both_lists, an_entry_without_a_session,
-        an_entry_before_belief_and_venue_were_compared, an_entry_after_a_missing_number, an_entry_that_a_halt_should_have_met,
+        an_entry_before_belief_and_venue_were_compared, an_entry_after_a_missing_number, an_entry_on_a_book_that_is_wrong, an_entry_that_a_halt_should_have_met,
     ],
     "writes": [a_stop_while_another_may_arrive, a_stop_after_one_that_nobody_answered],
 }  # fmt: skip
@@ -413,6 +421,18 @@ def test_evidence_that_is_there_again_lets_entries_pass() -> None:
     story.asked("OpenOrders", nonce="1")
     story.wait(0.1)
     story.entry("a")
+    assert story.broken() == []
+
+
+def test_a_whole_new_book_is_believed_and_another_pairs_never_mattered() -> None:
+    story = Story()
+    story.see(BookWrong(story.now_ns, "ETH/USD"))
+    story.wait(0.1)
+    story.entry("a")
+    story.see(BookWrong(story.now_ns, BTC))
+    story.see(BookAnew(story.now_ns, BTC))
+    story.wait(0.1)
+    story.entry("b")
     assert story.broken() == []
 
 

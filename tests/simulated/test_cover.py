@@ -149,3 +149,14 @@ def test_who_watches_is_told_when_a_pair_takes_no_order_that_could_cover_and_whe
     client.venue.fault({"kind": "pair_status", "symbol": BTC, "status": "reduce_only", "s": 1}, client.at)
     client.venue.fault({"kind": "rate_limited", "face": "rest", "s": 1}, client.at)
     assert told == [(BTC, False), (BTC, True)]
+
+
+def test_a_market_that_plunges_takes_the_stops_and_stands_where_it_stood() -> None:
+    client = client_with()
+    client.order("buy", "5", **CLOSE)
+    client.wait(1)
+    client.venue.fault({"kind": "plunge", "symbol": "BTC/USD", "by": 0.1}, client.at)
+    orders = client.venue.truth(client.at)["orders"].values()
+    (stop,) = [order for order in orders if order["parent_id"] is not None]
+    assert (stop["status"], stop["filled"]) == ("filled", "5")
+    assert client.venue.market(client.venue.pairs["BTC/USD"]).last == Decimal("100.0")

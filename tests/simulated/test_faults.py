@@ -71,6 +71,8 @@ def test_faults_are_spent_in_the_order_in_which_they_were_set() -> None:
         ({"kind": "revoke_key", "role": "nobody"}, "no key 'nobody'"),
         ({"kind": "print", "symbol": BTC, "price": "1.23"}, "no print"),
         ({"kind": "print", "symbol": "NO/PE", "price": "1"}, "no print"),
+        ({"kind": "plunge", "symbol": "NO/PE"}, "no market of 'NO/PE'"),
+        ({"kind": "plunge", "symbol": BTC, "by": 2}, "could fall by 2"),
     ],
 )
 def test_a_fault_that_makes_no_sense_says_why(request_: object, wrong: str) -> None:
