@@ -5,7 +5,6 @@ import io
 
 import pytest
 from tests.scenarios.engine import (
-    ROOM,
     SCOPE,
     calls,
     level,
@@ -18,8 +17,8 @@ from tests.scenarios.engine import (
 
 from allstop.actors.errors import BadInput
 from allstop.actors.levels import Level
+from allstop.actors.limits.lanes import Lane
 from allstop.actors.links.secrets import HIDDEN, Secret
-from allstop.actors.reconciler import Reconcile
 from allstop.actors.runtime import Actor
 from allstop.supervisors.cli.logs import log_to
 from allstop.supervisors.config import Tree, child
@@ -77,22 +76,21 @@ def test_five_private_calls_at_once_leave_in_the_order_of_their_nonces(
     chaos.delay("rest", 0.02, 0.2)  # what leaves at once would overtake
 
     async def five() -> None:
-        runtime = world.runtime
-        await asyncio.gather(
-            *(
-                runtime.address(f"{ROOM}/trading/reconciler").call(Reconcile(), timeout_s=20.0)
-                for _ in range(5)
-            )
-        )
+        (account,) = world.runtime._accounts_parts  # pyright: ignore[reportPrivateUsage]
+        desks = [account.desk(account.at("trading/reconciler"), "trade", Lane.QUERY) for _ in range(5)]
+        try:
+            await asyncio.gather(*(desk.balances() for desk in desks))  # each in a client of its own
+        finally:
+            for desk in desks:
+                await desk.close()
 
     world.run(world.stage.ask(five()))
-    advance(3.0)
     rows = [
         row
         for row in venue.truth()["requests"][began:]
         if row.get("key") == "trade" and row["nonce"] is not None
     ]
-    assert len(rows) >= 5
+    assert len([row for row in rows if row["method"] == "Balance"]) == 5
     nonces = [int(row["nonce"]) for row in rows]
     assert nonces == sorted(nonces)
     assert [row["error"] for row in rows if row["error"]] == []

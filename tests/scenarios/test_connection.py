@@ -1,5 +1,6 @@
 """Connections, streams and sessions that break (scenarios c.5)."""
 
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
@@ -365,7 +366,19 @@ def test_without_the_private_stream_orders_are_read_every_five_seconds_and_exits
         advance(0.5)
         began_s = world.now_s
         assert refusal(world, resting(venue)) is not None
-        advance(15.0)
+        advance(5.0)
+        assert refusal(world, leave(qty=Decimal("0.0005"))) is None
+        advance(2.0)
+        assert (position(venue), [Decimal(stop["qty"]) for stop in stops(venue)]) == (
+            Decimal("0.0005"),
+            [Decimal("0.0005")],
+        )
+        venue.by_hand("CancelOrder", txid=stops(venue)[0]["order_id"])
+        advance(2.0)
+        assert [Decimal(stop["qty"]) for stop in stops(venue)] == [Decimal("0.0005")]
+        assert calls(venue, "AmendOrder", since_s=began_s)
+        assert len(calls(venue, "AddOrder", since_s=began_s)) == 2  # the exit and the stop
+        advance(6.0)
         reads = [began_s, *(row["at_s"] for row in calls(venue, "OpenOrders", since_s=began_s)), world.now_s]
         assert max(after - before for before, after in pairwise(reads)) <= 5.0
         assert venue.orders(open_only=True) == stops(venue)

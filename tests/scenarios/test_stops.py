@@ -66,6 +66,7 @@ def test_a_process_that_is_killed_between_fill_and_stop_covers_before_anything_e
 ) -> None:
     bare(world, venue, advance)
     assert protected(venue) == []
+    venue.fault("delay", method="AddOrder", s=0.4)  # its stop is under way for a while: that is no cover yet
     chaos.die(down_s=0.5)
     while not protected(venue):
         with pytest.raises(NotTrading):
@@ -244,6 +245,7 @@ def test_a_guardian_that_crashed_audits_everything_before_any_entry(
     advance(1.0)
     (stop,) = stops(venue)
     venue.fault("delay", method="OpenOrders", s=0.3)
+    venue.fault("delay", method="AddOrder", s=0.4)  # that it knows what is bare is not enough
     chaos.crash(GUARDIAN)
     venue.by_hand("CancelOrder", txid=stop["order_id"])
     advance(0.01)  # the crash is noticed
