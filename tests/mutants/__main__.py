@@ -35,7 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
             missed.append(mutant.name)
             print(f"{head} NOT CAUGHT by {asked.seeds} seeds of {mutant.profile}: {mutant.name}", flush=True)
             continue
-        caught[mutant.name] = one
+        if not as_before(one, before.get(mutant.name)):  # else the book stays as it is, to the byte
+            caught[mutant.name] = one
         print(
             f"{head} {mutant.name}: {one.oracle} on seed {one.seed} of {one.profile}: {one.why[:160]}",
             flush=True,
@@ -43,6 +44,15 @@ def main(arguments: list[str] | None = None) -> int:
         keep(one for name, one in caught.items() if any(name == m.name for m in MUTANTS))
     print(f"{len(mutants) - len(missed)} of {len(mutants)} planted bugs caught")
     return 1 if missed else 0
+
+
+def as_before(one: Caught, before: Caught | None) -> bool:
+    """Whether the same seed catches it, with the same oracle: task numbers in its words may differ, and what it cost."""
+    return before is not None and (one.profile, one.seed, one.oracle) == (
+        before.profile,
+        before.seed,
+        before.oracle,
+    )
 
 
 def caught_one(mutant: Mutant, before: Caught | None, seeds: int) -> Caught | None:
