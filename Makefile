@@ -14,7 +14,7 @@ help:
 	@echo "make compiled  build Ref.tell and the run loop in C into .venv (optional, needs a C compiler): messages cost half"
 	@echo "make bench   measure against limits and peers in one run, about 12 minutes; ARGS='--quick', '--help'; writes build/bench.json"
 	@echo "make bench-peers  the same with every peer: installs Erlang and the other Python libraries first"
-	@echo "make soak    the longer tier: many demo seeds and process kills"
+	@echo "make soak    the longer tier, at most an hour on two cores, resumable: process kills, simulated seeds, planted bugs; ARGS='--help'"
 	@echo "make mutants planted bugs, each against the seeds of its faults until an oracle catches it"
 	@echo "make lock    resolve requirements.lock again (needs uv)"
 	@echo "make clean   remove .venv and build"
@@ -52,10 +52,8 @@ bench-peers: $(READY)
 	@mkdir -p build
 	@$(BIN)/python -m tests.benchmarks --peers --out build/bench.json $(ARGS)
 
-# Without ARGS also some thousand random histories of supervisors against their model, and damaged captures through the codecs.
+# Kills, demos, simulated bad days, planted bugs, supervisors against their model, damaged captures. Goes on where it stopped.
 soak: $(READY)
-	@[ -n "$(ARGS)" ] || ALLSTOP_MODEL_EXAMPLES=3000 $(BIN)/python -m pytest -q --timeout 3600 tests/supervisors/test_model.py
-	@[ -n "$(ARGS)" ] || $(BIN)/python -m tests.fuzz --minutes 5
 	@$(BIN)/python -m tests.soak $(ARGS)
 
 # Each planted bug: the seed that caught it before, else a search from seed 1. ARGS='--again', '--only NAME', '--seeds N'.

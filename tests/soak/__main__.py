@@ -1,192 +1,192 @@
-"""`python -m tests.soak [--kills N] [--seeds A..B] [--simulated N] [--minutes M]`: the longer tier.
+"""`python -m tests.soak`: the longer tier, an hour on two cores.
 
 Stories in which the engine is killed again and again (tests/kill), whole demos with other seeds, simulated bad days by
-the thousand and the planted bugs (tests/mutants), each judged by every oracle. A line per item. What is done is kept in build/soak.json: a soak that was interrupted, or ran out of
-minutes, goes on from there; `--fresh` begins anew. Exit 1 when an item failed, with its seed and how to run it alone;
-its journals, logs and the venue's truth are left in build/soak/.
+the thousand, the planted bugs (tests/mutants), supervisors against their model, mutated captures through the codecs.
+What computes has every core, what runs in real time goes on beside it. A line per item, with rate and ETA. What is done
+is kept in build/soak.json: a soak that was interrupted, killed, or ran out of minutes, goes on from there; `--fresh`
+begins anew. An item that failed is named with its seed, the file of it, and how to run it alone; it is run again by the
+next soak. What a failed item left is in build/soak/.
+
+Exit codes: 0 everything that was run holds, and that was all of it, or all that fits into the --minutes asked for; 1 an
+item failed; 2 the input is wrong; 3 an hour is over with items left; 130 interrupted.
 """
 
 import argparse
 import asyncio
 import os
-import shutil
 import signal
 import sys
-from collections import Counter
-from pathlib import Path
+from collections.abc import Callable
 
-import msgspec
 from tests.kill.engine import ROOT
-from tests.kill.story import StoryFailed, run_story
-from tests.soak.book import KILLS_PER_STORY, Book, Item, eta_s, expected_s, parse_seeds, planned
+from tests.soak.book import Book, Item, eta_s, expected_s, parse_seeds, parse_simulated, planned, startable
+from tests.soak.items import CAUGHT, ItemFailed, run_item
 
 from allstop.actors.clock import SystemClock
 
 BUILD = ROOT / "build"
-STORY_MAX_S = 300.0  # eight starts, each bounded by the recovery time objective of 30 s, and a halt
-DEMO_MAX_S = 120.0  # it promises 60
-SEEDS_MAX_S = 900.0  # fifty seeds take one minute on two idle cores
-MUTANTS_MAX_S = 1800.0  # two minutes where every known seed still catches its bug; else it searches
-LIMITS_S = {"kills": STORY_MAX_S, "demo": DEMO_MAX_S, "seeds": SEEDS_MAX_S, "mutants": MUTANTS_MAX_S}
+MINUTES = 60.0
+UNFINISHED = 3
 
 
-CAUGHT: Counter[str] = Counter()  # of this run: where between their steps the kills caught intents
+class Soak:
+    """Runs what is left of the items, beside one another."""
 
+    def __init__(self, items: list[Item], book: Book, minutes: float, cores: int) -> None:
+        self._items, self._book, self._cores = items, book, cores
+        self._within_s = minutes * 60
+        self._clock = SystemClock()
+        self._began_s = self._clock.now_s()
+        self._running: dict[asyncio.Task[str], tuple[Item, float]] = {}
+        self.left = book.left(items)
+        self.failed: dict[Item, str] = {}
+        self._ran = 0
 
-class ItemFailed(Exception):
-    """An item did not hold, and why."""
+    @property
+    def _spent_s(self) -> float:
+        return self._clock.now_s() - self._began_s
 
-
-async def run_item(item: Item, keep: Path) -> str:
-    """What it has to tell. Raises ItemFailed."""
-    limit_s = LIMITS_S[item.kind]
-    runs = {"kills": run_kills, "demo": run_demo, "seeds": run_seeds, "mutants": run_mutants}
-    try:
-        async with asyncio.timeout(limit_s):
-            return await runs[item.kind](item, keep)
-    except TimeoutError:
-        raise ItemFailed(f"not over after {limit_s:.0f} s") from None
-
-
-async def run_kills(item: Item, keep: Path) -> str:
-    try:
-        told = await run_story(item.seed, KILLS_PER_STORY - 2, keep=keep)
-    except StoryFailed as failed:
-        raise ItemFailed(str(failed)) from failed
-    bare = told.uncovered
-    CAUGHT.update(told.caught)
-    return (
-        f"{told.kills} kills, {told.orders} orders, {told.executions} executions; starts up to {max(told.starts_ms) / 1000:.1f} s; "
-        f"uncovered up to {bare.unbarred_ms_max:.0f} ms ({bare.live_ms_max:.0f} with barred time) live, {bare.starting_ms_max:.0f} starting, {bare.dead_ms_max:.0f} dead"
-    )
-
-
-async def run_demo(item: Item, keep: Path) -> str:
-    await run_child("demo", "--seed", str(item.seed), "--json", "--keep", str(keep))
-    shutil.rmtree(keep, ignore_errors=True)
-    return "every oracle that applies holds"
-
-
-async def run_seeds(item: Item, keep: Path) -> str:
-    seeds = item.simulated
-    said = await run_child(
-        "simulate", "busy", "--seeds", f"{seeds[0]}..{seeds[-1]}", "--faults", "bad-day", "--json", "--out", str(keep)
-    )  # fmt: skip
-    told = msgspec.json.decode(said)
-    faults = sum(told["faults"].values())
-    return (
-        f"seeds {told['seeds']}: {told['submitted']} orders, {faults} faults, {told['crashes']} crashes, {told['lives']} processes, "
-        f"{told['virtual_s'] / told['wall_s']:.0f} virtual s/s"
-    )
-
-
-async def run_mutants(_item: Item, _keep: Path) -> str:
-    return (await run_process(sys.executable, "-m", "tests.mutants")).splitlines()[-1]
-
-
-async def run_child(*arguments: str) -> str:
-    """A command of allstop, which ends with this process, however that ends."""
-    return await run_process(sys.executable, "-m", "tests.kill.child", str(os.getpid()), *arguments)
-
-
-async def run_process(*command: str) -> str:
-    """What it printed. Raises ItemFailed, with the end of what it said, when it does not exit with 0."""
-    process = await asyncio.create_subprocess_exec(
-        *command, cwd=ROOT, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )  # fmt: skip
-    try:
-        out, err = await process.communicate()
-    finally:
-        if process.returncode is None:
-            os.killpg(process.pid, signal.SIGKILL)  # a campaign has processes of its own
-            await process.communicate()
-    if process.returncode != 0:
-        raise ItemFailed(
-            f"exit {process.returncode}: {err.decode()[-800:].strip()} {out.decode()[-1200:].strip()}"
-        )
-    return out.decode()
-
-
-async def soak(items: list[Item], book: Book, minutes: float) -> int:
-    """Runs what is left of the items. The exit code."""
-    clock = SystemClock()
-    began_s = clock.now_s()
-    left, failed = book.left(items), dict[Item, str]()
-    if len(left) < len(items):
-        print(f"resuming: {len(items) - len(left)} of {len(items)} passed before ({book.path})", flush=True)
-    ran = 0
-    while left:
-        item = left[0]
-        spent_s = clock.now_s() - began_s
-        if spent_s + expected_s(item, book.done) > minutes * 60:
-            print(
-                f"{minutes:g} minutes are over with {len(left)} items left: run it again to go on", flush=True
-            )
-            break
-        left.pop(0)
-        started_s = clock.now_s()
+    async def run(self) -> None:
+        """Until nothing is left, or nothing that would be over in time."""
+        done = len(self._items) - len(self.left)
+        if done:
+            say(f"resuming: {done} of {len(self._items)} passed before ({self._book.path})")
         try:
-            told = await run_item(item, BUILD / "soak" / str(item).replace(":", "-"))
+            self._begin()
+            while self._running:
+                over, _ = await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+                for task in over:
+                    self._ended(task)
+                self._begin()
+        finally:
+            for task in self._running:
+                task.cancel()
+            await asyncio.gather(*self._running, return_exceptions=True)
+
+    def _begin(self) -> None:
+        """As many as there is room for; what would end too late waits for the next soak."""
+        inside = [
+            item for item in self.left if self._spent_s + expected_s(item, self._book.done) <= self._within_s
+        ]
+        while item := startable(inside, [item for item, _ in self._running.values()], self._cores):
+            inside.remove(item)
+            self.left.remove(item)
+            task = asyncio.create_task(run_item(item, BUILD / "soak" / str(item).replace(":", "-")))
+            self._running[task] = item, self._clock.now_s()
+
+    def _ended(self, task: "asyncio.Task[str]") -> None:
+        item, started_s = self._running.pop(task)
+        took_s = self._clock.now_s() - started_s
+        self._ran += 1
+        try:
+            told = task.result()
         except ItemFailed as error:
-            failed[item] = str(error)
+            self.failed[item] = str(error)
             told = f"FAILED: {error}"
         else:
-            book.passed(item, clock.now_s() - started_s)
-        ran += 1
-        spent_s = clock.now_s() - began_s
-        done = len(items) - len(left)
-        print(
-            f"[{done}/{len(items)}] {item}: {told} | {clock.now_s() - started_s:.0f} s, {ran / spent_s * 60:.1f} a minute, "
-            f"ETA {eta_s(left, book.done) / 60:.0f} min",
-            flush=True,
+            self._book.passed(item, took_s)
+        beside = [item for item, _ in self._running.values()]
+        over = len(self._items) - len(self.left) - len(beside)
+        left_s = eta_s([*beside, *self.left], self._book.done, self._cores)
+        say(
+            f"[{over}/{len(self._items)}] {item}: {told} | {took_s:.0f} s, {self._ran / self._spent_s * 60:.1f} a minute, "
+            f"ETA {left_s / 60:.0f} min"
         )
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
+
+
+def soak(items: list[Item], book: Book, minutes: float | None, cores: int) -> int:
+    """Runs what is left of the items. The exit code."""
+    run = Soak(items, book, MINUTES if minutes is None else minutes, cores)
+    asyncio.run(run.run())
     if CAUGHT:
-        print(
-            "the kills caught intents: " + ", ".join(f"{n} {what}" for what, n in CAUGHT.most_common()),
-            flush=True,
+        say("the kills caught intents: " + ", ".join(f"{n} {what}" for what, n in CAUGHT.most_common()))
+    for item, why in run.failed.items():
+        say(f"FAILED {item}: {why}\n  again: python -m tests.soak --only {item}")
+    if run.left:
+        say(
+            f"{MINUTES if minutes is None else minutes:g} minutes are over with {len(run.left)} of {len(items)} items left: run it again to go on"
         )
-    if not left and not failed:
-        print(f"all {len(items)} items hold", flush=True)
+    elif not run.failed:
+        say(f"all {len(items)} items hold")
         book.close()
-    for item in failed:
-        print(f"FAILED {item}: python -m tests.soak --only {item}", flush=True)
-    return 1 if failed else 0
+    if run.failed:
+        return 1
+    return UNFINISHED if run.left and minutes is None else 0
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.soak",
-        description="Many process kills, demos on real sockets, simulated bad days, and the planted bugs.",
-    )
-    parser.add_argument("--kills", type=int, default=200, help="at least so many SIGKILLs (default 200)")
-    parser.add_argument(
-        "--seeds", type=parse_seeds, default=range(30), help="demo seeds A..B (default 0..29)"
-    )
-    parser.add_argument(
-        "--simulated", type=int, default=2000, help="simulated seeds of three virtual minutes (default 2000)"
-    )
-    parser.add_argument("--no-mutants", action="store_true", help="leave the planted bugs out")
-    parser.add_argument(
-        "--minutes", type=float, default=60.0, help="starts nothing that would end later (default 60)"
-    )
-    parser.add_argument("--only", type=Item.parse, help="one item: kills:N, demo:N, seeds:N or mutants:0")
-    parser.add_argument("--fresh", action="store_true", help="forget what an interrupted soak has done")
-    asked = parser.parse_args()
-    if asked.kills < 0 or asked.simulated < 0 or asked.minutes <= 0:
-        parser.error("--kills and --simulated are at least 0 and --minutes above 0")
+    asked = parsed()
     book = Book.open(BUILD / "soak.json")
     if asked.fresh:
         book = Book(book.path)
-    items = planned(asked.kills, asked.seeds, asked.simulated, mutants=not asked.no_mutants)
+        book.close()
+    items = planned(
+        asked.kills, asked.seeds, asked.simulated, mutants=not asked.no_mutants, model=asked.model, fuzz=asked.fuzz
+    )  # fmt: skip
     if asked.only:
         items, book = [asked.only], Book(BUILD / "soak-only.json")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what was started is ended
     try:
-        return asyncio.run(soak(items, book, asked.minutes))
+        return soak(items, book, asked.minutes, asked.cores)
     except KeyboardInterrupt:
-        print("interrupted: run it again to go on", file=sys.stderr)
+        print(
+            f"interrupted with {len(book.left(items))} of {len(items)} items left: run it again to go on",
+            file=sys.stderr,
+        )
         return 130
+
+
+def in_words(parse: Callable[[str], object]) -> Callable[[str], object]:
+    """The same parser, whose own words argparse repeats."""
+
+    def parsed(text: str) -> object:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return parsed
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.soak", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--kills", type=int, default=200, help="at least so many SIGKILLs (default 200)")
+    add("--seeds", type=in_words(parse_seeds), default=range(30), help="demo seeds A..B (default 0..29)")
+    add("--simulated", type=in_words(parse_simulated), default=parse_simulated("2000"), metavar="N|A..B",
+        help="simulated seeds of three virtual minutes, in whole batches of 50 (default 2000)")  # fmt: skip
+    add("--model", type=int, default=3000, help="histories of supervisors (default 3000)")
+    add("--fuzz", type=int, default=5, help="minutes of mutated captures (default 5)")
+    add("--no-mutants", action="store_true", help="leave the planted bugs out")
+    add(
+        "--minutes",
+        type=float,
+        help="start nothing that would end later (default 60): a slice, and what is left is no failure",
+    )
+    add(
+        "--cores",
+        type=int,
+        default=os.cpu_count() or 1,
+        help="how many items compute at once (default: one per core)",
+    )
+    add(
+        "--only",
+        type=in_words(Item.parse),
+        help="one item: kills:N, demo:N, seeds:N, mutants:0, model:N or fuzz:N",
+    )
+    add("--fresh", action="store_true", help="forget what an interrupted soak has done")
+    asked = parser.parse_args()
+    if min(asked.kills, asked.model, asked.fuzz) < 0:
+        parser.error("--kills, --model and --fuzz are at least 0")
+    if asked.cores < 1 or (asked.minutes is not None and not asked.minutes > 0):
+        parser.error("--cores is at least 1 and --minutes above 0")
+    return asked
 
 
 if __name__ == "__main__":
