@@ -1,39 +1,73 @@
 """`allstop simulate`: a tree in a simulated world, seed by seed, in virtual time."""
 
+import contextlib
 import math
 import os
+import signal
 import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
 
 import click
 import msgspec
+from click.core import ParameterSource
 
 from allstop.actors.clock import ticks_ns
 from allstop.actors.errors import BadInput, Problem
+from allstop.supervisors.cli.progress import ProgressLine, failed_in_words
 from allstop.supervisors.simulation.campaign import (
     DURATION_S,
     Campaign,
     FailedSeed,
-    Progress,
+    WorkerDied,
     run_campaign,
     seeds_of,
+    summed_up,
     tree_named,
 )
-from allstop.supervisors.simulation.failures import SHRUNK_MAX, TRIES, written
+from allstop.supervisors.simulation.failures import SHRUNK_MAX, TRIES, Interrupted, written
+from allstop.supervisors.simulation.plan import FAULTED_MIN_S, QUIET_S
 from allstop.supervisors.simulation.profiles import PROFILES
-from allstop.supervisors.simulation.replay import read_replay
+from allstop.supervisors.simulation.replay import Replay, read_replay, this_version
 from allstop.supervisors.simulation.run import NONE, Outcome, simulate
-from allstop.supervisors.simulation.shrink import Shrinking
 from allstop.supervisors.simulation.trees import TREES
 
-PROGRESS_S = 2.0  # between two lines of progress
 FAILED_SHOWN = 20
+HOURS_MIN = (FAULTED_MIN_S + QUIET_S) / 3600
+INTERRUPTED = 130
+
+EPILOG = f"""
+TREE is file.py:attribute, package.module:attribute, or one of {", ".join(TREES)} (default: busy).
+Fault profiles: {NONE}, {", ".join(PROFILES)}.
+
+\b
+Exit codes:
+  0    every seed held
+  1    one did not
+  2    the input is wrong, nothing was run
+  130  interrupted: one line says what was done
+"""
 
 
-@click.command(
-    epilog=f"TREE is file.py:attribute, package.module:attribute, or one of {', '.join(TREES)} (default: busy). "
-    f"Fault profiles: {NONE}, {', '.join(PROFILES)}. Exit codes: 0 every seed held; 1 one did not; 2 the input is wrong."
-)
+@dataclass(frozen=True)
+class _Asked:
+    """What one run, or each of many, is."""
+
+    tree: str
+    profile: str
+    hours: float
+
+    @property
+    def duration_s(self) -> float:
+        return round(self.hours * 3600, 6)
+
+
+@click.command(epilog=EPILOG)
 @click.argument("tree", default="busy")
 @click.option(
     "--seeds", "seeds_text", metavar="A..B", help="The seeds to run, both included.  [default: 1..100]"
@@ -75,7 +109,9 @@ FAILED_SHOWN = 20
     help="Where the seeds that fail are written, each as a file for --replay.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end, and nothing else.")
+@click.pass_context
 def command(
+    ctx: click.Context,
     tree: str,
     seeds_text: str | None,
     seed: int | None,
@@ -89,112 +125,218 @@ def command(
     as_json: bool,
 ) -> int:
     """Run TREE in a simulated world: virtual time, a simulated Kraken at the addresses that it names, a network, a disk
-    and a process that go wrong by plan. The same seed is the same run, to the last byte, on every machine."""
+    and a process that go wrong by plan. The same seed is the same run, to the last byte, on every machine.
+
+    With faults, the last 45 s of a run are quiet, and from 30 s before its end the run is over as soon as the tree trades
+    again (or is halted, with a proof and a reason): a run of 3 minutes mostly takes two and a half."""
+    if trace and as_json:
+        _refuse("a trace is lines, not one JSON object: leave --json away", "--trace")
     if replay_file is not None:
-        if seed is not None or seeds_text is not None:
-            raise BadInput(Problem("a file holds its own seed: leave --seed and --seeds away", "--replay"))
+        _allow_only(
+            ctx, "replay_file", "trace", "as_json", why="is of no use beside --replay: the file says all"
+        )
         return _replay(replay_file, trace=trace, as_json=as_json)
     if seed is not None and seeds_text is not None:
-        raise BadInput(Problem("--seed is one seed, --seeds are many: give one of the two", "--seed"))
+        _refuse("is one seed, and --seeds are many: give one of the two", "--seed")
     if trace and seed is None:
-        raise BadInput(Problem("--trace shows one run: name it with --seed", "--trace"))
-    if profile != NONE and profile not in PROFILES:
-        raise BadInput(
-            Problem(f"no fault profile {profile!r}; there are {', '.join((NONE, *PROFILES))}", "--faults")
-        )
-    if not math.isfinite(hours):
-        raise BadInput(Problem(f"{hours} hours are no time to run", "--hours"))
-    if trace and as_json:
-        raise BadInput(
-            Problem("a trace is lines, not one JSON object: give one of --trace and --json", "--trace")
-        )
-    duration_s = hours * 3600
+        _refuse("shows one run: name it with --seed", "--trace")
+    _check_profile(profile, hours)
+    asked = _Asked(tree, profile, hours)
     if trace:
         assert seed is not None
-        return _show_trace(tree, seed, duration_s, profile)
+        _allow_only(
+            ctx, "trace", "tree", "seed", "hours", "profile", why="is of no use beside --trace, which shows one run"
+        )  # fmt: skip
+        return _show_trace(
+            partial(simulate, tree_named(tree), seed, duration_s=asked.duration_s, profile=profile)
+        )
     seeds = seeds_of(seeds_text or "1..100") if seed is None else range(seed, seed + 1)
-    progress = _Lines(quiet=as_json)
-    campaign = run_campaign(
-        tree, seeds, profile=profile, duration_s=duration_s, jobs=jobs, on_outcome=progress.outcome, on_progress=progress.progress
-    )  # fmt: skip
+    if profile != NONE:
+        _check_out(out)
+    return _campaign(asked, seeds, jobs, tries, out, as_json=as_json)
+
+
+# -- what is asked --------------------------------------------------------------------------------------------------
+
+
+def _refuse(why: str, where: str) -> NoReturn:
+    raise BadInput(Problem(why, where))
+
+
+def _allow_only(ctx: click.Context, *allowed: str, why: str) -> None:
+    """Refuses, by name, every other parameter that was given."""
+    given = [
+        param
+        for param in ctx.command.params
+        if param.name not in (None, *allowed)
+        and ctx.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise BadInput(*(Problem(why, _spelt(param)) for param in given))
+
+
+def _spelt(param: click.Parameter) -> str:
+    return param.opts[0] if isinstance(param, click.Option) else "TREE"
+
+
+def _check_profile(profile: str, hours: float) -> None:
+    if profile != NONE and profile not in PROFILES:
+        _refuse(f"no fault profile {profile!r}; there are {', '.join((NONE, *PROFILES))}", "--faults")
+    if not math.isfinite(hours):
+        _refuse(f"{hours} hours are no time to run", "--hours")
+    if profile != NONE and hours < HOURS_MIN:
+        _refuse(
+            f"{hours:g} ({hours * 3600:g} s) are too short: {FAULTED_MIN_S:g} s of faults and {QUIET_S:g} s to recover are "
+            f"needed, so at least {math.ceil(HOURS_MIN * 10_000) / 10_000}, or --faults {NONE}",
+            "--hours",
+        )
+
+
+def _check_out(out: Path) -> None:
+    """Hours of seeds are not run for files that cannot be written: one is, and taken away again with its folders."""
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
     try:
-        campaign = written(campaign, out, duration_s, tries=tries, on_try=progress.shrinking)
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        _refuse(f"{error.filename or out}: cannot be written: {error.strerror}", "--out")
+    finally:
+        for folder in made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+
+# -- what is run ----------------------------------------------------------------------------------------------------
+
+
+def _campaign(asked: _Asked, seeds: range, jobs: int | None, tries: int, out: Path, *, as_json: bool) -> int:
+    line = ProgressLine(quiet=as_json)
+    code = 0
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: its processes end with it
+    try:
+        campaign = run_campaign(
+            asked.tree, seeds, profile=asked.profile, duration_s=asked.duration_s, jobs=jobs, on_outcome=line.outcome,
+            on_progress=line.progress,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        line.interrupted(len(seeds))
+        return INTERRUPTED
+    except WorkerDied as error:
+        line.clear()
+        raise click.ClickException(str(error)) from None
+    try:
+        campaign = written(campaign, out, asked.duration_s, tries=tries, on_try=line.shrinking)
+    except Interrupted as cut:
+        campaign, code = cut.campaign, INTERRUPTED
+        line.clear()
+        click.echo("interrupted: the failures are written as small as they were by then", err=True)
     except OSError as error:  # what failed is told all the same
+        line.clear()
         click.echo(f"error: --out: {error.filename or out}: cannot be written: {error.strerror}", err=True)
+    line.clear()
     if as_json:
-        click.echo(msgspec.json.encode(campaign))
+        click.echo(msgspec.json.encode(report(campaign)))
     else:
-        _show(campaign, hours)
-    return 1 if campaign.failed else 0
+        _show(campaign, asked)
+    return code or (1 if campaign.failed else 0)
 
 
-def _print(line: str) -> None:
-    click.echo(line, nl=False)
+def report(campaign: Campaign) -> dict[str, Any]:
+    """What --json prints: docs/simulation.md tells its keys. `file` is empty where none was written."""
+    told = msgspec.to_builtins(campaign)
+    del told["runs"]
+    for failed in told["failed"]:
+        del failed["faults"]
+    return told
 
 
 def _replay(file: Path, *, trace: bool, as_json: bool) -> int:
     replay = read_replay(file)
-    outcome = simulate(
-        tree_named(replay.tree),
-        replay.seed,
-        duration_s=replay.duration_s,
-        plan=replay.plan,
-        keep=_print if trace else None,
-    )
+    if replay.allstop != this_version():
+        click.echo(
+            f"note: written by allstop {replay.allstop or 'of no version'}, and this is {this_version() or 'of no version'}: "
+            "the same file may be another run",
+            err=True,
+        )
+    tree = tree_named(replay.tree)
+    if trace:
+        return _show_trace(
+            partial(simulate, tree, replay.seed, duration_s=replay.duration_s, plan=replay.plan)
+        )
+    began_ns = ticks_ns()
+    try:
+        outcome = simulate(tree, replay.seed, duration_s=replay.duration_s, plan=replay.plan)
+    except KeyboardInterrupt:
+        click.echo(f"interrupted: {file} was not run to its end", err=True)
+        return INTERRUPTED
     if as_json:
-        click.echo(msgspec.json.encode(outcome))
+        wall_s = (ticks_ns() - began_ns) / 1e9
+        campaign = summed_up(replay.tree, outcome.profile, [replay.seed], {replay.seed: outcome}, wall_s)
+        failed = [msgspec.structs.replace(one, file=str(file)) for one in campaign.failed]
+        click.echo(msgspec.json.encode(report(msgspec.structs.replace(campaign, failed=failed))))
     else:
         click.echo(f"digest {outcome.digest}")
-        click.echo(_failed_in_words(outcome) if outcome.failed is not None else "every oracle held")
+        click.echo(_again_in_words(replay, outcome))
     return 0 if outcome.failed is None else 1
 
 
-def _show_trace(tree: str, seed: int, duration_s: float, profile: str) -> int:
-    outcome = simulate(
-        tree_named(tree), seed, duration_s=duration_s, profile=profile, keep=_print
-    )  # fmt: skip
+def _again_in_words(replay: Replay, outcome: Outcome) -> str:
+    before = f" (when it was written, {replay.oracle} did not)" if replay.oracle else ""
+    if outcome.failed is None:
+        return f"every oracle held{before}"
+    return failed_in_words(outcome) + (before if replay.oracle != outcome.failed.oracle else "")
+
+
+def _show_trace(run: Callable[..., Outcome]) -> int:
+    shown = _Shown()
+    try:
+        outcome = run(keep=shown.line)
+    except KeyboardInterrupt:
+        click.echo(f"interrupted at {shown.last.partition(' ')[0]} virtual s", err=True)
+        return INTERRUPTED
+    finally:
+        shown.close()
     click.echo(f"digest {outcome.digest}")
     if outcome.failed is not None:
-        click.echo(_failed_in_words(outcome), err=True)
+        click.echo(failed_in_words(outcome), err=True)
     return 0 if outcome.failed is None else 1
 
 
-class _Lines:
-    """Progress on stderr: failures when they come, the rest every two seconds."""
+class _Shown:
+    """Prints the trace up to Ctrl-C: how the world falls apart after it is no part of the run."""
 
-    def __init__(self, *, quiet: bool) -> None:
-        self._quiet = quiet
-        self._said_ns = ticks_ns()
+    def __init__(self) -> None:
+        self.last = "0"
+        self._handler: Any = None
+        self._over = False
 
-    def outcome(self, outcome: Outcome) -> None:
-        if outcome.failed is not None and not self._quiet:
-            click.echo(_failed_in_words(outcome), err=True)
+    def line(self, line: str) -> None:
+        if self._handler is None:  # only now the loop's own handler is there, which ends the run
+            self._handler = signal.getsignal(signal.SIGINT)
+            signal.signal(signal.SIGINT, self._interrupted)
+        if not self._over:
+            self.last = line
+            click.echo(line, nl=False)
 
-    def progress(self, progress: Progress) -> None:
-        if not self._quiet and ticks_ns() - self._said_ns >= PROGRESS_S * 1e9:
-            self._said_ns = ticks_ns()
-            click.echo(progress.words, err=True)
+    def _interrupted(self, number: int, frame: FrameType | None) -> None:
+        self._over = True
+        if callable(self._handler):
+            self._handler(number, frame)
 
-    def shrinking(self, failed: FailedSeed, now: Shrinking) -> None:
-        if not self._quiet and ticks_ns() - self._said_ns >= PROGRESS_S * 1e9:
-            self._said_ns = ticks_ns()
-            click.echo(
-                f"seed {failed.seed}: try {now.tries} of {now.tries_max}, {len(now.plan.faults)} faults are left",
-                err=True,
-            )
-
-
-def _failed_in_words(outcome: Outcome) -> str:
-    failed = outcome.failed
-    assert failed is not None
-    return f"seed {outcome.seed} FAILED {failed.oracle} at {failed.at_s:.3f} s: {failed.why}"
+    def close(self) -> None:
+        if self._handler is not None:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _show(campaign: Campaign, hours: float) -> None:
+# -- what is said of it ---------------------------------------------------------------------------------------------
+
+
+def _show(campaign: Campaign, asked: _Asked) -> None:
     rate = campaign.virtual_s / campaign.wall_s if campaign.wall_s else 0.0
     click.echo(
-        f"{campaign.runs} seeds of {campaign.tree} under {campaign.profile}: {campaign.virtual_s:.0f} virtual s in "
-        f"{campaign.wall_s:.1f} s ({rate:.0f} virtual s/s)"
+        f"{campaign.runs} seed{'s' * (campaign.runs != 1)} of {campaign.tree} under {campaign.profile}: "
+        f"{campaign.virtual_s:.0f} virtual s in {campaign.wall_s:.1f} s ({rate:.0f} virtual s/s)"
     )
     click.echo(
         f"{campaign.submitted} orders, {campaign.executions} executions, {sum(campaign.faults.values())} faults of "
@@ -208,7 +350,7 @@ def _show(campaign: Campaign, hours: float) -> None:
     if len(campaign.failed) > FAILED_SHOWN:
         click.echo(f"FAILED {len(campaign.failed) - FAILED_SHOWN} more")
     if campaign.failed:
-        long = "" if hours == DURATION_S / 3600 else f"--hours {hours} "
+        long = "" if asked.hours == DURATION_S / 3600 else f"--hours {asked.hours} "
         click.echo(
             f"again: {os.path.basename(sys.argv[0])} simulate {campaign.tree} --faults {campaign.profile} {long}"
             f"--seed {campaign.failed[0].seed} --trace, or --replay with its file"

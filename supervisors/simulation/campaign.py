@@ -3,16 +3,24 @@
 import hashlib
 import multiprocessing
 import os
+import signal
+import sys
+import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from importlib.machinery import PathFinder
 from itertools import islice
+from multiprocessing import connection
+from multiprocessing.process import BaseProcess
 from typing import Any, Final
 
 import msgspec
 
 from allstop.actors.clock import ticks_ns
-from allstop.actors.errors import BadInput, Problem
+from allstop.actors.errors import AllstopError, BadInput, Problem
 from allstop.supervisors.config import Tree
 from allstop.supervisors.loading import load_tree
 from allstop.supervisors.simulation.run import NONE, Failure, Outcome, simulate
@@ -22,6 +30,10 @@ AHEAD: Final = (
     4  # seeds handed to each process before it has finished the one before: none of them waits for work
 )
 SEEDS_MAX: Final = 10_000_000
+INTERRUPTS: Final = (
+    signal.SIGINT,
+    signal.SIGTERM,
+)  # the process that runs the campaign hears them, and ends the others
 DURATION_S: Final = 180.0
 
 
@@ -37,8 +49,12 @@ class FailedSeed(msgspec.Struct, frozen=True, kw_only=True):
     faults: int = 0
 
 
+class WorkerDied(AllstopError):
+    """A process of the campaign ended by itself: killed from outside, or out of memory. Try fewer jobs."""
+
+
 class Campaign(msgspec.Struct, frozen=True, kw_only=True):
-    """The keys of `allstop simulate --json`. The digest is over the digests of all seeds, in the order of the seeds."""
+    """All outcomes in one. The digest is over the digests of all seeds, in the order of the seeds."""
 
     tree: str
     profile: str
@@ -78,7 +94,19 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
 def tree_named(target: str) -> Tree:
     """One of the trees known by name, or what `load_tree` finds. Raises BadInput."""
-    return TREES[target]() if target in TREES else load_tree(target)
+    if target in TREES:
+        return TREES[target]()
+    source = target.partition(":")[0]
+    named = source.isidentifier()
+    if not source.endswith(".py") and (
+        PathFinder.find_spec(source, ["", *sys.path]) is None
+        if named
+        else not all(part.isidentifier() for part in source.split("."))
+    ):
+        known = ", ".join(sorted(TREES))
+        said = f"no tree {target!r}: there are {known}; your own is file.py:attribute or package.module:attribute"
+        raise BadInput(Problem(said, "TREE"))
+    return load_tree(target)
 
 
 def seeds_of(text: str) -> range:
@@ -88,8 +116,12 @@ def seeds_of(text: str) -> range:
         found = range(int(first), int(last if dots else first) + 1)
     except ValueError:
         raise BadInput(Problem(f"{text!r} are no seeds: write 1..1000", "--seeds")) from None
-    if not found or found.start < 0 or len(found) > SEEDS_MAX:
-        raise BadInput(Problem(f"{text!r} names no seed, or more than {SEEDS_MAX}: write 1..1000", "--seeds"))
+    if found.start < 0:
+        raise BadInput(Problem(f"{text!r} begins below 0: write 1..1000", "--seeds"))
+    if not found:
+        raise BadInput(Problem(f"{text!r} ends before it begins: write 1..1000", "--seeds"))
+    if len(found) > SEEDS_MAX:
+        raise BadInput(Problem(f"{text!r} are more than {SEEDS_MAX} seeds", "--seeds"))
     return found
 
 
@@ -103,7 +135,8 @@ def run_campaign(
     on_outcome: Callable[[Outcome], None] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Campaign:
-    """Runs each seed once. Raises BadInput when the tree, or what is asked of it, is wrong: nothing is run then."""
+    """Runs each seed once. Raises BadInput when the tree, or what is asked of it, is wrong: nothing is run then; and
+    WorkerDied. Its processes end with this one, and at once when it is interrupted."""
     began_ns = ticks_ns()
     tree = tree_named(target)
     jobs = min(jobs or os.cpu_count() or 1, len(seeds))
@@ -171,7 +204,18 @@ _worker: dict[str, Any] = {}
 
 
 def _prepare(target: str) -> None:
+    for number in INTERRUPTS:
+        signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _worker["tree"] = tree_named(target)
+
+
+def _end_with_parent() -> None:
+    """A pool's processes wait for work for ever when the one that hands it out is killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    connection.wait([parent.sentinel])
+    os._exit(1)
 
 
 def _one(seed: int, duration_s: float, profile: str) -> bytes:
@@ -183,12 +227,16 @@ def _parallel(
 ) -> Iterable[Outcome]:
     context = multiprocessing.get_context("spawn")
     left = iter(seeds)
+    workers: set[BaseProcess] = set()
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_prepare, initargs=(target,)) as pool:
         waiting: set[Future[bytes]] = set()
 
         def hand_out(count: int) -> None:
-            for seed in islice(left, count):
-                waiting.add(pool.submit(_one, seed, duration_s, profile))
+            others = set(multiprocessing.active_children()) - workers
+            with _interrupts_are_not_inherited():
+                for seed in islice(left, count):
+                    waiting.add(pool.submit(_one, seed, duration_s, profile))
+            workers.update(set(multiprocessing.active_children()) - others)
 
         try:
             hand_out(jobs * AHEAD)
@@ -198,8 +246,29 @@ def _parallel(
                 for finished in done:
                     yield msgspec.msgpack.decode(finished.result(), type=Outcome)
                 hand_out(len(done))
+        except BrokenProcessPool as error:
+            raise WorkerDied(
+                "a process of the campaign was killed, or had no memory left: try fewer --jobs"
+            ) from error
         finally:
+            if waiting:  # interrupted: nobody will see what these seeds come to
+                for worker in workers:
+                    worker.kill()
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_are_not_inherited() -> Generator[None]:
+    """Processes begun in here do not hear Ctrl-C, from their first instruction on: the one that began them does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in INTERRUPTS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _words(seeds: Sequence[int]) -> str:

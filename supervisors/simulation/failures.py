@@ -19,6 +19,14 @@ SHRUNK_MAX: Final = 5  # seeds; a hundred that fail mostly fail of the same
 TRIES: Final = 60  # runs for each of them
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C while failures were made smaller. They are all written, each as small as it was by then."""
+
+    def __init__(self, campaign: Campaign) -> None:
+        super().__init__("interrupted")
+        self.campaign = campaign
+
+
 def written(
     campaign: Campaign,
     directory: Path,
@@ -36,15 +44,18 @@ def written(
     tree = tree_named(campaign.tree)
     shape = shape_of(tree, [link for link, urls in urls_of(tree).items() if urls])
     failed: list[FailedSeed] = []
+    interrupted = False
     for place, one in enumerate(campaign.failed):
         plan = make_plan(one.seed, campaign.profile, duration_s, shape)
-        if place < SHRUNK_MAX and tries:
-            told = None if on_try is None else _telling(on_try, one)
-            plan = _shrunk(tree, one, plan, tries, told)
+        if place < SHRUNK_MAX and tries and not interrupted:
+            plan, interrupted = _shrunk(tree, one, plan, tries, on_try)
         replay = replay_of(plan, tree=campaign.tree, oracle=one.oracle, at_s=one.at_s, why=one.why)
         file = write_replay(directory / f"{campaign.profile}-{one.seed}.json", replay)
         failed.append(msgspec.structs.replace(one, file=str(file), faults=len(plan.faults)))
-    return msgspec.structs.replace(campaign, failed=failed)
+    done = msgspec.structs.replace(campaign, failed=failed)
+    if interrupted:
+        raise Interrupted(done)
+    return done
 
 
 def failure_of(tree: Tree, plan: FaultPlan) -> Failure | None:
@@ -56,14 +67,21 @@ def failure_of(tree: Tree, plan: FaultPlan) -> Failure | None:
 
 
 def _shrunk(
-    tree: Tree, one: FailedSeed, plan: FaultPlan, tries: int, on_try: Callable[[Shrinking], None] | None
-) -> FaultPlan:
+    tree: Tree, one: FailedSeed, plan: FaultPlan, tries: int, on_try: Callable[[FailedSeed, Shrinking], None] | None
+) -> tuple[FaultPlan, bool]:  # fmt: skip
+    """The smallest plan found, and whether Ctrl-C ended the search."""
+    found = [plan]
+
     def fails(smaller: FaultPlan) -> bool:
         failure = failure_of(tree, smaller)
         return failure is not None and failure.oracle == one.oracle
 
-    return shrunk(plan, fails, tries_max=tries, on_try=on_try).plan
+    def told(now: Shrinking) -> None:
+        found[0] = now.plan
+        if on_try is not None:
+            on_try(one, now)
 
-
-def _telling(on_try: Callable[[FailedSeed, Shrinking], None], one: FailedSeed) -> Callable[[Shrinking], None]:
-    return lambda shrinking: on_try(one, shrinking)
+    try:
+        return shrunk(plan, fails, tries_max=tries, on_try=told).plan, False
+    except KeyboardInterrupt:
+        return found[0], True

@@ -24,7 +24,7 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     format: int = FORMAT
     allstop: str = ""
-    tree: str = "demo"  # a reference as on the command line: file.py:attribute, module:attribute, or demo
+    tree: str  # as on the command line: busy, quiet, demo, file.py:attribute or package.module:attribute
     oracle: str | None = None
     at_s: float | None = None
     why: str = ""
