@@ -57,6 +57,15 @@ class EngineProcess:
         await self._process.wait()
         self.ended_ns = self.ended_ns or SystemClock().wall_ns()
 
+    async def stand_still(self, seconds: float) -> None:
+        """Nothing of it runs for so long (SIGSTOP, SIGCONT)."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(signal.SIGCONT)
+
     async def stop(self) -> int:
         """SIGTERM; the exit code. An engine that does not stop is killed, and NotInTime raised."""
         with contextlib.suppress(ProcessLookupError):

@@ -1,16 +1,20 @@
-"""`python -m tests.kill.full_disk tmpfs|fsize DIR`: fills the disk under a real journal, makes room, and opens it again.
+"""`python -m tests.kill.full_disk tmpfs|fsize|fsync DIR`: fills the disk under a real journal, makes room, and opens it again.
 
 `tmpfs`: DIR is a file system of one megabyte, mounted by whoever started this. `fsize`: no file may grow beyond that
-(RLIMIT_FSIZE), which is a limit of files and not a full disk. Prints what happened as JSON.
+(RLIMIT_FSIZE), which is a limit of files and not a full disk. `fsync`: there is room, and after some rows the disk does
+not flush any more (tests/kill/shim.py). Prints what happened as JSON.
 """
 
 import asyncio
 import json
+import os
 import resource
 import signal
 import subprocess
 import sys
 from pathlib import Path
+
+from tests.kill.shim import FLAG
 
 from allstop.actors.clock import SystemClock
 from allstop.actors.errors import Fatal
@@ -21,6 +25,7 @@ from allstop.actors.ports import JournalEntry
 LIMIT_BYTES = 1024 * 1024
 BODY = b'"' + b"x" * 2000 + b'"'
 TRIES_MAX = 5000  # ten megabytes: the disk is full long before
+FLUSHED = 100  # rows, until the disk does not flush any more
 
 
 async def fill(kind: str, directory: Path) -> dict[str, object]:
@@ -32,6 +37,8 @@ async def fill(kind: str, directory: Path) -> dict[str, object]:
     confirmed: list[str] = []
     codes: list[str] = []
     for n in range(TRIES_MAX):
+        if kind == "fsync" and n == FLUSHED:
+            Path(os.environ[FLAG]).touch()
         try:
             await journal.append([JournalEntry(kind="intent", key=str(n), body=BODY)])
             confirmed.append(str(n))
@@ -45,6 +52,8 @@ async def fill(kind: str, directory: Path) -> dict[str, object]:
     await journal.close()
     if kind == "fsize":
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    elif kind == "fsync":
+        Path(os.environ[FLAG]).unlink()
     else:
         subprocess.run(["mount", "-o", "remount,size=16m", str(directory)], check=True)
     again = await SqliteJournal.open(path, SystemClock(), "kraken.main")

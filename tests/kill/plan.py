@@ -22,6 +22,11 @@ class Trouble(StrEnum):
     LOST_ANSWER = "lost answer"  # an order is taken and never acknowledged
     SLOW_ANSWER = "slow answer"  # orders are acknowledged late: a kill falls between sending and answer
     NO_STOP = "no stop"  # the venue drops the stop of the next fills
+    STALL = "a stalled loop"  # a handler holds the engine's loop; its threads go on
+    STOPPED = "a stopped process"  # SIGSTOP, and SIGCONT later: as a virtual machine that is moved
+    CUT = "cut connections"  # every connection is reset
+    CUT_AT_BYTE = "a connection cut within a frame"  # of the private socket, on its way to the venue
+    HALF_OPEN = "a half-open connection"  # nothing passes on the private socket, and nobody is told
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +46,16 @@ class Kill:
 # How late after each moment, at most: a start takes about a second, a reconciliation half of one.
 DELAY_MAX_S = {Moment.SPAWNED: 2.0, Moment.ANSWERING: 0.8, Moment.TRADING: 3.0, Moment.BARE: 0.2}
 _SHARES = (
-    (0.25, Moment.SPAWNED, Trouble.NONE),
-    (0.40, Moment.ANSWERING, Trouble.NONE),
-    (0.65, Moment.TRADING, Trouble.NONE),
-    (0.83, Moment.TRADING, Trouble.LOST_ANSWER),
-    (1.00, Moment.TRADING, Trouble.SLOW_ANSWER),
+    (0.20, Moment.SPAWNED, Trouble.NONE),
+    (0.35, Moment.ANSWERING, Trouble.NONE),
+    (0.45, Moment.TRADING, Trouble.NONE),
+    (0.59, Moment.TRADING, Trouble.LOST_ANSWER),
+    (0.72, Moment.TRADING, Trouble.SLOW_ANSWER),
+    (0.78, Moment.TRADING, Trouble.STALL),
+    (0.84, Moment.TRADING, Trouble.STOPPED),
+    (0.89, Moment.TRADING, Trouble.CUT),
+    (0.94, Moment.TRADING, Trouble.CUT_AT_BYTE),
+    (1.00, Moment.TRADING, Trouble.HALF_OPEN),
 )
 
 

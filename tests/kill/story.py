@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 from tests.kill.engine import ROOT, EngineProcess, NotInTime
 from tests.kill.plan import Kill, Moment, Trouble, plan_kills
-from tests.kill.tree import WITNESS
+from tests.kill.tree import STALL, WITNESS
 from tests.kill.verdict import (
     Life,
     UncoveredTime,
@@ -33,6 +33,7 @@ from tests.kill.verdict import (
 )
 
 from allstop.actors.clock import SeededDice, SystemClock
+from allstop.actors.links.fault_proxy import Way
 from allstop.actors.links.latch import read_latch
 from allstop.supervisors.demo.report import unprotected_open
 from allstop.supervisors.demo.rig import Rig
@@ -53,6 +54,8 @@ ACCOUNT = "main"
 COVER_S = 2.0
 RTO_S = 30.0  # from a start to the first entry that may pass
 SLOW_REST_S = 0.1  # each way: a remedy takes half a second or more then
+STALL_S = 0.8  # at most: well under the two seconds in which cover must stand
+FRAME_BYTES = 400  # of an order on its way: a cut after fewer falls into one
 BARE_WAIT_S = 4.0  # for a fill: the traders cross every second or so
 HALT_WAIT_S = 15.0
 AGREE_S = 8.0  # for the guardian's next look, when nothing trades any more
@@ -73,6 +76,7 @@ class Told:
     executions: int = 0
     promises: int = 0
     starts_ms: list[float] = field(default_factory=list[float])  # from a spawn to open gates
+    troubles: Counter[Trouble] = field(default_factory=Counter[Trouble])  # that were really made
     caught: Counter[str] = field(
         default_factory=Counter[str]
     )  # where between its steps a kill caught an intent
@@ -88,15 +92,17 @@ def _silent(_: str) -> None:
     return
 
 
-async def run_story(seed: int, kills: int, *, say: Say = _silent, keep: Path | None = None) -> Told:
-    """Runs one story and judges it. Raises StoryFailed; then the evidence is left in `keep`, when given."""
+async def run_story(
+    seed: int, kills: int | Sequence[Kill], *, say: Say = _silent, keep: Path | None = None
+) -> Told:
+    """Runs one story, with so many kills of its seed or with these, and judges it. Raises StoryFailed; then the evidence is left in `keep`, when given."""
     home = Path(tempfile.mkdtemp(prefix="allstop-kill-"))
     failed = True
     try:
         async with Rig("--seed", f"kill-{seed}") as rig:
-            story = _Story(seed, rig, home, say)
+            story = Story(seed, rig, home, say)
             try:
-                told = await story.run(kills)
+                told = await story.run(plan_kills(seed, kills) if isinstance(kills, int) else kills)
             except NotInTime as error:
                 raise StoryFailed(f"seed {seed}: {error}") from error
             finally:
@@ -112,7 +118,9 @@ async def run_story(seed: int, kills: int, *, say: Say = _silent, keep: Path | N
         shutil.rmtree(home, ignore_errors=True)
 
 
-class _Story:
+class Story:
+    """One rig, one state directory, life after life."""
+
     def __init__(self, seed: int, rig: Rig, home: Path, say: Say) -> None:
         self.seed = seed
         self.rig = rig
@@ -124,6 +132,7 @@ class _Story:
             **rig.environ,
             "ALLSTOP_DEMO_STATE_DIR": str(self.state_dir),
             WITNESS: str(self.witness),
+            STALL: str(home / "stall"),
         }
         self.told = Told(seed)
         self.lives: list[Life] = []
@@ -132,9 +141,9 @@ class _Story:
         self.say = say
         self.halt_said = ""
 
-    async def run(self, kills: int) -> Told:
-        for number, kill in enumerate(plan_kills(self.seed, kills), start=1):
-            self.say(f"kill {number} of {kills}: {kill}")
+    async def run(self, kills: Sequence[Kill]) -> Told:
+        for number, kill in enumerate(kills, start=1):
+            self.say(f"kill {number} of {len(kills)}: {kill}")
             await self._live_and_die(kill)
         await self._trade_on()
         await self._killed_while_halting()
@@ -178,12 +187,14 @@ class _Story:
             await engine.wait_answering(RTO_S)
         elif kill.moment is not Moment.SPAWNED:
             await self._wait_trading(engine)
-            await self._trouble(kill.trouble)
+            await self._trouble(kill.trouble, engine)
+            self.told.troubles[kill.trouble] += 1
         if kill.moment is Moment.BARE:
             await self._wait_bare()
         await asyncio.sleep(kill.delay_s)
         await self._kill(engine)
-        self.rig.links["rest"].heal()
+        for link in self.rig.links.values():
+            link.heal()
         if kill.falls:
             await self._market_falls()
         await asyncio.sleep(kill.dead_s)
@@ -192,8 +203,8 @@ class _Story:
         await engine.wait_trading(RTO_S)
         self.told.starts_ms.append((SystemClock().wall_ns() - engine.spawned_ns) / 1e6)
 
-    async def _trouble(self, trouble: Trouble) -> None:
-        fault = self.rig.venue.fault
+    async def _trouble(self, trouble: Trouble, engine: EngineProcess) -> None:
+        fault, private = self.rig.venue.fault, self.rig.links["private"]
         match trouble:
             case Trouble.NONE:
                 return
@@ -207,6 +218,30 @@ class _Story:
                 self.rig.links["rest"].delay(
                     SLOW_REST_S
                 )  # the guardian is quick: most kills would come too late
+            case Trouble.STALL:
+                await self._stall()
+            case Trouble.STOPPED:
+                await engine.stand_still(self.dice.draw() * STALL_S)
+            case Trouble.CUT:
+                if not sum(link.cut() for link in self.rig.links.values()):
+                    raise NotInTime("an engine that trades had no connection to cut")
+            case Trouble.CUT_AT_BYTE:
+                private.cut_after(int(self.dice.draw() * FRAME_BYTES), Way.UP)
+            case Trouble.HALF_OPEN:
+                private.half_open()
+
+    async def _stall(self) -> None:
+        """Returns when the loop has stood still: a strategy of the tree does it, and a witness says so."""
+        told = len(self._heard(None, "stalled"))
+        partial = self.home / "stall.part"
+        partial.write_text(str(self.dice.draw() * STALL_S))
+        partial.rename(self.environ[STALL])
+        try:
+            async with asyncio.timeout(STALL_S + HALT_WAIT_S):
+                while len(self._heard(None, "stalled")) == told:
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            raise NotInTime("the loop was not held") from None
 
     async def _wait_bare(self) -> None:
         """Until a fill stands without a stop. Without one in time the kill falls somewhere else: also a moment."""

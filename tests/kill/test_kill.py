@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.kill.engine import EngineProcess, NotInTime, hindrances
+from tests.kill.plan import Kill, Moment, Trouble
 from tests.kill.story import COVER_S, run_story
 
 STORY_S = 100.0
@@ -24,6 +25,25 @@ async def test_an_engine_killed_again_and_again_knows_what_the_venue_knows(seed:
     assert told.executions > 0
     assert told.promises > 0
     assert told.uncovered.live_ms_max <= COVER_S * 1000  # with nothing taken off
+    assert {verdict.oracle: verdict.holds for verdict in told.verdicts} == {
+        f"O{n}": True for n in range(1, 9)
+    }
+
+
+HURT = (Trouble.STALL, Trouble.STOPPED, Trouble.CUT, Trouble.CUT_AT_BYTE, Trouble.HALF_OPEN)
+
+
+@pytest.mark.slow
+@pytest.mark.loopback
+async def test_an_engine_whose_loop_or_process_stood_or_whose_connections_broke_before_it_was_killed_knows_the_truth() -> (
+    None
+):
+    kills = [Kill(Moment.TRADING, 0.6, trouble, 0.2, falls=False) for trouble in HURT]
+    async with asyncio.timeout(STORY_S):
+        told = await run_story(3, kills)
+    assert told.kills == len(HURT) + 2
+    assert set(told.troubles) == set(HURT)
+    assert told.executions > 0
     assert {verdict.oracle: verdict.holds for verdict in told.verdicts} == {
         f"O{n}": True for n in range(1, 9)
     }

@@ -5,6 +5,7 @@ What a strategy was promised dies with its process. The witness appends each pro
 """
 
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from allstop.supervisors.demo import tree as demo
 from allstop.supervisors.demo.trader import DemoTrader
 
 WITNESS = "ALLSTOP_KILL_WITNESS"
+STALL = "ALLSTOP_KILL_STALL"  # a file: for how many seconds the loop is to stand still, once
 LOOK_EVERY_S = 0.2
+STALL_EVERY_S = 0.05
 
 
 class Witness:
@@ -81,14 +84,36 @@ class CoverWitness(Actor):
         self._witness.close()
 
 
+class Staller(Actor):
+    """A strategy that forgets to await: it holds the loop, with everything on it, when a file says so."""
+
+    def __init__(self, witness: str, orders: str) -> None:
+        self._witness = Witness(witness)
+        self._orders = Path(orders)
+
+    def on_start(self) -> None:
+        self.send_after(STALL_EVERY_S, "look")
+
+    def on_receive(self, message: object) -> None:
+        if self._orders.exists():
+            seconds = float(self._orders.read_text())
+            self._orders.unlink()
+            time.sleep(seconds)
+            self._witness.say(self.clock.wall_ns(), stalled=seconds)
+        self.send_after(STALL_EVERY_S, "look")
+
+    def on_stop(self, exit_: object) -> None:
+        self._witness.close()
+
+
 def tree() -> Tree:
-    """Reads what the demo's tree reads, and the witness's file."""
+    """Reads what the demo's tree reads, the witness's file, and where the loop is told to stand still."""
     witness = str(Path(os.environ[WITNESS]).absolute())
     actors = [
         child(f"trader.{pair.replace('/', '-')}", WitnessedTrader, pair=pair, witness=witness)
         for pair in demo.PAIRS
     ]
-    return replace(
-        demo.tree(),
-        strategies=strategies(*actors, child("witness", CoverWitness, witness=witness), max_restarts=20),
-    )
+    watching = [child("witness", CoverWitness, witness=witness)]
+    if STALL in os.environ:
+        watching.append(child("staller", Staller, witness=witness, orders=os.environ[STALL]))
+    return replace(demo.tree(), strategies=strategies(*actors, *watching, max_restarts=20))
