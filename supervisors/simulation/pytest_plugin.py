@@ -18,6 +18,8 @@ itself where allstop is installed. Nothing of allstop is imported before a test 
 """
 
 import asyncio
+import inspect
+import math
 from collections.abc import Callable, Coroutine, Generator
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -75,6 +77,10 @@ class SimulatedTree:
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Runs anything that is awaited; time passes while it waits."""
+        if not asyncio.iscoroutine(coroutine):
+            raise pytest.UsageError(
+                f"world.run takes what an async function gives, not {type(coroutine).__name__}"
+            )
         return self._runner.run(coroutine)
 
     def begin(self, coroutine: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
@@ -198,7 +204,13 @@ class Hand:
         self._world = world
 
     def __getattr__(self, verb: str) -> Callable[..., Any]:
-        act = getattr(self._world.stage.chaos, verb)
+        chaos = self._world.stage.chaos
+        act = None if verb.startswith("_") else getattr(chaos, verb, None)
+        if not callable(act):
+            verbs = [
+                name for name in dir(chaos) if not name.startswith("_") and callable(getattr(chaos, name))
+            ]
+            raise AttributeError(f"chaos has no verb {verb!r}; it has {', '.join(verbs)}")
 
         def now(*args: Any, **fields: Any) -> Any:
             done = act(*args, **fields)
@@ -214,6 +226,10 @@ class Advance:
         self._world = world
 
     def __call__(self, seconds: float) -> None:
+        if not 0 <= seconds < math.inf:
+            raise pytest.UsageError(
+                f"advance takes virtual seconds, 0 or more and not for ever: not {seconds!r}"
+            )
         self._world.run(asyncio.sleep(seconds))
 
     def until_trading(self, timeout_s: float = TRADING_S) -> float:
@@ -222,6 +238,10 @@ class Advance:
 
     def until(self, condition: Callable[[], object], timeout_s: float = 10.0, look_s: float = 0.01) -> float:
         """Until the condition holds; the virtual seconds that it took. Fails the test after `timeout_s`."""
+        if not callable(condition):
+            raise pytest.UsageError(
+                f"advance.until takes a function that is asked again and again, not {condition!r}: write lambda: ..."
+            )
         began_s = self._world.now_s
         while not condition():
             if self._world.now_s - began_s >= timeout_s:
@@ -253,12 +273,9 @@ def world(request: pytest.FixtureRequest, tree: "Tree") -> Generator[SimulatedTr
     from allstop.actors.runtime.virtual_time import VirtualTimeLoop
     from allstop.supervisors.simulation.stage import Stage, broken
 
-    mark = request.node.get_closest_marker(MARK)
-    asked: dict[str, Any] = dict(mark.kwargs) if mark is not None else {}
-    judged = asked.pop("judged", True)
-    stage = Stage(tree, seed=asked.pop("seed", 0))
-    if asked:
-        raise pytest.UsageError(f"{MARK} takes seed and judged, not {', '.join(asked)}")
+    seed, judged = _asked(request)
+    _check(request, tree)
+    stage = Stage(tree, seed=seed)
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         runner.run(stage.__aenter__())
         ended = False
@@ -273,6 +290,40 @@ def world(request: pytest.FixtureRequest, tree: "Tree") -> Generator[SimulatedTr
                 runner.run(stage.__aexit__(RuntimeError, given_up, None))
     if judged and (why := broken(stage.verdicts)):
         raise OracleFailed("; ".join(why))
+
+
+def _asked(request: pytest.FixtureRequest) -> tuple[int, bool]:
+    """Seed and judged, of the marker. Raises UsageError."""
+    mark = request.node.get_closest_marker(MARK)
+    if mark is None:
+        return 0, True
+    asked: dict[str, Any] = dict(mark.kwargs)
+    seed, judged = asked.pop("seed", 0), asked.pop("judged", True)
+    if asked or mark.args:
+        wrong = ", ".join([*asked, *map(repr, mark.args)])
+        raise pytest.UsageError(
+            f"{MARK} takes seed and judged, not {wrong}: write @pytest.mark.{MARK}(seed=7)"
+        )
+    if type(seed) is not int or seed < 0:
+        raise pytest.UsageError(f"{MARK}: seed is a number from 0 on, not {seed!r}")
+    if type(judged) is not bool:
+        raise pytest.UsageError(f"{MARK}: judged is True or False, not {judged!r}")
+    return seed, judged
+
+
+def _check(request: pytest.FixtureRequest, tree: object) -> None:
+    """What would fail later, and less clearly. Raises UsageError."""
+    from allstop.supervisors.config import Tree
+
+    if inspect.iscoroutinefunction(getattr(request.node, "obj", None)):
+        raise pytest.UsageError(
+            f"{request.node.name} is an async function, and a test with `world` is a plain one: virtual time passes in "
+            "advance(...) and while world waits for an answer; world.run(coroutine) is for what is awaited"
+        )
+    if not isinstance(tree, Tree):
+        raise pytest.UsageError(
+            f"the fixture `tree` gave {type(tree).__name__}, not a tree: it returns what halt_root(...) gives"
+        )
 
 
 @pytest.fixture

@@ -192,6 +192,75 @@ def test_a_broken_promise_fails_a_test_that_passed_and_mistakes_are_named(pytest
     )
 
 
+MISUSED = """
+import asyncio
+import pytest
+
+@pytest.mark.asyncio
+async def test_async(world, advance):
+    advance(1.0)
+
+def test_async_without_a_plugin_for_it_is_a_plain_function(world, advance):
+    advance(1.0)
+
+@pytest.mark.simulated(7)
+def test_marker_by_place(world):
+    pass
+
+@pytest.mark.simulated(seed="7")
+def test_seed(world):
+    pass
+
+@pytest.mark.simulated(judged=0)
+def test_judged(world):
+    pass
+
+class TestTree:
+    @pytest.fixture
+    def tree(self):
+        pass
+
+    def test_tree(self, world):
+        pass
+
+def test_verb(chaos):
+    chaos.kil("/strategies")
+
+def test_back_in_time(advance):
+    advance(-1.0)
+
+def test_for_ever(advance):
+    advance(float("inf"))
+
+def test_until_now(advance):
+    advance.until(True)
+
+def test_run(world):
+    world.run(world.now_s)
+"""
+
+
+def test_a_fixture_that_is_misused_says_how_it_is_used(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(MISUSED)
+    plugin = "allstop.supervisors.simulation.pytest_plugin"
+    result = pytester.runpytest_subprocess("-p", plugin, "-p", "no:cacheprovider", "-q", timeout=60)
+    result.assert_outcomes(passed=1, errors=5, failed=5)
+    result.stdout.fnmatch_lines_random(
+        [
+            "*UsageError: test_async is an async function, and a test with `world` is a plain one: *",
+            "*UsageError: simulated takes seed and judged, not 7: write @pytest.mark.simulated(seed=7)",
+            "*UsageError: simulated: seed is a number from 0 on, not '7'",
+            "*UsageError: simulated: judged is True or False, not 0",
+            "*UsageError: the fixture `tree` gave NoneType, not a tree: it returns what halt_root(...) gives",
+            "*AttributeError: chaos has no verb 'kil'; it has *kill*",
+            "*UsageError: advance takes virtual seconds, 0 or more and not for ever: not -1.0",
+            "*UsageError: advance takes virtual seconds, 0 or more and not for ever: not inf",
+            "*UsageError: advance.until takes a function that is asked again and again, not True: write lambda: ...",
+            "*UsageError: world.run takes what an async function gives, not float",
+        ]
+    )
+
+
 def test_verdicts_of_a_test_are_there_to_be_read(world: SimulatedTree) -> None:
     assert world.stage.verdicts == ()
     assert Verdict("O1", True).holds
