@@ -1,9 +1,14 @@
 """The wheel, the sdist and the editable install all hold every file, under the import names."""
 
+import json
+import os
+import re
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -90,6 +95,81 @@ def test_the_installed_demo_finds_its_chaos_script_and_tells_its_options(
     assert "--seed" in done.stdout
     packed = (tmp_path / "site/allstop/supervisors/demo/chaos_demo.py").read_bytes()
     assert packed == (ROOT / "examples" / "chaos_demo.py").read_bytes()
+
+
+# What a user writes, in a directory that knows nothing of this repository.
+USERS_TEST = """
+def test_a_lost_session_comes_back_and_nothing_was_sent(world, venue, tree, chaos, advance):
+    assert tree.accounts
+    chaos.kill("/accounts/kraken.main/trading/session")
+    assert 0 < advance.until_trading() < 30
+    assert venue.orders() == []
+"""
+
+
+@pytest.fixture(scope="module")
+def installed(built: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of a virtual environment in which pip, without a network, installed the wheel. What allstop and its
+    tests need is linked from the environment that runs this; of allstop itself nothing is."""
+    place = tmp_path_factory.mktemp("installed")
+    run = partial(subprocess.run, check=True, capture_output=True, timeout=120)
+    run([sys.executable, "-m", "venv", "--without-pip", str(place)])
+    (site,) = place.glob("lib/python*/site-packages")
+    for entry in Path(sysconfig.get_path("purelib")).iterdir():
+        if (
+            not entry.name.startswith(("allstop", "_allstop", "_editable", "__editable", "pip"))
+            and entry.suffix != ".pth"
+        ):
+            (site / entry.name).symlink_to(entry)
+    python = place / "bin" / "python"
+    run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "--python",
+            str(python),
+            "install",
+            "--no-index",
+            "--no-deps",
+            "--no-cache-dir",
+            str(built[1]),
+        ]
+    )
+    return python
+
+
+def in_a_folder_of_its_own(command: list[str | Path], folder: Path) -> "subprocess.CompletedProcess[str]":
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST"))}
+    return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=100)
+
+
+@pytest.mark.slow
+def test_the_installed_wheel_registers_its_plugin_and_a_users_test_of_five_lines_passes(
+    installed: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "test_mine.py").write_text(USERS_TEST)
+    done = in_a_folder_of_its_own(
+        [installed, "-m", "pytest", "-v", "--trace-config", "-p", "no:cacheprovider"], tmp_path
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
+    plugin = r"allstop\.supervisors\.simulation\.pytest_plugin *: (\S+)"
+    found = re.search(plugin, done.stdout)
+    assert found is not None, done.stdout
+    assert Path(found[1]).is_relative_to(installed.parents[1]), (
+        "the plugin of the checkout was found, not the installed one"
+    )
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "__pycache__") == ["test_mine.py"]
+
+
+@pytest.mark.slow
+def test_the_installed_command_simulates(installed: Path, tmp_path: Path) -> None:
+    asked = ["simulate", "--seeds", "1..2", "--jobs", "2", "--hours", "0.014", "--faults", "calm", "--json"]
+    done = in_a_folder_of_its_own([installed.with_name("allstop"), *asked], tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout)["failed"] == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_editable_install_reads_the_folders_at_the_top() -> None:
