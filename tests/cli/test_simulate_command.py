@@ -61,7 +61,8 @@ async def running(request: pytest.FixtureRequest) -> AsyncIterator[Running]:
             os.kill(pid, signal.SIGKILL)
         if process.returncode is None:
             process.kill()
-            await process.communicate()
+        async with asyncio.timeout(WAIT_S):
+            await process.communicate()  # its pipes are open until its workers have gone, too
 
 
 @pytest.mark.parametrize("running", [MANY], indirect=True, ids=["many"])
