@@ -96,9 +96,7 @@ def _close(task: NumberedTask, left: list[CoroutineLeft]) -> None:
             continue  # it waits for something in its `finally`: that will never come
         except ValueError:
             return  # it is the one that runs at this moment: a port will end it
-        except BaseException as error:
-            if not isinstance(error, (WorldEnded, Exception, asyncio.CancelledError)):
-                raise
+        except (Exception, asyncio.CancelledError, WorldEnded):  # noqa: BLE001 - raised in a `finally`, and a power cut runs none
             return
         else:
             return

@@ -2,7 +2,6 @@
 
 import itertools
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -40,15 +39,13 @@ def test_the_run_is_cut_down_to_its_faults() -> None:
 
 
 def test_numbers_become_the_simplest_with_which_it_fails() -> None:
-    plan = hell("venue.drop_reply")
-
     def fails(other: FaultPlan) -> bool:
         return any(
             fault.kind == "venue.drop_reply" and fault.params["executed"] is True for fault in other.faults
         )
 
-    if not fails(plan):
-        pytest.skip("the plan's replies are all to calls that were not carried out")
+    plan = next(plan for seed in range(500) for plan in [make_plan(seed, "hell", 900.0)] if fails(plan))
+
     (fault,) = shrunk(plan, fails).plan.faults
     assert fault.params == {"method": "add_order", "n": 1, "executed": True}
     assert fault.at_s == round(fault.at_s)

@@ -101,21 +101,25 @@ class RaisesAtStart(Actor):
 
 @pytest.mark.virtual
 @pytest.mark.req("39")
-@pytest.mark.parametrize("where", ["constructor", "on_start", "async on_start"])
 @pytest.mark.parametrize(
-    "error", [ValueError("no"), SystemExit(1), KeyboardInterrupt(), asyncio.CancelledError(), GeneratorExit()]
+    ("where", "error"),
+    [
+        (where, error)
+        for where in ("constructor", "on_start", "async on_start")
+        for error in (ValueError, SystemExit, KeyboardInterrupt, asyncio.CancelledError, GeneratorExit)
+        if not (where == "async on_start" and error is GeneratorExit)  # a coroutine that raises it was closed
+    ],
 )
 async def test_whatever_a_start_raises_it_has_failed_and_hurts_nobody_else(
-    where: str, error: BaseException
+    where: str, error: type[BaseException]
 ) -> None:
-    if isinstance(error, GeneratorExit) and where == "async on_start":
-        pytest.skip("a coroutine that raises it was closed")
     stage = Stage()
+    raised = error("no")
     async with stage.system() as system:
         top = await system.spawn(Supervisor, FLAGS, stage.puppets("a"), path="/top")
         with pytest.raises(StartFailure) as failed:
-            await start_child(top, ChildSpec("b", Start(RaisesAtStart, (error, where))))
-        assert failed.value.reason is error
+            await start_child(top, ChildSpec("b", Start(RaisesAtStart, (raised, where))))
+        assert failed.value.reason is raised
         assert incarnation(system, "/top/a") == 1
         assert [known.id for known in await which_children(top)] == ["a"]
 
