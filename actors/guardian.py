@@ -67,7 +67,7 @@ END_S = 0.5  # what a tracker needs to write the end of its order, and more
 # How old a finding may be that is acted on once more, as shares of cover_s: what is told may have ended, and even of
 # what has not the ways to mend it change with time. Longer where the key has no calls for another.
 KNOWN_SHARE = 0.5
-REPEAT_SHARE = 2.0
+REPEAT_SHARE = 4.0
 GATE_TELL_S = 0.25  # how long a gate that has just started may wait for our word
 
 
@@ -464,7 +464,7 @@ class Guardian(Actor):
             while _again(written):
                 await asyncio.sleep(times.settle_s)
                 now_s = self.clock.now_s()
-                old_s = times.cover_s * (REPEAT_SHARE if self._pace.urgent_wait_s(now_s) else KNOWN_SHARE)
+                old_s = times.cover_s * (REPEAT_SHARE if self._pace.wait_s(now_s) else KNOWN_SHARE)
                 if now_s - began_s >= old_s or self._judge.looks_wrong(pair) is None:
                     break
                 written = await self._orders.write(pair, step)

@@ -86,6 +86,15 @@ class CallsSpent:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyRevoked:
+    """The venue knows this key no more, for good."""
+
+    at_ns: int
+    account: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """A private request, when the venue has dealt with it. `error` is what it refused it with."""
 
@@ -372,7 +381,7 @@ class Ended:
 
 
 Fact = (
-    OrderAccepted | OrderExecuted | OrderEnded | PositionMoved | Exposed | LimitBreach | Asked | SecretIssued | ConnectTried | CallsSpent
+    OrderAccepted | OrderExecuted | OrderEnded | PositionMoved | Exposed | LimitBreach | Asked | SecretIssued | ConnectTried | CallsSpent | KeyRevoked
     | Barred | Freed | CallBegan | CallEnded | DiskFailed | JournalGaveUp | RowDamaged | ChainReplaced | FaultsOver | Settled | Held | Released | Heard | BookWrong | BookAnew | Placing | Fell
     | RowDurable | Recorded | Promised | Denied | Believed | Halted | Latched | Lifted | Restarted | Written | Ended
 )  # fmt: skip

@@ -14,6 +14,7 @@ from allstop.supervisors.oracles.facts import (
     Exposed,
     Fact,
     Freed,
+    KeyRevoked,
     LimitBreach,
     OrderAccepted,
     OrderEnded,
@@ -71,6 +72,9 @@ class KrakenWitness(Witness):
     def spent(self, account: str, role: str, wall_ns: int, until_ns: int) -> None:
         if role == PROTECT:
             self._see(CallsSpent(wall_ns, account, until_ns))
+
+    def revoked(self, account: str, role: str, wall_ns: int) -> None:
+        self._see(KeyRevoked(wall_ns, account, role))
 
     def asked(self, request: dict[str, Any]) -> None:
         self._see(asked(request))

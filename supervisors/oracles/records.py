@@ -20,6 +20,7 @@ from allstop.supervisors.oracles.facts import (
     ChainReplaced,
     DiskFailed,
     JournalGaveUp,
+    KeyRevoked,
     OrderAccepted,
     OrderEnded,
     OrderExecuted,
@@ -32,6 +33,8 @@ from allstop.supervisors.oracles.facts import (
 from allstop.supervisors.oracles.oracle import Oracle, Takes, Terms
 
 ZERO = Decimal(0)
+TRADE = "trade"  # the role of the key with which trackers ask
+ASKED_WITHIN_NS = 10_000_000_000  # an order older than that was answered, or looked up
 TRACKED = "orders"  # who works an intent when its record does not say otherwise
 EMERGENCY_ID = re.compile(r"^g[0-9a-f]{16}$")  # what a guardian may place when no journal can be written
 
@@ -80,6 +83,7 @@ class JournalComplete(Oracle):
         self._ended: set[str] = set()
         self._emergency: set[str] = set()
         self._disk_failed = False
+        self._revoked_ns: int | None = None
         self._executed = Executed()
         self._orders: dict[str, OrderAccepted] = {}
         self._order_of: dict[str, str] = {}
@@ -104,6 +108,7 @@ class JournalComplete(Oracle):
             OrderEnded: self._order_ended,
             Promised: self._was_promised,
             DiskFailed: self._failed,
+            KeyRevoked: self._revoked,
             JournalGaveUp: self._gave_up,
             Settled: self._settled,
         }
@@ -220,6 +225,16 @@ class JournalComplete(Oracle):
         lost_ns = [at for chain, at in self._lost_ns.items() if chain.rpartition(".")[2] == order.account]
         return bool(lost_ns) and self._happened_ns.get(order.order_id, 0) >= min(lost_ns) - self._in_flight_ns
 
+    def _revoked(self, fact: KeyRevoked) -> None:
+        if fact.role == TRADE:
+            self._revoked_ns = fact.at_ns
+
+    def _unaskable(self, intent: str) -> bool:
+        """Whether this order was on its way when the key was revoked with which its tracker asks: what became of it
+        stays unknown, and the engine says no more of it than that."""
+        revoked_ns = self._revoked_ns
+        return revoked_ns is not None and self._intents[intent] >= revoked_ns - ASKED_WITHIN_NS
+
     # -- when it is over ---------------------------------------------------------------------------------------
 
     def finish(self, at_ns: int) -> None:
@@ -233,7 +248,10 @@ class JournalComplete(Oracle):
         lost += [
             intent
             for intent in self._promised
-            if intent in self._intents and intent not in self._ended and intent not in self._order_of
+            if intent in self._intents
+            and intent not in self._ended
+            and intent not in self._order_of
+            and not self._unaskable(intent)
         ]
         if lost := list(dict.fromkeys(lost)):
             self.broken(at_ns, f"not accounted for: {sorted(lost)[:5]}")

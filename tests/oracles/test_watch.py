@@ -38,6 +38,7 @@ from allstop.supervisors.oracles.facts import (
     Freed,
     Halted,
     Held,
+    KeyRevoked,
     Latched,
     Lifted,
     LimitBreach,
@@ -881,3 +882,25 @@ def test_time_in_which_a_market_takes_neither_stop_nor_market_order_counts_for_o
 
     watch.pass_to(10_600_000_000)
     assert [one.at_ns for one in watch.violations] == [3_000_000_000, 10_500_000_000]
+
+
+def test_an_order_whose_tracker_lost_its_key_may_stay_unknown_and_one_from_before_may_not() -> None:
+    story = Story()
+    for intent_id in ("long ago", "just now"):
+        story.wait(20.0)
+        story.intent(intent_id)
+        story.see(Promised(story.now_ns, intent_id))
+    story.see(KeyRevoked(story.now_ns, "main", "trade"))
+    story.see(Settled(story.now_ns))
+    assert [(one.oracle, one.why) for one in story.watch.violations] == [
+        ("O6", "not accounted for: ['long ago']")
+    ]
+
+
+def test_a_revoked_key_of_another_role_excuses_no_order() -> None:
+    story = Story()
+    story.intent("a")
+    story.see(Promised(story.now_ns, "a"))
+    story.see(KeyRevoked(story.now_ns, "main", "protect"))
+    story.see(Settled(story.now_ns))
+    assert [one.oracle for one in story.watch.violations] == ["O6"]

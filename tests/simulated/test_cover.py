@@ -2,8 +2,10 @@
 
 from decimal import Decimal
 
+import pytest
 from tests.simulated.client import BTC, Client
 
+from allstop.actors.simulated.kraken.counters import Tier
 from allstop.actors.simulated.kraken.cover import CoverMeter
 from allstop.actors.simulated.kraken.witness import Witness
 
@@ -160,3 +162,19 @@ def test_a_market_that_plunges_takes_the_stops_and_stands_where_it_stood() -> No
     (stop,) = [order for order in orders if order["parent_id"] is not None]
     assert (stop["status"], stop["filled"]) == ("filled", "5")
     assert client.venue.market(client.venue.pairs["BTC/USD"]).last == Decimal("100.0")
+
+
+def test_a_rate_that_is_said_to_be_reached_counts_as_a_key_without_calls_until_one_fits_again() -> None:
+    told: list[tuple[str, float]] = []
+
+    class Watching(Witness):
+        def spent(self, account: str, role: str, wall_ns: int, until_ns: int) -> None:
+            told.append((role, (until_ns - wall_ns) / 1e9))
+
+    client = Client(None, tier=Tier.PRO)
+    client.venue.attach(Watching())
+    client.post("OpenOrders")
+    assert told == []
+    client.venue.fault({"kind": "rate_limited", "face": "rest", "s": 5}, client.at)
+    assert client.post("OpenOrders")["error"] == ["EAPI:Rate limit exceeded"]
+    assert told == [("trade", pytest.approx(2.0))]

@@ -71,6 +71,10 @@ class Counter:
         """How long there is no room for this cost in this part of it. 0: there is."""
         return max(0.0, (self.at(now_s) + cost - self.maximum * of) / self._decay_per_s)
 
+    def empties_ns(self, cost: float, *, of: float = 1.0) -> int:
+        """How long a full one leaves no room for this cost in this part of it."""
+        return int((self.maximum * (1 - of) + cost) / self._decay_per_s * 1e9)
+
 
 class ConnectLedger:
     """About 150 connects per rolling 10 minutes and IP; beyond, that IP is refused for 10 minutes."""

@@ -102,6 +102,10 @@ def _private(venue: "KrakenVenue", request: Request, path: str, name: str, at: A
         if call.permissions and not call.permissions & key.permissions:
             raise Refusal("EGeneral:Permission denied")
         if call.cost and venue.faults.limited("rest", at.now_s):
+            full_ns = venue.call_counter(key).empties_ns(
+                1, of=CEILING
+            )  # whoever believes this word has no calls left
+            venue.witness.spent(key.account, key.name, at.wall_ns, at.wall_ns + full_ns)
             raise Refusal("EAPI:Rate limit exceeded")
         if call.permissions == ORDERING and venue.faults.limited("orders", at.now_s):
             raise Refusal("EOrder:Rate limit exceeded")

@@ -357,7 +357,7 @@ class KrakenVenue:
             case "refuse_closes":
                 self.engine.refuse_closes += int(fields["n"])
             case "revoke_key" | "grant" | "deny":
-                self._change_key(kind, fields)
+                self._change_key(kind, fields, at)
             case "print":
                 self._print(fields, at)
             case "plunge":
@@ -403,7 +403,7 @@ class KrakenVenue:
         )
         stream.spread(self, "instrument", "", changed, at)
 
-    def _change_key(self, kind: str, fields: dict[str, Any]) -> None:
+    def _change_key(self, kind: str, fields: dict[str, Any], at: At) -> None:
         keys = [key for key in self.keys.values() if key.name == fields["role"]]
         if not keys:
             raise BadFault(f"no key {fields['role']!r}; there are {', '.join(self.settings.roles)}")
@@ -411,6 +411,7 @@ class KrakenVenue:
             match kind:
                 case "revoke_key":
                     key.revoked = True
+                    self.witness.revoked(key.account, key.name, at.wall_ns)
                 case "grant":
                     key.permissions |= {str(fields["permission"])}
                 case _:

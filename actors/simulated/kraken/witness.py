@@ -37,6 +37,9 @@ class Witness:
     def spent(self, account: str, role: str, wall_ns: int, until_ns: int) -> None:
         """A call of this key left no room for one more until then."""
 
+    def revoked(self, account: str, role: str, wall_ns: int) -> None:
+        """A key is not known any more, for good."""
+
     def asked(self, request: dict[str, Any]) -> None:
         """A private request is dealt with; `error` is what it was refused with."""
 
