@@ -6,6 +6,7 @@ closed since the last one, and by name those that are in neither list. The order
 moves from open to closed and never back, so one that moves in between is seen in the second place.
 """
 
+import asyncio
 from collections.abc import Iterable
 
 from allstop.actors.clock import Clock
@@ -18,8 +19,13 @@ from allstop.actors.reports import OrderReport
 class Audit:
     """Reads the venue and keeps the book up to date. Its methods raise QueryFailed: then nothing was proven."""
 
-    def __init__(self, desk: Desk, memory: CoverMemory, clock: Clock, overlap_s: float) -> None:
+    def __init__(
+        self, desk: Desk, memory: CoverMemory, clock: Clock, overlap_s: float, turn: asyncio.Lock
+    ) -> None:
         self._desk = desk
+        self._turn = (
+            turn  # of the guardian's calls, each alone: a write waits for one question, not for all of them
+        )
         self._memory = memory
         self._clock = clock
         self._overlap_ns = int(overlap_s * 1e9)
@@ -29,13 +35,17 @@ class Audit:
             frozenset()
         )  # open in the book, unknown to the venue: they cover nothing
         self.executed: list[Execution] = []  # of the last reading
+        self.took_s = 0.0  # the last question, from asking to its answer: its turn and both ways
         self.calls = 0  # made so far: each costs the key one
 
     async def read(self, *, full: bool, awaited: Iterable[str] = ()) -> bool:
         """One reading; True if it was a full one. `awaited`: order ids that the venue gave us and no report shows."""
         book = self._memory.book
         self.calls += 1
-        listed = await self._desk.open_orders()
+        async with self._turn:
+            asked_s = self._clock.now_s()
+            listed = await self._desk.open_orders()
+            self.took_s = self._clock.now_s() - asked_s
         executed = list(book.take_all(listed))
         ids = {order.order_id for order in listed}
         missing = {*book.vanished(ids), *(i for i in awaited if book.order(i) is None)}
@@ -47,7 +57,8 @@ class Audit:
             missing = {*book.vanished(ids), *(i for i in missing if book.order(i) is None)}
             if missing:
                 self.calls += 1
-                told = await self._desk.query_orders(sorted(missing))
+                async with self._turn:
+                    told = await self._desk.query_orders(sorted(missing))
                 executed += book.take_all(told)
                 missing -= {order.order_id for order in told}
         self.listed = tuple(listed)
@@ -61,7 +72,8 @@ class Audit:
         if since_ns is None:
             since_ns = self._memory.horizon_ns(self._overlap_ns)
         self.calls += 1
-        closed = await self._desk.closed_orders(max(since_ns, 0))
+        async with self._turn:
+            closed = await self._desk.closed_orders(max(since_ns, 0))
         self._horizon_ns = asked_ns - self._overlap_ns
         executed = self._memory.book.take_all(closed)
         self._memory.book.settle(asked_ns - 6 * self._overlap_ns)

@@ -82,6 +82,7 @@ class CoverOrders:
         memory: CoverMemory,
         clock: VenueClock,
         ids: Ids,
+        turn: asyncio.Lock,
     ) -> None:
         self._name = name
         self._scope = scope
@@ -92,7 +93,7 @@ class CoverOrders:
         self._clock = clock
         self._ids = ids
         self._pending: dict[str, _Pending] = {}
-        self._turn = asyncio.Lock()
+        self._turn = turn
         self._queued: list[OwnWrite] = []  # of an earlier incarnation, more than one for a pair
 
     def resume(self) -> None:
@@ -152,8 +153,9 @@ class CoverOrders:
     # -- writing ---------------------------------------------------------------------------------------------
 
     async def write(self, pair: str, step: Write) -> Written | None:
-        """Carries a step out. None: its outcome is not known, and `read` will tell. One after the other, as the key's
-        turns are: an order's deadline runs from its commit, and must not run out while it waits for another's answer."""
+        """Carries a step out. None: its outcome is not known, and `read` will tell. One after the other, and after the
+        question under way, as the key's turns are: an order's deadline runs from its commit, and must not run out while
+        it waits for another's answer."""
         async with self._turn:
             return await self._written(pair, step)
 

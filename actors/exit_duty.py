@@ -64,7 +64,11 @@ class ExitDuty:
         pace: Pace,
         acting: Callable[[str], bool],
         open_orders: Callable[[str], Sequence[OrderReport]],
+        turn: asyncio.Lock,
+        call_s: Callable[[], float],
     ) -> None:
+        self._call_s = call_s
+        self._turn = turn
         self._settings = settings
         self._desk = desk
         self._orders = orders
@@ -191,13 +195,18 @@ class ExitDuty:
                     await self._move(pair, step, orders)
 
     async def _room_s(self, exiting: Exiting) -> float:
-        """How long an exit that has not begun must wait for the venue's order rate."""
+        """How long an exit that has not begun must wait: for the venue's order rate, or for one that answers faster."""
         if exiting.stage is not Stage.WAITING or exiting.bare_s is not None:
             return 0.0
         pair = exiting.intent.pair
         position, orders = self._memory.book.position(pair), self._open_orders(pair)
+        whole = planned(exiting, position, orders, self._instruments[pair])
+        # Each is a call of its own: on a link on which they do not all fit, stops that were moved would not be back.
+        calls = len(whole.amends) + len(whole.cancels) + bool(whole.cancels) + 1
+        if calls > 1 and calls * self._call_s() > self._settings.times.cover_s:
+            return self._settings.times.cover_s
         try:
-            return await self._desk.room_s(planned(exiting, position, orders, self._instruments[pair]))
+            return await self._desk.room_s(whole)
         except QueryFailed:
             return self._settings.times.cover_s  # the ledger is starting again: asked once more then
 
@@ -261,7 +270,8 @@ class ExitDuty:
     async def _ask(self, order_ids: Sequence[str]) -> bool:
         self._pace.asked_for_exit(self._clock.now_s())
         try:
-            reports = await self._desk.query_orders(order_ids)
+            async with self._turn:
+                reports = await self._desk.query_orders(order_ids)
         except QueryFailed:
             return False
         await self._notes.write(self._memory.book.take_all(reports))

@@ -129,7 +129,8 @@ class Guardian(Actor):
     async def on_start(self) -> None:
         self._desk = self._open_desk()
         clock = self._venue_clock or VenueClock(self.clock, measured=True)
-        self._audit = Audit(self._desk, self._memory, self.clock, self._settings.overlap_s)
+        turn = asyncio.Lock()
+        self._audit = Audit(self._desk, self._memory, self.clock, self._settings.overlap_s, turn)
         self._orders = CoverOrders(
             self._settings.name,
             self._settings.scope,
@@ -139,6 +140,7 @@ class Guardian(Actor):
             memory=self._memory,
             clock=clock,
             ids=self.ids,
+            turn=turn,
         )
         self._judge = CoverJudge(
             self,
@@ -167,6 +169,8 @@ class Guardian(Actor):
             pace=self._pace,
             acting=self._acting.__contains__,
             open_orders=self._judge.stops,
+            turn=turn,
+            call_s=lambda: self._audit.took_s,
         )
         self._halt = HaltDuty(
             self._settings.name,

@@ -227,7 +227,7 @@ def next_exit_step(
             if room_s and exiting.bare_s is None:
                 if now_s + room_s >= exiting.due_s:
                     when = f"in {room_s:.0f} s" if math.isfinite(room_s) else "as it stands, never"
-                    return Withhold(f"the order rate has no room to move the stops and cover again: {when}")
+                    return Withhold(f"there is no room to move the stops and cover again: {when}")
                 return Pause(max(room_s, times.cover_s * PAUSE_SHARE))
             if busy:
                 return Pause(times.cover_s * PAUSE_SHARE)

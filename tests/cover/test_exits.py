@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from tests.cover.rig import Rig, rig
 from tests.cover.toy_venue import PAIR, D, entry, fault
@@ -374,3 +375,33 @@ async def test_a_guardian_that_dies_at_any_call_of_an_exit_ends_covered_or_flat(
         assert r.venue.position() in (D(1), 1 - D(qty), D("0.85"))
         assert await state(r) in ("FILLED", "CANCELED", "NOT_PLACED")
         assert bool(sold) is (await state(r) != "NOT_PLACED")
+
+
+async def test_an_amend_of_which_no_answer_came_is_looked_up_when_that_can_tell_not_at_the_next_look() -> (
+    None
+):
+    async with rig(poll_s=30.0, idle_poll_s=30.0) as r:
+        await r.enter(entry(), fill="1")
+        r.stream()
+        await asyncio.sleep(1)
+        r.desk.before["amend"] = lambda: setattr(r.desk, "lose", 1)
+        await leave(r, leaving("0.4"))
+        await r.until(r.naked, 2.0)
+        r.desk.before.clear()
+        await r.until(lambda: not r.naked(), 3.0)
+
+
+async def test_an_exit_whose_calls_do_not_all_fit_into_cover_s_moves_no_stop_until_the_venue_is_faster() -> (
+    None
+):
+    async with rig() as r:
+        await r.enter(entry(), fill="1")
+        r.desk.latency_s = 0.8
+        await asyncio.sleep(3)
+        r.desk.calls.clear()
+        await leave(r, msgspec.structs.replace(leaving("0.4"), ttl_s=60.0))
+        await asyncio.sleep(6)
+        assert "amend" not in r.desk.calls
+        assert not r.naked()
+        r.desk.latency_s = 0.0
+        await r.until(stands(r, "0.6"), 6.0)
