@@ -188,10 +188,8 @@ class _Run:
         runtime = self._restarter.runtime
         revoked = self._scene.venue.kraken.venue.revoked
         if runtime is None:
-            disk, ends = self._world.host.disk, self._restarter.ends
-            broken = any(disk.verify(chain).bad is not None for chain in disk.chains())
-            said = ends and explained(ends[-1].why, chain_broken=broken, key_revoked=revoked)
-            return [] if said else ["the engine is down"]
+            ends = self._restarter.ends
+            return [] if ends and explained(ends[-1].why, key_revoked=revoked) else ["the engine is down"]
         if runtime.levels.effective(ROOT) is not Level.HALTED:
             scopes = [(node.venue, node.account) for node in runtime.tree.accounts.children]
             worst = [votes[0] for scope in scopes if (votes := runtime.levels.votes(scope))]

@@ -1,4 +1,4 @@
-"""Which ends of a run without a halt are nobody's fault: those that the world made, and that the engine names."""
+"""Which end of a run without a halt is nobody's fault: a key that the venue revoked, and that the engine names."""
 
 import pytest
 
@@ -9,24 +9,17 @@ from allstop.supervisors.simulation.run import Outcome, simulate
 from allstop.supervisors.simulation.standstill import explained, stands_still
 from allstop.supervisors.simulation.trees import busy
 
-BROKEN = "StartError: /journal did not start: Fatal: JOURNAL_BROKEN: kraken.main: row 9: its content does not match its hash"
 REFUSED = "it refused to start: the venue refuses the trade key: KEY_STOPPED: this key was stopped"
 
 
 @pytest.mark.parametrize(
-    ("why", "broken", "revoked", "holds"),
-    [
-        (BROKEN, True, False, True),
-        (BROKEN, False, True, False),
-        (REFUSED, False, True, True),
-        (REFUSED, True, False, False),
-        ("ValueError: a bug", True, True, False),
-    ],
+    ("why", "revoked", "holds"),
+    [(REFUSED, True, True), (REFUSED, False, False), ("ValueError: a bug", True, False)],
 )
-def test_a_process_that_does_not_start_is_excused_by_what_it_says_and_the_world_did(
-    why: str, broken: bool, revoked: bool, holds: bool
+def test_a_process_that_does_not_start_is_excused_by_what_it_says_and_the_venue_did(
+    why: str, revoked: bool, holds: bool
 ) -> None:
-    assert explained(why, chain_broken=broken, key_revoked=revoked) is holds
+    assert explained(why, key_revoked=revoked) is holds
 
 
 @pytest.mark.parametrize(
@@ -65,10 +58,3 @@ def test_an_engine_whose_trade_key_is_revoked_protects_and_halts_with_the_other(
     outcome = run(*faults)
     assert outcome.failed is None, outcome.failed
     assert outcome.lives == len(faults)
-
-
-def test_an_engine_on_a_damaged_journal_says_so_and_nothing_else_fails() -> None:
-    flipped = Fault(at_s=15.0, kind="disk.flip", target="kraken.main", params={"where": 0.5, "down_s": 0.0})
-    outcome = run(flipped)
-    assert outcome.failed is None, outcome.failed
-    assert outcome.lives > 5
