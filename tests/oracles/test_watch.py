@@ -514,10 +514,16 @@ def test_a_connect_with_its_permit_breaks_nothing_and_a_ban_gives_none() -> None
 # -- O3 --------------------------------------------------------------------------------------------------------------
 
 
-def test_a_position_without_cover_is_told_when_its_time_is_over_and_not_when_somebody_looks() -> None:
+def uncovered() -> Story:
+    """A position of 0.5 has no stop from now on; 2 s are allowed."""
     story = Story(cover_s=2.0)
     story.executed("O-1", "0.5")
     story.position("0.5", "0.5")
+    return story
+
+
+def test_a_position_without_cover_is_told_when_its_time_is_over_and_not_when_somebody_looks() -> None:
+    story = uncovered()
     story.silence(1.9)
     assert story.broken() == []
     story.silence(8.0)
@@ -525,9 +531,7 @@ def test_a_position_without_cover_is_told_when_its_time_is_over_and_not_when_som
 
 
 def test_time_in_which_the_venue_is_away_does_not_count() -> None:
-    story = Story(cover_s=2.0)
-    story.executed("O-1", "0.5")
-    story.position("0.5", "0.5")
+    story = uncovered()
     story.wait(1.5)
     story.see(Barred(story.now_ns, "venue"))
     story.wait(60.0)
@@ -539,9 +543,7 @@ def test_time_in_which_the_venue_is_away_does_not_count() -> None:
 
 
 def test_what_a_new_engine_finds_uncovered_counts_from_its_connection() -> None:
-    story = Story(cover_s=2.0)
-    story.executed("O-1", "0.5")
-    story.position("0.5", "0.5")
+    story = uncovered()
     story.wait(1.5)
     story.see(Barred(story.now_ns, "dead", anew=True))
     story.wait(5.0)
@@ -554,9 +556,7 @@ def test_what_a_new_engine_finds_uncovered_counts_from_its_connection() -> None:
 
 
 def test_the_time_of_a_call_that_the_venue_did_not_serve_does_not_count() -> None:
-    story = Story(cover_s=2.0)
-    story.executed("O-1", "0.5")
-    story.position("0.5", "0.5")
+    story = uncovered()
     story.wait(1.5)
     story.see(CallBegan(story.now_ns, 1))
     story.silence(3.0)
@@ -569,9 +569,7 @@ def test_the_time_of_a_call_that_the_venue_did_not_serve_does_not_count() -> Non
 
 
 def test_the_time_of_a_call_that_was_served_counts() -> None:
-    story = Story(cover_s=2.0)
-    story.executed("O-1", "0.5")
-    story.position("0.5", "0.5")
+    story = uncovered()
     story.wait(1.5)
     story.see(CallBegan(story.now_ns, 1))
     story.silence(3.0)
@@ -580,9 +578,7 @@ def test_the_time_of_a_call_that_was_served_counts() -> None:
 
 
 def test_two_bars_at_once_end_with_the_last() -> None:
-    story = Story(cover_s=2.0)
-    story.executed("O-1", "0.5")
-    story.position("0.5", "0.5")
+    story = uncovered()
     for by in ("venue", "net"):
         story.see(Barred(story.now_ns, by))
     story.wait(3.0)
