@@ -1,6 +1,7 @@
 """The journal's twin in memory: the same promises over a disk that can fail, be slow, and lose its power."""
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 
 import msgspec
@@ -118,8 +119,9 @@ class MemoryDisk:
         """In the order in which they were first opened."""
         return list(self._rows)
 
-    def rows(self, chain: str) -> list[JournalRow]:
-        return list(self._rows.get(chain, ()))
+    def rows(self, chain: str, after_seq: int = 0) -> list[JournalRow]:
+        """Those of a chain, or its last ones: the first has the number 1."""
+        return self._rows.get(chain, [])[after_seq:]
 
     def replace_row(self, chain: str, seq: int, row: JournalRow) -> None:
         """Puts another row in the place of one: what a flipped bit or a forger does."""
@@ -145,8 +147,35 @@ class MemoryDisk:
             self._pending.pop(chain, None)
 
 
+class _Commit:
+    """What one call of append wants written; with no entries, the end of its journal. `told` is its caller's answer."""
+
+    __slots__ = ("durable", "entries", "rows", "tip", "told", "ts_ns")
+
+    def __init__(self, entries: tuple[JournalEntry, ...], ts_ns: int, durable: bool, tip: Tip) -> None:
+        self.entries = entries
+        self.ts_ns = ts_ns
+        self.durable = durable
+        self.tip = tip
+        self.rows: list[JournalRow] = []
+        self.told: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def done(self) -> None:
+        if not self.told.done():
+            self.told.set_result(self.tip.seq)
+
+    def failed(self, error: Exception) -> None:
+        if not self.told.done():
+            self.told.set_exception(error)
+            self.told.exception()  # the caller has it, or has gone away
+
+
 class MemoryJournal:
-    """A JournalStore on a MemoryDisk. Open it with `MemoryDisk.open_journal`."""
+    """A JournalStore on a MemoryDisk. Open it with `MemoryDisk.open_journal`.
+
+    One commit is made after the other. A caller that goes away does not take its rows back: as on a real disk, they may
+    be there or not.
+    """
 
     def __init__(self, disk: MemoryDisk, chain: str, tip: Tip) -> None:
         self.chain = chain
@@ -154,32 +183,56 @@ class MemoryJournal:
         self._disk = disk
         self._tip = tip
         self._over: Fatal | None = None
-        self._turn = asyncio.Lock()
+        self._commits: deque[_Commit] = deque()  # the first is being made
 
     async def append(self, entries: Sequence[JournalEntry], *, durable: bool = True) -> int:
         if not entries:
             raise ValueError("an append takes at least 1 entry")
-        ts_ns = self._disk.clock.wall_ns()
-        # A caller that goes away does not take its rows back: as on a real disk, they may be there or not.
-        commit = asyncio.create_task(self._append(tuple(entries), ts_ns, durable))
-        commit.add_done_callback(_seen)
-        return await asyncio.shield(commit)
+        return await self._put(_Commit(tuple(entries), self._disk.clock.wall_ns(), durable, self._tip))
 
-    async def _append(self, entries: tuple[JournalEntry, ...], ts_ns: int, durable: bool) -> int:
-        async with self._turn:
-            tip, rows = linked(self._tip, entries, ts_ns, self.epoch)
-            if durable:
-                self._disk.begun(self.chain, rows)
-            await asyncio.sleep(self._disk.commit_takes_s(self.chain) if durable else 0)
-            if self._over is not None:
-                raise Fatal(self._over.code, self._over.message)
-            try:
-                self._disk.store(self.chain, rows, durable=durable)
-            except Fatal as fatal:
-                self.end(fatal)
-                raise
-            self._tip = tip
-            return tip.seq
+    def _put(self, commit: _Commit) -> "asyncio.Future[int]":
+        self._commits.append(commit)
+        if len(self._commits) == 1:
+            self._begin()
+        return commit.told
+
+    def _begin(self) -> None:
+        loop, commit = asyncio.get_running_loop(), self._commits[0]
+        if commit.entries:
+            commit.tip, commit.rows = linked(self._tip, commit.entries, commit.ts_ns, self.epoch)
+            if commit.durable:
+                self._disk.begun(self.chain, commit.rows)
+                loop.call_later(self._disk.commit_takes_s(self.chain), self._made)
+                return
+        loop.call_soon(self._made)
+
+    def _made(self) -> None:
+        commit = self._commits[0]
+        try:
+            self._write(commit)
+        except Exception as error:  # noqa: BLE001 - its caller's
+            commit.failed(error)
+        else:
+            commit.done()
+        finally:
+            self._commits.popleft()
+            if self._commits:
+                self._begin()
+
+    def _write(self, commit: _Commit) -> None:
+        if not commit.entries:
+            if self._over is None:
+                self._disk.store(self.chain, [], durable=True)
+                self.end(Fatal("JOURNAL_CLOSED", f"{self.chain} is closed"))
+            return
+        if self._over is not None:
+            raise Fatal(self._over.code, self._over.message)
+        try:
+            self._disk.store(self.chain, commit.rows, durable=commit.durable)
+        except Fatal as fatal:
+            self.end(fatal)
+            raise
+        self._tip = commit.tip
 
     async def read(
         self, *, after_seq: int = 0, kinds: Sequence[str] | None = None, key: str | None = None
@@ -187,25 +240,15 @@ class MemoryJournal:
         await asyncio.sleep(0)
         return [
             row
-            for row in self._disk.rows(self.chain)
-            if row.seq > after_seq
-            and (kinds is None or row.kind in kinds)
-            and (key is None or row.key == key)
+            for row in self._disk.rows(self.chain, after_seq)
+            if (kinds is None or row.kind in kinds) and (key is None or row.key == key)
         ]
 
     async def close(self) -> None:
         """Commits what was accepted and flushes it."""
-        async with self._turn:
-            if self._over is None:
-                self._disk.store(self.chain, [], durable=True)
-                self.end(Fatal("JOURNAL_CLOSED", f"{self.chain} is closed"))
+        await self._put(_Commit((), 0, True, self._tip))
 
     def end(self, over: Fatal) -> None:
         """From now on every append gets `over`. The first end stays."""
         if self._over is None:
             self._over = over
-
-
-def _seen(commit: asyncio.Task[int]) -> None:
-    if not commit.cancelled():
-        commit.exception()  # the caller has it, or has gone away

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from allstop.supervisors.oracles.facts import RowDurable, SecretIssued, Written
 from allstop.supervisors.oracles.oracle import Oracle, Takes, Terms
 
+HEAD = 8  # so many characters of a secret are looked for first: most of its disguises begin alike
 PIECE = 16  # so many characters in a row of a secret are no accident, and say enough
 
 
@@ -37,7 +38,8 @@ class NoSecretShown(Oracle):
     def __init__(self, terms: Terms) -> None:
         super().__init__(terms)
         self._texts: tuple[str, ...] = ()
-        self._bytes: tuple[bytes, ...] = ()
+        self._heads: tuple[str, ...] = ()  # of the texts: where none of them stands, no text does
+        self._byte_heads: tuple[bytes, ...] = ()
         self._sinks: set[str] = set()
         self._shown: set[str] = set()
         for secret in terms.secrets:
@@ -57,18 +59,29 @@ class NoSecretShown(Oracle):
 
     def _learn(self, secret: str) -> None:
         self._texts = tuple(dict.fromkeys((*self._texts, *disguises(secret))))
-        self._bytes = tuple(text.encode() for text in self._texts)
+        self._heads = tuple(dict.fromkeys(text[:HEAD] for text in self._texts))
+        self._byte_heads = tuple(head.encode() for head in self._heads)
 
     def _written(self, fact: Written) -> None:
         self._sinks.add(fact.sink)
-        if any(text in fact.text for text in self._texts):
+        if self._stands_in(fact.text):
             self._shows(fact.at_ns, fact.sink)
 
     def _durable(self, fact: RowDurable) -> None:
         sink = f"journal {fact.chain}"
         self._sinks.add(sink)
-        if any(text in fact.row.body for text in self._bytes) or any(t in fact.row.key for t in self._texts):
-            self._shows(fact.at_ns, sink)
+        row = fact.row
+        for head in self._byte_heads:
+            if head in row.body and self._stands_in(row.body.decode(errors="replace")):
+                self._shows(fact.at_ns, sink)
+                return
+        for head in self._heads:
+            if head in row.key and self._stands_in(row.key):
+                self._shows(fact.at_ns, sink)
+                return
+
+    def _stands_in(self, text: str) -> bool:
+        return any(secret in text for secret in self._texts)
 
     def _shows(self, at_ns: int, sink: str) -> None:
         if sink not in self._shown:

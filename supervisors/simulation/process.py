@@ -42,11 +42,14 @@ def no_collector() -> Generator[None]:
     who holds a weak reference. So nothing is collected while a run lasts."""
     enabled = gc.isenabled()
     gc.disable()
+    gc.freeze()  # what stands already is none of the run's garbage: looked through after each run, it cost 3 per cent
     try:
         yield
     finally:
         if enabled:
+            gc.collect()
             gc.enable()
+        gc.unfreeze()
 
 
 @contextlib.contextmanager
