@@ -7,7 +7,6 @@ steps, and what it has sent is carried out all the same.
 
 import asyncio
 import contextvars
-import inspect
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
@@ -205,7 +204,7 @@ class MemoryNetwork:
         self._https: dict[str, HttpHandler] = {}
         self._connections: dict[MemoryWebSocket, None] = {}  # clients' ends that are open
         self._serving: dict[asyncio.Task[Any], None] = {}
-        self._context = contextvars.copy_context()
+        self.context = contextvars.copy_context()
 
     def serve_websocket(
         self, url: str, handler: Callable[..., Awaitable[None]], enter: Callable[[], object] | None = None
@@ -263,9 +262,9 @@ class MemoryNetwork:
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """A task of the network's own."""
-        task = asyncio.get_running_loop().create_task(coroutine, context=self._context)
+        task = asyncio.get_running_loop().create_task(coroutine, context=self.context)
         self._serving[task] = None
-        task.add_done_callback(self._served, context=self._context)
+        task.add_done_callback(self._served, context=self.context)
         return task
 
     def _served(self, task: asyncio.Task[Any]) -> None:
@@ -309,7 +308,7 @@ class MemoryHttp:
         self._network = network
         self._base_url = base_url
         self._slots = asyncio.Semaphore(max_connections)
-        self._exchanges: dict[_Exchange, asyncio.Task[None]] = {}
+        self._exchanges: dict[_Exchange, None] = {}
         self._closed = False
 
     async def request(
@@ -320,11 +319,14 @@ class MemoryHttp:
         pool_timeout_s: float = 0.05,
         before_send: Callable[[], None] | None = None,
     ) -> HttpResponse:
-        try:
-            async with asyncio.timeout(pool_timeout_s):
-                await self._slots.acquire()
-        except TimeoutError:
-            raise HttpNotSent(f"no connection slot came free within {pool_timeout_s} s") from None
+        if not self._slots.locked():
+            await self._slots.acquire()  # at once
+        else:
+            try:
+                async with asyncio.timeout(pool_timeout_s):
+                    await self._slots.acquire()
+            except TimeoutError:
+                raise HttpNotSent(f"no connection slot came free within {pool_timeout_s} s") from None
         flight: Flight | None = None
         try:
             handler = self._network.handler(self._base_url)
@@ -340,23 +342,22 @@ class MemoryHttp:
             self._slots.release()
             raise
         # From here on the request counts as written, and its handler runs whether or not anyone waits for it.
-        exchange = _Exchange(self, flight)
-        self._exchanges[exchange] = self._network.run(
-            exchange.run(handler, request, timeout_s, self._network.faults)
-        )
+        exchange = _Exchange(self, self._network, flight, handler, request, timeout_s)
+        self._exchanges[exchange] = None
+        exchange.begin()
+        late = HttpNoReply(f"no whole answer within {timeout_s} s")
+        timer = asyncio.get_running_loop().call_later(timeout_s, exchange.failed, late)
         try:
-            async with asyncio.timeout(timeout_s):
-                return await exchange.reply
-        except TimeoutError:
-            raise HttpNoReply(f"no whole answer within {timeout_s} s") from None
+            return await exchange.reply
         finally:
             exchange.awaited = False
+            timer.cancel()
 
     async def close(self) -> None:
         self._closed = True
-        for exchange, task in self._exchanges.items():
+        for exchange in list(self._exchanges):
             exchange.failed(HttpNoReply("the client was closed"))
-            task.cancel()
+            exchange.end()
         await asyncio.sleep(0)
 
     def forsake(self) -> None:
@@ -376,62 +377,127 @@ class MemoryHttp:
 
 
 class _Exchange:
-    """One request on its way. It belongs to the network: its client may be gone before it ends."""
+    """One request on its way. It belongs to the network: its client may be gone before it ends.
 
-    def __init__(self, client: MemoryHttp, flight: Flight | None) -> None:
+    On a link that is whole, with a handler that answers at once, it is two timers; only what waits on its way is a task.
+    """
+
+    def __init__(
+        self,
+        client: MemoryHttp,
+        network: MemoryNetwork,
+        flight: Flight | None,
+        handler: HttpHandler,
+        request: HttpRequest,
+        timeout_s: float,
+    ) -> None:
         self.client: MemoryHttp | None = client
         self.awaited = True
-        self._flight = flight
         self.reply: asyncio.Future[HttpResponse] = asyncio.get_running_loop().create_future()
+        self._network = network
+        self._flight = flight
+        self._handler = handler
+        self._request = request
+        self._timeout_s = timeout_s
+        self._under_way: asyncio.TimerHandle | asyncio.Task[None] | None = None
 
-    async def run(
-        self, handler: HttpHandler, request: HttpRequest, timeout_s: float, faults: NetworkFaults
-    ) -> None:
-        try:
-            response = await self._answered(handler, request, timeout_s, faults)
-            if self.client is not None and not self.reply.done():
-                self.reply.set_result(response)
-        except asyncio.CancelledError:
-            self.failed(HttpNoReply("the connection was closed"))
-            raise
-        except Exception as error:  # noqa: BLE001 - the client's to handle, HttpNoReply above all
-            self.failed(error)
-        finally:
-            if self._flight is not None:
-                self._flight.land()
-            if self.client is not None:
-                self.client.over(self)
+    def begin(self) -> None:
+        self._network.faults.requests_sent += 1
+        self._after(self._arrived)
 
-    @property
-    def _wanted(self) -> bool:
-        return self.client is not None and self.awaited
+    def end(self) -> None:
+        """It goes no further."""
+        if self._under_way is not None:
+            self._under_way.cancel()
+        if not isinstance(self._under_way, asyncio.Task):
+            self._over()
 
     def failed(self, error: Exception) -> None:
         if self.client is not None and not self.reply.done():
             self.reply.set_exception(error)
             self.reply.exception()  # the caller has it, or has gone away
 
-    async def _answered(
-        self, handler: HttpHandler, request: HttpRequest, timeout_s: float, faults: NetworkFaults
-    ) -> HttpResponse:
-        faults.requests_sent += 1
-        await asyncio.sleep(faults.delay_s)
-        if faults.lose_requests > 0:
-            faults.lose_requests -= 1
-            await asyncio.sleep(timeout_s)
-            raise HttpNoReply("ReadTimeout")
-        flight = self._flight
-        if flight is not None and await flight.carried(Way.UP, _size(request)) and not self._wanted:
-            # Its client closed the connection before all of it was there: a server drops half a request.
-            raise HttpNoReply("the connection was closed")
-        answer = handler(request)
-        response = await answer if inspect.isawaitable(answer) else answer
+    def _after(self, step: Callable[..., None], *args: object) -> None:
+        network = self._network
+        self._under_way = asyncio.get_running_loop().call_later(
+            network.faults.delay_s, step, *args, context=network.context
+        )
+
+    def _arrived(self) -> None:
+        if self._network.faults.lose_requests > 0 or not self._plain:
+            self._waits(self._carried_on(None))
+            return
+        try:
+            answer = self._handler(self._request)
+        except Exception as error:  # noqa: BLE001 - the client's to handle, HttpNoReply above all
+            self._ended(error)
+            return
+        if isinstance(answer, HttpResponse) and self._plain:
+            self._after(self._answered, answer)
+        else:
+            self._waits(self._carried_on(answer))
+
+    def _answered(self, response: HttpResponse) -> None:
+        faults = self._network.faults
+        if faults.lose_replies > 0:
+            faults.lose_replies -= 1
+            self._ended(HttpNoReply("the server closed the connection without an answer"))
+            return
+        if self.client is not None and not self.reply.done():
+            self.reply.set_result(response)
+        self._over()
+
+    def _ended(self, error: Exception) -> None:
+        self.failed(error)
+        self._over()
+
+    def _over(self) -> None:
+        if self._flight is not None:
+            self._flight.land()
+        if self.client is not None:
+            self.client.over(self)
+
+    @property
+    def _plain(self) -> bool:
+        return self._flight is None or self._flight.plain
+
+    @property
+    def _wanted(self) -> bool:
+        return self.client is not None and self.awaited
+
+    # -- what takes its time -----------------------------------------------------------------------------------------
+
+    def _waits(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        self._under_way = self._network.run(coroutine)
+
+    async def _carried_on(self, answer: HttpResponse | Awaitable[HttpResponse] | None) -> None:
+        """From where it is: there, or (`answer`) answered."""
+        try:
+            response = await self._carried(answer)
+        except asyncio.CancelledError:
+            self._ended(HttpNoReply("the connection was closed"))
+            raise
+        except Exception as error:  # noqa: BLE001 - the client's to handle, HttpNoReply above all
+            self._ended(error)
+        else:
+            self._answered(response)
+
+    async def _carried(self, answer: HttpResponse | Awaitable[HttpResponse] | None) -> HttpResponse:
+        faults, flight = self._network.faults, self._flight
+        if answer is None:
+            if faults.lose_requests > 0:
+                faults.lose_requests -= 1
+                await asyncio.sleep(self._timeout_s)
+                raise HttpNoReply("ReadTimeout")
+            took = flight is not None and await flight.carried(Way.UP, _size(self._request))
+            if took and not self._wanted:
+                # Its client closed the connection before all of it was there: a server drops half a request.
+                raise HttpNoReply("the connection was closed")
+            answer = self._handler(self._request)
+        response = answer if isinstance(answer, HttpResponse) else await answer
         if flight is not None:
             await flight.carried(Way.DOWN, len(response.body) + HEAD_BYTES)
         await asyncio.sleep(faults.delay_s)
-        if faults.lose_replies > 0:
-            faults.lose_replies -= 1
-            raise HttpNoReply("the server closed the connection without an answer")
         return response
 
 

@@ -148,6 +148,11 @@ class Flight:
         self._cut: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._moved: asyncio.Future[None] | None = None
 
+    @property
+    def plain(self) -> bool:
+        """Whatever it carries passes at once."""
+        return self._link.plain
+
     async def carried(self, way: Way, size: int) -> bool:
         """Returns when so many bytes have passed in this direction; True when that took its time.
         Raises HttpNoReply when the connection is cut under them."""

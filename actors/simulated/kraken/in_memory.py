@@ -14,7 +14,8 @@ from allstop.actors.ports import (
     LinkClosed,
     WebSocketLink,
 )
-from allstop.actors.simulated.kraken.rest import Request
+from allstop.actors.simulated.kraken.faults import CallPlan
+from allstop.actors.simulated.kraken.rest import Answer, Request
 from allstop.actors.simulated.kraken.shell import TICK_S, Shell
 from allstop.actors.simulated.kraken.stream import Connection
 from allstop.actors.simulated.kraken.venue import KrakenVenue
@@ -30,7 +31,7 @@ class Network(Protocol):
     ) -> None: ...
 
     def serve_http(
-        self, base_url: str, handler: Callable[[HttpRequest], Awaitable[HttpResponse]], /
+        self, base_url: str, handler: Callable[[HttpRequest], HttpResponse | Awaitable[HttpResponse]], /
     ) -> None: ...
 
 
@@ -105,15 +106,18 @@ class InMemoryKraken(Shell):
         network.serve_websocket(self.ws_url, self.handle, lambda: self.enter(private=False))
         network.serve_websocket(self.ws_auth_url, self.handle, lambda: self.enter(private=True))
 
-    async def handle_http(self, request: HttpRequest) -> HttpResponse:
-        """One REST exchange. Raises HttpNoReply where the venue drops the connection."""
+    def handle_http(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse]:
+        """One REST exchange: at once, where no fault holds it back. Raises HttpNoReply where the venue drops the
+        connection."""
         headers = {name.lower(): value for name, value in request.headers.items()}
-        answer = await self.exchange(
-            Request(method=request.method, path=request.path, headers=headers, body=request.body, ip=IP)
-        )
-        if answer is None:
-            raise HttpNoReply("the server closed the connection without an answer")
-        return HttpResponse(status=answer.status, headers=answer.headers, body=answer.body)
+        asked = Request(method=request.method, path=request.path, headers=headers, body=request.body, ip=IP)
+        plan = self.planned(asked)
+        if plan.delay_before_s or plan.delay_after_s:
+            return self._late(asked, plan)
+        return _told(self.answered(asked, plan))
+
+    async def _late(self, request: Request, plan: CallPlan) -> HttpResponse:
+        return _told(await self.answered_late(request, plan))
 
     def enter(self, *, private: bool) -> Connection:
         """The handshake of a WebSocket. Raises ConnectFailed when it is refused."""
@@ -127,6 +131,12 @@ class InMemoryKraken(Shell):
     async def handle(self, link: WebSocketLink, connection: Connection) -> None:
         """One WebSocket that was let in, until it is gone."""
         await self.talk(connection, _frames(link), link.send, link.abort)
+
+
+def _told(answer: Answer | None) -> HttpResponse:
+    if answer is None:
+        raise HttpNoReply("the server closed the connection without an answer")
+    return HttpResponse(status=answer.status, headers=answer.headers, body=answer.body)
 
 
 async def _frames(link: WebSocketLink) -> AsyncIterator[str]:

@@ -9,6 +9,7 @@ import msgspec
 from allstop.actors.clock import Clock
 from allstop.actors.simulated.kraken import methods, rest
 from allstop.actors.simulated.kraken.at import At
+from allstop.actors.simulated.kraken.faults import CallPlan
 from allstop.actors.simulated.kraken.rest import Answer, Request
 from allstop.actors.simulated.kraken.stream import Connection
 from allstop.actors.simulated.kraken.venue import KrakenVenue
@@ -54,16 +55,36 @@ class Shell:
 
     async def exchange(self, request: Request) -> Answer | None:
         """Serves one REST request as the armed faults want it; None for no answer at all."""
-        plan = self.venue.plan(rest.method_of(request.path))
+        plan = self.planned(request)
+        if plan.delay_before_s or plan.delay_after_s:
+            return await self.answered_late(request, plan)
+        return self.answered(request, plan)
+
+    def planned(self, request: Request) -> CallPlan:
+        """What the armed faults make of it. Spends them."""
+        return self.venue.plan(rest.method_of(request.path))
+
+    def answered(self, request: Request, plan: CallPlan) -> Answer | None:
+        """The same without the waits of its plan."""
+        return self._as_planned(plan, self._executed(request, plan))
+
+    async def answered_late(self, request: Request, plan: CallPlan) -> Answer | None:
         if plan.delay_before_s:
             await asyncio.sleep(plan.delay_before_s)
             request = msgspec.structs.replace(request, late=True)
-        answer: Answer | None = None
-        if plan.execute:
-            answer = self.venue.http(request, self.at())
-            self.flush()
+        answer = self._executed(request, plan)
         if plan.delay_after_s:
             await asyncio.sleep(plan.delay_after_s)
+        return self._as_planned(plan, answer)
+
+    def _executed(self, request: Request, plan: CallPlan) -> Answer | None:
+        if not plan.execute:
+            return None
+        answer = self.venue.http(request, self.at())
+        self.flush()
+        return answer
+
+    def _as_planned(self, plan: CallPlan, answer: Answer | None) -> Answer | None:
         if plan.http_520:
             return rest.PAGE_520
         if plan.error is not None:
