@@ -24,6 +24,7 @@ from allstop.actors.runtime.process.errors import (
     parcelled,
     unparcelled,
 )
+from allstop.actors.runtime.process.looking import shown
 from allstop.actors.runtime.ref import Ref
 
 
@@ -270,3 +271,38 @@ def test_a_fatal_crash_is_fatal_here_too() -> None:
 def test_an_error_names_no_class_that_is_not_an_exception() -> None:
     parcel = msgspec.structs.replace(parcelled(ValueError(), CODEC.encode), module="os", qualname="system")
     assert isinstance(unparcelled(parcel, CODEC.decode), RemoteError)
+
+
+class WordlessError(Exception):
+    def __str__(self) -> str:
+        raise KeyError("no words")
+
+    def __repr__(self) -> str:
+        raise KeyError("no picture")
+
+
+class TwoPartError(Exception):
+    def __new__(cls, one: str, two: str) -> "TwoPartError":
+        return super().__new__(cls, one, two)
+
+    def __init__(self, one: str, two: str) -> None:
+        super().__init__(one + two)
+
+
+def test_an_error_whose_str_raises_travels_all_the_same() -> None:
+    codec = Codec()
+    parcel = parcelled(WordlessError(), codec.encode)
+    assert parcel.text == "its __str__ raised KeyError"
+    assert isinstance(crash_error(parcel, codec.decode).__cause__, WordlessError)
+
+
+def test_an_error_that_cannot_be_made_again_arrives_in_words() -> None:
+    codec = Codec()
+    error = unparcelled(parcelled(TwoPartError("a", "b"), codec.encode), codec.decode)
+    assert isinstance(error, RemoteError)
+    assert error.__cause__ is None
+    assert "ab" in str(error)
+
+
+def test_a_value_that_cannot_travel_and_whose_repr_raises_is_shown_by_its_class() -> None:
+    assert shown(WordlessError(), Codec()).text == "WordlessError, whose __repr__ raised KeyError"
