@@ -5,7 +5,7 @@ latches. Counted from what it did, and not from what it counted.
 from collections import deque
 from typing import ClassVar
 
-from allstop.supervisors.oracles.facts import Restarted
+from allstop.supervisors.oracles.facts import Barred, Restarted
 from allstop.supervisors.oracles.oracle import Oracle, Takes, Terms
 
 
@@ -18,7 +18,7 @@ class WithinBudget(Oracle):
         self._counted = 0
 
     def takes(self) -> Takes:
-        return {Restarted: self._restarted}
+        return {Restarted: self._restarted, Barred: self._barred}
 
     def found(self) -> str | None:
         return f"{self._counted} restarts within their budgets" if self._counted else None
@@ -26,7 +26,16 @@ class WithinBudget(Oracle):
     def nothing(self) -> str:
         return "nothing was restarted that has a known budget"
 
+    def _barred(self, fact: Barred) -> None:
+        if fact.anew:  # another process: its supervisors are others
+            self._restarts.clear()
+
     def _restarted(self, fact: Restarted) -> None:
+        again = f"{fact.supervisor}/{fact.child}"
+        for path in [path for path in self._restarts if path == again or path.startswith(f"{again}/")]:
+            del self._restarts[
+                path
+            ]  # a supervisor that is started again has its budget anew, and its own one counts it
         budget = self.terms.budgets.get(fact.supervisor)
         if budget is None or not fact.after_failure:
             return

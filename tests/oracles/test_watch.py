@@ -20,6 +20,7 @@ from allstop.supervisors.oracles import (
     Watch,
     judge,
 )
+from allstop.supervisors.oracles.budgets import WithinBudget
 from allstop.supervisors.oracles.facts import (
     Barred,
     Believed,
@@ -900,3 +901,14 @@ def test_a_revoked_key_of_another_role_excuses_no_order() -> None:
     story.see(KeyRevoked(story.now_ns, "main", "protect"))
     story.see(Settled(story.now_ns))
     assert [one.oracle for one in story.watch.violations] == ["O6"]
+
+
+def test_a_supervisor_that_was_started_again_has_its_budget_anew() -> None:
+    watch = Watch(Terms(cover_s=2.0, budgets={"/a": (1, 60.0), "/a/b": (1, 60.0)}), oracles=(WithinBudget,))
+    watch.see(Restarted(1_000_000_000, "/a/b", "child"))
+    watch.see(Restarted(2_000_000_000, "/a", "b"))
+    watch.see(Restarted(3_000_000_000, "/a/b", "child"))
+    assert watch.violations == []
+
+    watch.see(Restarted(4_000_000_000, "/a/b", "child"))
+    assert [one.oracle for one in watch.violations] == ["budget"]

@@ -164,7 +164,9 @@ def test_a_market_that_plunges_takes_the_stops_and_stands_where_it_stood() -> No
     assert client.venue.market(client.venue.pairs["BTC/USD"]).last == Decimal("100.0")
 
 
-def test_a_rate_that_is_said_to_be_reached_counts_as_a_key_without_calls_until_one_fits_again() -> None:
+def test_a_rate_that_is_said_to_be_reached_counts_as_a_key_without_calls_until_a_confirmation_fits_again() -> (
+    None
+):
     told: list[tuple[str, float]] = []
 
     class Watching(Witness):
@@ -177,4 +179,6 @@ def test_a_rate_that_is_said_to_be_reached_counts_as_a_key_without_calls_until_o
     assert told == []
     client.venue.fault({"kind": "rate_limited", "face": "rest", "s": 5}, client.at)
     assert client.post("OpenOrders")["error"] == ["EAPI:Rate limit exceeded"]
-    assert told == [("trade", pytest.approx(2.0))]
+    assert told == [
+        ("trade", pytest.approx(4.0))
+    ]  # three calls above nineteen twentieths of twenty, one a second

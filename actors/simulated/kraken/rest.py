@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 LOCKOUT_AFTER = 10  # bad keys in a row from one address; Kraken tells no figure
 LOCKOUT_S = 900.0  # 15 minutes
+CONFIRMING = 3  # calls that it takes to find out that a position is bare: what is open, what closed, and who is neither
 CEILING = 0.95  # of a counter: the rest is for what a client counts a little earlier than we do
 
 
@@ -102,9 +103,7 @@ def _private(venue: "KrakenVenue", request: Request, path: str, name: str, at: A
         if call.permissions and not call.permissions & key.permissions:
             raise Refusal("EGeneral:Permission denied")
         if call.cost and venue.faults.limited("rest", at.now_s):
-            full_ns = venue.call_counter(key).empties_ns(
-                1, of=CEILING
-            )  # whoever believes this word has no calls left
+            full_ns = venue.call_counter(key).empties_ns(CONFIRMING, of=CEILING)  # for who believes it
             venue.witness.spent(key.account, key.name, at.wall_ns, at.wall_ns + full_ns)
             raise Refusal("EAPI:Rate limit exceeded")
         if call.permissions == ORDERING and venue.faults.limited("orders", at.now_s):
