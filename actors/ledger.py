@@ -10,6 +10,7 @@ waited for: its turn runs out after the time it asked for.
 """
 
 import asyncio
+from collections.abc import Coroutine, Mapping
 from typing import Any, ClassVar
 
 import msgspec
@@ -34,7 +35,15 @@ from allstop.actors.ledger_messages import (
     TakeTurn,
     Turn,
 )
-from allstop.actors.ledger_rows import LEVEL_KIND, LOCKOUT_S, NONCE_KIND, STOP_KIND, folded, stopped
+from allstop.actors.ledger_rows import (
+    LEVEL_KIND,
+    LOCKOUT_S,
+    NONCE_KIND,
+    STOP_KIND,
+    LevelRow,
+    folded,
+    stopped,
+)
 from allstop.actors.levels import ROOT, CastVote, Level, Scope, Vote
 from allstop.actors.limits import nonces as nonce_rules
 from allstop.actors.limits.kraken import CHEAPER_S, LIMITS, Tier, order_meter, rest_cost, rest_meter
@@ -67,9 +76,8 @@ __all__ = [
     "folded",
 ]  # fmt: skip
 
-REST_BLOCK = (
-    0.0  # every call is written: they are rare, and a guess too high after a crash keeps the guardian waiting
-)
+REST_BLOCK = 0.0  # a busy key's calls are all written: a guess too high after a crash keeps the guardian waiting
+REST_FLOOR = 3.0  # and a quiet one's none: one round of the reconciler, which any tier has room for five times
 ORDER_BLOCK = 15.0  # one second's entries at the highest sustained rate, per pair
 FATE_POLL_S = 0.01  # a supervisor decides within a turn of the loop, and a journal opens in some milliseconds
 UNWRITTEN = "nothing can be promised on disk: only protection and cancels go on"
@@ -85,6 +93,7 @@ class AccountLedger(Actor):
     whether the journal is down for good, and outlives this ledger with what it knew of its keys."""
 
     mailbox: ClassVar[Mailbox] = Mailbox(capacity=5000, overflow=Overflow.REFUSE)
+    keeps_task: ClassVar[bool] = False
 
     def __init__(self, *, journal: Ref, tier: Tier = Tier.STARTER, votes: Ref | None = None, scope: Scope = (),
                  write_timeout_s: float = 5.0, board: StoreBoard | None = None) -> None:  # fmt: skip
@@ -99,7 +108,7 @@ class AccountLedger(Actor):
         self._ages = OrderAges()
         self._nonce_rows: dict[str, int] = {}
         self._stop_rows: dict[str, str] = {}
-        self._level_rows: dict[str, tuple[float, int]] = {}
+        self._level_rows: dict[str, LevelRow] = {}
         self._arrivals = 0
         self._unwritten = False
 
@@ -111,26 +120,26 @@ class AccountLedger(Actor):
         self._nonce_rows, self._level_rows = folded(rows)
         self._stop_rows = stopped(rows, self.clock.wall_ns())
 
-    async def on_receive(self, message: object) -> object:
+    def on_receive(self, message: object) -> object:
+        """Gives a coroutine where the disk has to be asked: seldom."""
         match message:
             case TakeTurn():
-                return await self._take_turn(message)
+                return self._take_turn(message)
             case EndTurn():
-                return await self._end_turn(message)
+                return self._end_turn(message)
             case NextNonce():
-                return await self._next_nonce(self._key(message.key))
+                return self._next_nonce(self._key(message.key))
             case StopKey(key=name, reason=reason):
-                await self._stop_key(self._key(name), reason)
-                return True
+                return self._stop_key(self._key(name), reason)
             case ChargeOrder():
-                return await self._charge_order(message)
+                return self._charge_order(message)
             case RoomFor(planned=planned, lane=lane):
                 return self._room_s(planned, lane)
             case OrderTouched():
                 born_s = self.clock.now_s() - message.age_s
                 return self._ages.touch(message.order_id, message.pair, born_s, gone=message.gone)
             case SyncOrders():
-                return await self._sync_orders(message)
+                return self._sync_orders(message)
             case SetTier():
                 return self._set_tier(message.tier)
             case GetLedger():
@@ -138,7 +147,7 @@ class AccountLedger(Actor):
             case _Wake():
                 key = self._key(message.key)
                 key.wake = None
-                return await self._serve(key)
+                return self._serve(key)
             case _:
                 raise TypeError(f"{self.path} takes no {message!r}")
 
@@ -155,7 +164,7 @@ class AccountLedger(Actor):
             key.nonces = key.nonces.reserving(high)
         return key.nonces.last
 
-    async def _take_turn(self, take: TakeTurn) -> None:
+    def _take_turn(self, take: TakeTurn) -> Coroutine[Any, Any, None] | None:
         key = self._key(take.key)
         if key.stopped:
             raise KeyStopped(key.stopped, place=key.name)
@@ -173,16 +182,23 @@ class AccountLedger(Actor):
                 until_s=self.clock.now_s() + take.wait_max_s,
             )
         )
-        await self._serve(key)
+        return self._serve(key)
 
-    async def _end_turn(self, end: EndTurn) -> None:
-        key, now_s = self._key(end.key), self.clock.now_s()
+    def _end_turn(self, end: EndTurn) -> Coroutine[Any, Any, None] | None:
+        key = self._key(end.key)
         if key.held is not None and key.held.id == end.id:
             if end.unsent:  # what is promised on disk stays higher until it is due
                 key.rest = key.rest.with_meter(key.rest.meter.taken(-rest_cost(key.held.path), now_s))
             key.held = None
         for waiter in [w for w in key.waiting if w.take.id == end.id]:
             key.waiting.remove(waiter)  # its caller gave up; nobody listens for the answer
+        if end.over_limit or end.bad_nonce or end.cool_s > 0 or end.stop:
+            return self._take_in(key, end)
+        return self._serve(key)
+
+    async def _take_in(self, key: KeyTurns, end: EndTurn) -> None:
+        """What the venue said of the key."""
+        now_s = self.clock.now_s()
         if end.over_limit:
             key.rest = await self._kept(
                 f"rest:{key.name}", key.rest.with_meter(key.rest.meter.penalised(now_s))
@@ -194,19 +210,22 @@ class AccountLedger(Actor):
             key.cool_until_s = max(key.cool_until_s, now_s + end.cool_s)
         if end.stop:
             await self._stop_key(key, end.stop)
-        await self._serve(key)
+        if (granting := self._serve(key)) is not None:
+            await granting
 
-    async def _stop_key(self, key: KeyTurns, reason: str) -> None:
+    async def _stop_key(self, key: KeyTurns, reason: str) -> bool:
         """In memory first, so that nobody gets a turn while the disk is asked."""
         if key.stopped:
-            return
+            return True
         key.stopped = reason
         self.log.error("key.stopped", key=key.name, reason=reason)
-        await self._serve(key)
+        self._serve(key)  # who waits is refused: that needs no disk
         await self._write(STOP_KIND, key.name, {"reason": reason, "at_ns": self.clock.wall_ns()})
+        return True
 
-    async def _serve(self, key: KeyTurns) -> None:
-        """Gives the turn to the first who can have it, refuses whose time is over, and wakes for the rest."""
+    def _serve(self, key: KeyTurns) -> Coroutine[Any, Any, None] | None:
+        """Gives the turn to the first who can have it, refuses whose time is over, and wakes for the rest. What has to
+        be promised on disk first is left to the coroutine that it gives."""
         now_s = self.clock.now_s()
         if key.held is not None and now_s >= key.held_until_s:
             self.log.warning("turn.ran_out", key=key.name, path=key.held.path)
@@ -218,8 +237,17 @@ class AccountLedger(Actor):
             key.waiting.remove(waiter)
             key.held, key.held_until_s = waiter.take, now_s + waiter.take.hold_s
             charged = key.rest.with_meter(key.rest.meter.taken(waiter.cost, now_s))
-            key.rest = await self._kept(f"rest:{key.name}", charged)
-            waiter.reply.set(Turn(id=waiter.take.id, nonce=await self._next_nonce(key)))
+            nonces = key.nonces.next(self.clock.wall_ns())
+            if not (charged.covered(now_s) and nonces.covered):
+                return self._grant(key, waiter, charged)
+            key.rest, key.nonces = charged, nonces
+            waiter.reply.set(Turn(id=waiter.take.id, nonce=nonces.last))
+        self._wake_for(key)
+        return None
+
+    async def _grant(self, key: KeyTurns, waiter: Waiter, charged: Promised) -> None:
+        key.rest = await self._kept(f"rest:{key.name}", charged)
+        waiter.reply.set(Turn(id=waiter.take.id, nonce=await self._next_nonce(key)))
         self._wake_for(key)
 
     def _is_hopeless(self, key: KeyTurns, waiter: Waiter, now_s: float) -> bool:
@@ -250,7 +278,7 @@ class AccountLedger(Actor):
 
     # The matching engine's counter, per pair
 
-    async def _charge_order(self, charge: ChargeOrder) -> float:
+    def _charge_order(self, charge: ChargeOrder) -> float | Coroutine[Any, Any, float]:
         if self._withholds(charge.lane):
             raise Refused(RefusalCode.NOT_COMMITTED, UNWRITTEN, place=charge.pair or self.path)
         now_s = self.clock.now_s()
@@ -263,12 +291,21 @@ class AccountLedger(Actor):
                 raise RateRefused(
                     f"{charge.op} would exceed the order rate", place=place, retry_after_s=wait_s
                 )
-        for pair, cost in costs.items():
-            kept = self._pair(pair)
-            self._pairs[pair] = await self._kept(
-                f"order:{pair}", kept.with_meter(kept.meter.taken(cost, now_s))
-            )
+        charged = {pair: self._charged(pair, cost, now_s) for pair, cost in costs.items()}
+        if not all(kept.covered(now_s) for kept in charged.values()):
+            return self._charge_when_written(costs)
+        self._pairs |= charged
         return sum(costs.values())
+
+    async def _charge_when_written(self, costs: Mapping[str, float]) -> float:
+        for pair, cost in costs.items():
+            charged = self._charged(pair, cost, self.clock.now_s())
+            self._pairs[pair] = await self._kept(f"order:{pair}", charged)
+        return sum(costs.values())
+
+    def _charged(self, pair: str, cost: float, now_s: float) -> Promised:
+        kept = self._pair(pair)
+        return kept.with_meter(kept.meter.taken(cost, now_s))
 
     def _room_s(self, planned: PlannedOrders, lane: Lane) -> float:
         """Waiting helps twice: the counter decays, and old orders cost less to amend and to cancel."""
@@ -302,7 +339,10 @@ class AccountLedger(Actor):
                 name=name,
                 nonces=nonce_rules.restored(self._nonce_rows.get(name, 0)),
                 rest=self._restored(
-                    f"rest:{name}", rest_meter(self._tier, now_s=self.clock.now_s()), REST_BLOCK
+                    f"rest:{name}",
+                    rest_meter(self._tier, now_s=self.clock.now_s()),
+                    REST_BLOCK,
+                    REST_FLOOR,
                 ),
                 stopped=self._stop_rows.get(name, ""),
             )
@@ -314,16 +354,17 @@ class AccountLedger(Actor):
             self._pairs[pair] = self._restored(f"order:{pair}", meter, ORDER_BLOCK)
         return self._pairs[pair]
 
-    def _restored(self, name: str, meter: Meter, block: float) -> Promised:
+    def _restored(self, name: str, meter: Meter, block: float, floor: float = 0.0) -> Promised:
         row = self._level_rows.get(name)
         if row is None:
-            return fresh(meter, block)
-        level, at_ns = row
+            return fresh(meter, block, floor)
+        level = row.level
         if name.startswith("rest:"):
             level = min(
                 level, meter.max
             )  # calls over the maximum are refused; only batches of cancels go beyond
-        return restored(meter, level, (self.clock.wall_ns() - at_ns) / 1e9, self.clock.now_s(), block)
+        age_s = (self.clock.wall_ns() - row.at_ns) / 1e9
+        return restored(meter, level, age_s, self.clock.now_s(), block, floor, row.floor)
 
     async def _kept(self, name: str, charged: Promised) -> Promised:
         """The charged meter, once the disk promises at least its level."""
@@ -331,11 +372,11 @@ class AccountLedger(Actor):
         if charged.covered(now_s):
             return charged
         renewed = charged.renewed(now_s)
-        body = {"level": renewed.promise.level, "at_ns": self.clock.wall_ns()}
-        await self._write(LEVEL_KIND, name, body)
+        row = LevelRow(level=renewed.promise.level, at_ns=self.clock.wall_ns(), floor=renewed.floor)
+        await self._write(LEVEL_KIND, name, row)
         return renewed
 
-    async def _write(self, kind: str, key: str, body: dict[str, Any]) -> None:
+    async def _write(self, kind: str, key: str, body: object) -> None:
         if self._unwritten:
             return
         entry = JournalEntry(kind=kind, key=key, body=msgspec.json.encode(body))

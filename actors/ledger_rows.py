@@ -14,16 +14,23 @@ STOP_KIND = "ledger.stop"
 LOCKOUT_S = 900.0
 
 
-def folded(rows: Sequence[JournalRow]) -> tuple[dict[str, int], dict[str, tuple[float, int]]]:
+class LevelRow(msgspec.Struct, frozen=True):
+    """What a row promises of a meter: no more than `level` at `at_ns`, and no more than `floor` ever after."""
+
+    level: float
+    at_ns: int
+    floor: float = 0.0
+
+
+def folded(rows: Sequence[JournalRow]) -> tuple[dict[str, int], dict[str, LevelRow]]:
     """What the rows promise: per key the highest nonce, per meter the last level and when."""
     highs: dict[str, int] = {}
-    levels: dict[str, tuple[float, int]] = {}
+    levels: dict[str, LevelRow] = {}
     for row in rows:
-        body = msgspec.json.decode(row.body)
         if row.kind == NONCE_KIND:
-            highs[row.key] = max(highs.get(row.key, 0), body["high"])
+            highs[row.key] = max(highs.get(row.key, 0), msgspec.json.decode(row.body)["high"])
         elif row.kind == LEVEL_KIND:
-            levels[row.key] = (body["level"], body["at_ns"])
+            levels[row.key] = msgspec.json.decode(row.body, type=LevelRow)
     return highs, levels
 
 

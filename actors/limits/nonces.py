@@ -6,9 +6,9 @@ is given out above `reserved`, which is on disk: the next process starts above i
 
 import msgspec
 
-# How far ahead the disk promises: ten seconds of nanoseconds. Larger blocks mean fewer writes, and a larger jump of
+# How far ahead the disk promises: a minute of nanoseconds. Larger blocks mean fewer writes, and a larger jump of
 # the nonce after a restart, which nothing minds.
-BLOCK = 10_000_000_000
+BLOCK = 60_000_000_000
 GAP = 1_000_000_000  # the jump after "Invalid nonce": another writer was at most this far ahead, or is fenced
 
 
@@ -31,8 +31,9 @@ class Nonces(msgspec.Struct, frozen=True):
         return self.reserved - self.last < BLOCK // 2
 
     def wanted(self, wall_ns: int) -> int:
-        """The high-water to write down now."""
-        return max(self.last, self.reserved, wall_ns) + BLOCK
+        """The high-water to write down now: a block ahead of the clock, or a little ahead of a nonce that is so already.
+        Restart upon restart then adds that little, and not a block each."""
+        return max(wall_ns + BLOCK, max(self.last, self.reserved) + GAP)
 
     def reserving(self, high: int) -> "Nonces":
         """After `high` was committed."""

@@ -41,6 +41,13 @@ def test_after_a_restart_in_the_same_instant_with_the_clock_two_seconds_back_the
     assert again.last > used.reserved
 
 
+def test_ten_restarts_in_a_row_leave_the_nonce_about_a_block_ahead_of_the_clock():
+    nonces = drawn(Nonces(), T0)
+    for _ in range(10):
+        nonces = drawn(restored(nonces.reserved), T0)
+    assert nonces.last <= T0 + BLOCK + 10 * (GAP + 1)
+
+
 def test_a_refused_nonce_makes_it_jump_past_a_gap():
     assert Nonces(T0, T0 + BLOCK).jumped(T0 - 5).next(T0).last == T0 + GAP + 1
 
