@@ -6,7 +6,7 @@ when frames flow, asks for its subscription, and is told the events of its chann
 
 import itertools
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -167,12 +167,12 @@ class ChannelConnection(Connection):
             pending.reply.set(reply)
             self.on_times(reply, pending.sent_s)
 
-    async def on_message(self, message: object) -> object:
+    def on_message(self, message: object) -> object:
         match message:
             case Listen():
                 return self._listen(message)
             case SubscribeChannel():
-                return await self._subscribe(message)
+                return self._subscribe(message)
             case GetConnection():
                 return ConnectionView(connected=self.ready, status=self.venue_status, frames_in=self.frames_in,
                                       malformed=self.malformed, pending=self.pending_count())  # fmt: skip
@@ -270,6 +270,8 @@ class Listener(Actor):
     It outlives the connection where its supervisor lets it; then it attaches to the next one.
     """
 
+    keeps_task: ClassVar[bool] = False
+
     def __init__(self, *, connection: Ref, routes: tuple[tuple[str, str], ...], retry_s: float) -> None:
         self.connection = connection
         self._routes = routes
@@ -282,7 +284,8 @@ class Listener(Actor):
     async def on_link_down(self, why: str) -> None:
         """The connection's incarnation ended."""
 
-    async def on_message(self, message: object) -> object:
+    def on_message(self, message: object) -> object:
+        """What else is told or asked: an answer, or a coroutine where that takes time."""
         raise TypeError(f"{self.path} takes no {message!r}")
 
     def on_start(self) -> Any:
@@ -291,19 +294,21 @@ class Listener(Actor):
     async def on_continue(self, argument: object) -> None:
         await self._attach()
 
-    async def on_receive(self, message: object) -> object:
+    def on_receive(self, message: object) -> object:
         match message:
             case LinkUp():
-                return await self.on_link_up()
+                return self.on_link_up()
             case Down(monitor=monitor, exit=exit_) if monitor is self._monitor:
-                self._monitor = None
-                await self.on_link_down(str(exit_))
-                self.send_after(self._retry_s, _Attach())
-                return None
+                return self._went_down(str(exit_))
             case _Attach():
-                return await self._attach()
+                return self._attach()
             case _:
-                return await self.on_message(message)
+                return self.on_message(message)
+
+    async def _went_down(self, why: str) -> None:
+        self._monitor = None
+        await self.on_link_down(why)
+        self.send_after(self._retry_s, _Attach())
 
     async def _attach(self) -> None:
         if self._monitor is not None:

@@ -8,7 +8,7 @@ whatever way, that task is cancelled and drops the connection with it.
 """
 
 import asyncio
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -39,6 +39,8 @@ class Connection(Actor):
     thing it does afterwards, so that a slow venue does not hold up a tree.
     """
 
+    keeps_task: ClassVar[bool] = False
+
     def __init__(self, *, url: str, world: World, hosts: Ref, settings: ConnectionSettings | None = None,
                  connect_lane: Lane = Lane.QUERY) -> None:  # fmt: skip
         self.url = url
@@ -67,7 +69,8 @@ class Connection(Actor):
         """One frame. What this raises ends the connection."""
         raise NotImplementedError
 
-    async def on_message(self, message: object) -> object:
+    def on_message(self, message: object) -> object:
+        """What else is told or asked: an answer, or a coroutine where that takes time."""
         raise TypeError(f"{self.path} takes no {message!r}")
 
     # The connection's life
@@ -75,17 +78,17 @@ class Connection(Actor):
     def on_start(self) -> Any:
         return Continue(Open())
 
-    async def on_continue(self, argument: object) -> None:
+    def on_continue(self, argument: object) -> None:
         self._begin()
 
-    async def on_receive(self, message: object) -> object:
+    def on_receive(self, message: object) -> object:
         match message:
             case Open():
                 return self._begin()
             case Probe():
                 return self._probe()
             case _:
-                return await self.on_message(message)
+                return self.on_message(message)
 
     async def on_stop(self, exit_: Exit) -> None:
         if self.websocket is not None:

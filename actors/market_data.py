@@ -6,7 +6,7 @@ than `book_silence_max_s` is stale. While either holds, the pair's scopes have t
 withdrawn by the snapshot or update that proves the data again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from collections.abc import Sequence as Many
 from decimal import Decimal
 from typing import Any
@@ -162,6 +162,7 @@ class PairData(Listener):
         self._round = 0
         self._rate_limited = False  # the venue refused this round: we ask too often
         self._publish_from_s = 0.0
+        self._publish_due = False  # a timer of ours will tell what changed
         self._looker: Timer | None = None
         self._look_due_s = 0.0
         self._dirty: set[type] = set()
@@ -172,10 +173,10 @@ class PairData(Listener):
         self._look_again()
         return super().on_start()
 
-    async def on_message(self, message: object) -> object:
+    def on_message(self, message: object) -> object:
         match message:
             case BookUpdate() | BookSnapshot():
-                return await self._change(message)
+                return self._change(message)
             case Trade(price=price, ts_ns=ts_ns) | Ticker(last=price, ts_ns=ts_ns):
                 return self._last_price(price, ts_ns)
             case _Publish():
@@ -183,11 +184,9 @@ class PairData(Listener):
             case _Look():
                 return self._look()
             case _SnapshotDue(round=round_):
-                if round_ == self._round and self._book is None:
-                    await self._no_snapshot()
-                return None
+                return self._no_snapshot() if round_ == self._round and self._book is None else None
             case MalformedFrame(reason=reason, channel="book"):
-                return await self._fault(f"a frame could not be read: {reason}")
+                return self._fault(f"a frame could not be read: {reason}")
             case SubscribeBook(path=path):
                 return self._subscribe_book(path)
             case GetBook():
@@ -199,7 +198,7 @@ class PairData(Listener):
             case MalformedFrame():
                 return None
             case _:
-                return await super().on_message(message)
+                return super().on_message(message)
 
     # Subscribing
 
@@ -267,7 +266,7 @@ class PairData(Listener):
 
     # The book
 
-    async def _change(self, change: BookUpdate | BookSnapshot) -> None:
+    def _change(self, change: BookUpdate | BookSnapshot) -> Coroutine[Any, Any, None] | None:
         self._frames_in += 1
         if isinstance(change, BookSnapshot):
             self._book = Book(self._depth, self._instrument.price_decimals, self._instrument.qty_decimals)
@@ -278,10 +277,10 @@ class PairData(Listener):
             agrees = self._book.agrees(change)
         except DecodeError as error:
             self._bad += 1
-            return await self._fault(str(error))
+            return self._fault(str(error))
         if not agrees:
             self._bad += 1
-            return await self._fault(f"checksum {self._book.checksum()} is not the venue's {change.checksum}")
+            return self._fault(f"checksum {self._book.checksum()} is not the venue's {change.checksum}")
         self._ok += 1
         if isinstance(change, BookSnapshot):
             call_succeeded(self)
@@ -353,14 +352,19 @@ class PairData(Listener):
     def _changed(self, what: type) -> None:
         """Told at most every `publish_interval_s`: what changed several times in between is told once, as it is."""
         self._dirty.add(what)
+        if not self._subscribers:
+            return
         now_s = self.clock.now_s()
-        if self._subscribers and now_s >= self._publish_from_s:
+        if now_s >= self._publish_from_s:
             self._publish_from_s = now_s + self._publish_interval_s
+            self._publish_due = False
             self._publish_now()
-            self.send_after(self._publish_interval_s, _Publish())
+        elif not self._publish_due:
+            self._publish_due = True
+            self.send_after(self._publish_from_s - now_s, _Publish())
 
     def _publish(self) -> None:
-        self._publish_from_s = 0.0
+        self._publish_due = False
         if self._dirty:
             self._changed(next(iter(self._dirty)))
 

@@ -12,7 +12,7 @@ A token is fetched for each connection. A refused session gets one new token; th
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 import msgspec
@@ -79,6 +79,7 @@ class Session(ChannelConnection):
     (venue, account); `doubt` is told of every refusal: it may be that the pair changed; `mode` shows
     what the venue says of itself."""
 
+    keeps_task = True  # a command waits for its bytes to be taken, every time
     every_frame_counts = True  # what cannot be read may have been an execution
     mailbox = Mailbox(
         capacity=2000, overflow=Overflow.REFUSE
@@ -163,17 +164,17 @@ class Session(ChannelConnection):
 
     # Messages
 
-    async def on_message(self, message: object) -> object:
+    def on_message(self, message: object) -> object:
         match message:
             case Submit() | Amend() | Cancel():
-                return await self._take(message)
+                return self._take(message)
             case _Overdue(req_id=req_id):
                 if (job := self._jobs.pop(req_id, None)) is not None:
                     call_failed(self, Category.TIMEOUT)
                     self._settle(job, Unknown("no reply within the deadline and its grace"))
                 return None
             case _Next(job=job):
-                return await self._write(job)
+                return self._write(job)
             case _StatusDue():
                 # The venue says how it is before anything else. Heartbeats alone would keep this connection alive, and
                 # its gate closed, for ever.
@@ -186,9 +187,9 @@ class Session(ChannelConnection):
                 self._watchers[path] = self.system.address(path)
                 return True
             case _:
-                return await super().on_message(message)
+                return super().on_message(message)
 
-    async def _take(self, command: Command) -> WriteOutcome | None:
+    def _take(self, command: Command) -> WriteOutcome | Coroutine[Any, Any, None] | None:
         if not self.ready:
             return NotSent("the session is not connected")
         if self.pending_count() >= self.settings.pending_max:
@@ -204,9 +205,7 @@ class Session(ChannelConnection):
         job = _Job(command=command, reply=self.defer(), until_s=until_s, order_ids=order_ids)
         for order_id in order_ids:
             self._busy.setdefault(order_id, deque()).append(job)
-        if self._at_head(job):
-            await self._write(job)
-        return None
+        return self._write(job) if self._at_head(job) else None
 
     def _at_head(self, job: _Job) -> bool:
         return all(self._busy[order_id][0] is job for order_id in job.order_ids)

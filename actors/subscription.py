@@ -11,6 +11,7 @@ An executions channel has no cadence of its own when nothing is traded; the sess
 """
 
 from collections import OrderedDict
+from collections.abc import Coroutine
 from collections.abc import Sequence as Many
 from decimal import Decimal
 from typing import Any
@@ -101,24 +102,22 @@ class PrivateStream(Listener):
         self._prove("sequence", holds=False, reason="not subscribed yet")
         return super().on_start()
 
-    async def on_message(self, message: object) -> object:
+    def on_message(self, message: object) -> object:
         match message:
             case Executions():
-                return await self._executions(message)
+                return self._executions(message)
             case Balances():
-                return await self._balance(message)
+                return self._balance(message)
             case OrderAccepted(order_id=order_id):
                 return self._expect(order_id)
             case _ReportDue(order_id=order_id):
                 if self._live and order_id not in self._seen:
-                    await self._fault(f"{order_id} was accepted and never reported")
+                    return self._fault(f"{order_id} was accepted and never reported")
                 return None
             case _SnapshotDue(round=round_):
-                if round_ == self._round and not self._live:
-                    await self._no_snapshot()
-                return None
+                return self._no_snapshot() if round_ == self._round and not self._live else None
             case MalformedFrame(reason=reason):
-                return await self._fault(f"a frame could not be read: {reason}")
+                return self._fault(f"a frame could not be read: {reason}")
             case SubscribeReports(path=path):
                 return self._subscribe_reports(path)
             case GetBalances():
@@ -127,7 +126,7 @@ class PrivateStream(Listener):
                 return StreamView(live=self._live, executions=self._frames, gaps=self._gaps,
                                   resubscribes=max(0, self._round - 1), open_orders=len(self._open))  # fmt: skip
             case _:
-                return await super().on_message(message)
+                return super().on_message(message)
 
     # Subscribing
 
@@ -193,7 +192,7 @@ class PrivateStream(Listener):
 
     # Events
 
-    async def _executions(self, event: Executions) -> None:
+    def _executions(self, event: Executions) -> Coroutine[Any, Any, None] | None:
         self._frames += 1
         for report in event.reports:
             self._remember(report)
@@ -203,25 +202,28 @@ class PrivateStream(Listener):
             present = {report.order_id for report in event.reports}
             for order_id in [known for known in self._open if known not in present]:
                 del self._open[order_id]
-        await self._count("executions", event.sequence, snapshot=event.snapshot)
+        return self._count("executions", event.sequence, snapshot=event.snapshot)
 
-    async def _balance(self, event: Balances) -> None:
+    def _balance(self, event: Balances) -> Coroutine[Any, Any, None] | None:
         held = {} if event.snapshot or self._balances is None else self._balances
         self._balances = {**held, **event.balances}
-        await self._count("balances", event.sequence, snapshot=event.snapshot)
+        return self._count("balances", event.sequence, snapshot=event.snapshot)
 
-    async def _count(self, channel: str, number: int | None, *, snapshot: bool) -> None:
+    def _count(
+        self, channel: str, number: int | None, *, snapshot: bool
+    ) -> Coroutine[Any, Any, None] | None:
         if snapshot:
             self._sequences[channel] = Sequence(number)
             self._snapshots.add(channel)
             self._rise()
-            return
+            return None
         if number is None or channel not in self._sequences:
-            return  # before the snapshot nothing is counted
+            return None  # before the snapshot nothing is counted
         self._sequences[channel], arrival = self._sequences[channel].seen(number)
         if arrival.verdict in (Verdict.GAP, Verdict.REPEAT):
             self._gaps += 1
-            await self._fault(f"{channel}: {arrival.verdict} at {number}, {arrival.missing} missing")
+            return self._fault(f"{channel}: {arrival.verdict} at {number}, {arrival.missing} missing")
+        return None
 
     def _remember(self, report: OrderReport) -> None:
         first = report.order_id not in self._seen
