@@ -13,6 +13,7 @@ import msgspec
 from allstop.actors.commands import Proof
 from allstop.actors.exits import Exit
 from allstop.actors.levels import CastVote, Level, Scope, Vote, WithdrawVote
+from allstop.actors.order_gate import GateWord
 from allstop.actors.ports import HttpLink, HttpNoReply, HttpNotSent, HttpRequest, World
 from allstop.actors.runtime import Actor, Continue, Ref
 from allstop.actors.venue_clock import VenueClock
@@ -51,7 +52,8 @@ class GetBounds(msgspec.Struct, frozen=True):
 
 
 class _Tell(msgspec.Struct, frozen=True):
-    """To itself: tell the gates what is proven. They start after us, and often, and start closed."""
+    """To itself: look whether the wall clock was set, and tell the gates what is news to them. They start after us, and
+    often, and start closed."""
 
 
 class ClockOffset(Actor):
@@ -65,7 +67,7 @@ class ClockOffset(Actor):
                  path: str = "/0/public/Time", venue_clock: VenueClock | None = None) -> None:  # fmt: skip
         self._world = world
         self._base_url = base_url
-        self._gates = gates
+        self._gates = tuple(GateWord(gate) for gate in gates)
         self._votes = votes
         self._scope = scope
         self._interval_s = interval_s

@@ -140,6 +140,10 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class ProveAgain(msgspec.Struct, frozen=True, kw_only=True):
+    """From an order gate that has just started and knows nothing: tell it what you prove."""
+
+
 class GateStatus(msgspec.Struct, frozen=True, kw_only=True):
     """To the order gate: answered with {name: Proof} and whether entries pass."""
 

@@ -28,6 +28,7 @@ from allstop.actors.commands import (
     GetCover,
     OrderView,
     Proof,
+    ProveAgain,
     ProveHalt,
     Reports,
 )
@@ -43,6 +44,7 @@ from allstop.actors.halter import HaltDuty
 from allstop.actors.instruments import Instrument
 from allstop.actors.journal import JournalDown
 from allstop.actors.levels import CastVote, Level, LevelBoard, Vote, WithdrawVote
+from allstop.actors.order_gate import GateWord
 from allstop.actors.ports import Desk, QueryFailed
 from allstop.actors.protocols.cover import Verdict
 from allstop.actors.protocols.cover_memory import CoverMemory
@@ -58,7 +60,7 @@ from allstop.actors.protocols.remedies import (
     later,
 )
 from allstop.actors.reports import OrderReport
-from allstop.actors.runtime import Actor, ActorDead, CallTimeout, Down, Ref, Reply
+from allstop.actors.runtime import Actor, ActorDead, CallTimeout, Down, Ref, Reply, Timer
 from allstop.actors.venue_clock import VenueClock
 
 __all__ = ["Guardian", "GuardianSettings", "Pace", "guardian_settings"]
@@ -68,7 +70,7 @@ END_S = 0.5  # what a tracker needs to write the end of its order, and more
 # what has not the ways to mend it change with time. Longer where the key has no calls for another.
 KNOWN_SHARE = 0.5
 REPEAT_SHARE = 4.0
-GATE_TELL_S = 0.25  # how long a gate that has just started may wait for our word
+BLIND_LATE_S = 0.01  # a timer may come a moment early
 
 
 class _Recheck(msgspec.Struct, frozen=True):
@@ -79,6 +81,10 @@ class _Recheck(msgspec.Struct, frozen=True):
 
 class _WriteEnds(msgspec.Struct, frozen=True):
     """To itself, in a halt: whose tracker has not written by now that its order is over, has none."""
+
+
+class _Blind(msgspec.Struct, frozen=True):
+    """To itself: by now the last look is too old to prove anything."""
 
 
 class Guardian(Actor):
@@ -107,7 +113,7 @@ class Guardian(Actor):
         self._instruments = instruments
         self._board = board
         self._root = root
-        self._gate = gate
+        self._gate = None if gate is None else GateWord(gate)
         self._mark = mark
         self._memory = CoverMemory(self.path)
         self._acting: set[str] = set()
@@ -121,7 +127,8 @@ class Guardian(Actor):
         self._reachable = True
         self._pace = pace or Pace(settings.tier)
         self._key_level = key_level
-        self._told_gate: tuple[int, bool] | None = None  # which of the gate's incarnations, and what
+        self._blind: Timer | None = None  # running while the venue cannot be read
+        self._blind_why = ""
         self._venue_clock = venue_clock
         self._matches = matches
         self._voted = True  # an earlier incarnation may have: the first covered audit withdraws it
@@ -189,7 +196,6 @@ class Guardian(Actor):
         await self._journal.follow(self.path, self._learn, after_seq=self._memory.seq)
         self._orders.resume()
         await self._exits.settle()
-        self.start_task(self._telling(), "telling the gate")
         self.start_task(self._watching(), "watch")
 
     async def on_stop(self, exit_: Exit) -> None:
@@ -208,6 +214,15 @@ class Guardian(Actor):
                 )
             case _Recheck(pair=pair):
                 self._recheck(pair)
+                return None
+            case ProveAgain():
+                # A gate that had to wait for the next look would keep entries out for as long as looks are apart.
+                if self._audited_s is not None:
+                    self._prove_audit()
+                return None
+            case _Blind():
+                self._blind = None
+                self._prove_audit()
                 return None
             case Down(exit=ended):
                 if not ended.fatal:  # after a fatal end there is no next one: cover goes on without
@@ -244,17 +259,6 @@ class Guardian(Actor):
             self._pace.found(await self._key_level(), self.clock.now_s())
         except (ActorDead, CallTimeout):
             return  # the ledger is restarting; asked again after the next look
-
-    async def _telling(self) -> None:
-        """Again and again, not once: the gate stands in the trading subtree, and starts after us, and often. A gate
-        that had to wait for the next look would keep entries out for as long as looks are apart. One that was told
-        the same already is left in peace."""
-        while True:
-            await asyncio.sleep(GATE_TELL_S)
-            if self._audited_s is not None and self._gate is not None:
-                holds, _ = self._audit_holds()
-                if self._told_gate != (self._gate.incarnation, holds):
-                    self._prove_audit()
 
     async def _pause(self) -> None:
         """Until the next look is due. What is due can come nearer meanwhile: an intent, an answer, the stream."""
@@ -318,16 +322,20 @@ class Guardian(Actor):
         except QueryFailed as error:
             if self._reachable:
                 self.log.warning("guardian.blind", what=str(error))
-            self._reachable = False
+            self._reachable, self._blind_why = False, str(error)
             now_s = self.clock.now_s()
             self._judge.unreachable(now_s)
             if self._alarms or self._judge.any_bare():
                 self._wake_in(max(self._settings.times.settle_s, self._pace.urgent_wait_s(now_s)))
             self._vote()
-            self._prove_audit(str(error))
+            self._prove_audit()
+            self._await_blindness()
             return
-        self._reachable = True
+        self._reachable, self._blind_why = True, ""
         self._audited_s = self.clock.now_s()
+        if self._blind is not None:
+            self._blind.cancel()
+            self._blind = None
         for pair, step in steps.items():
             self._begin(pair, step)
         await self._notes.write(self._audit.executed)
@@ -500,30 +508,35 @@ class Guardian(Actor):
             self._root.tell(WithdrawVote(by=self.path, scope=self._settings.scope))
             self._voted = False
 
-    def _prove_audit(self, reason: str = "") -> None:
+    def _prove_audit(self) -> None:
         """One reading that fails is no proof that we are blind; none for twice cover_s is. An incarnation that found
         a position uncovered covers it before it lets entries pass; one that appears later does not stop trading."""
         if self._gate is None:
             return
         holds, uncovered = self._audit_holds()
-        # First: a gate that dies before it has read our word is another one, and is told.
-        self._told_gate = (self._gate.incarnation, holds)
+        reason = self._blind_why or uncovered
         self._gate.tell(
-            Proof(
-                name="guardian",
-                holds=holds,
-                at_s=self.clock.now_s(),
-                by=self.path,
-                reason=reason or uncovered,
-            )
+            Proof(name="guardian", holds=holds, at_s=self.clock.now_s(), by=self.path, reason=reason)
         )
+
+    def _await_blindness(self) -> None:
+        """The proof falls when it is due, however long the next look takes to fail."""
+        if self._audited_s is None or self._blind is not None:
+            return
+        left_s = self._audited_s + self._proof_lasts_s - self.clock.now_s()
+        if left_s >= 0:
+            self._blind = self.send_after(left_s + BLIND_LATE_S, _Blind())
+
+    @property
+    def _proof_lasts_s(self) -> float:
+        return 2 * self._settings.times.cover_s
 
     def _audit_holds(self) -> tuple[bool, str]:
         """Whether entries may pass for all that we know, and what stands against it."""
         if not self._cleared:
             return False, "a position stands without cover"
         now_s = self.clock.now_s()
-        recent = self._audited_s is not None and now_s - self._audited_s <= 2 * self._settings.times.cover_s
+        recent = self._audited_s is not None and now_s - self._audited_s <= self._proof_lasts_s
         return recent or self._reachable, ""
 
 

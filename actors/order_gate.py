@@ -9,8 +9,8 @@
     guardian     the account's guardian can read the venue, and has audited every position's cover
 
 Whoever knows tells the gate a `Proof`, with its time; it holds until the same name is told otherwise, or until the
-actor that told it dies. The gate starts closed. Cancels, protection and reductions do not pass it: they must not
-wait for proofs.
+actor that told it dies. The gate starts closed, and asks those who outlive it to tell it anew. Cancels, protection and
+reductions do not pass it: they must not wait for proofs.
 
 `GateBoard` is what others read, at once and without a message. The actor is its one writer for proofs; an order's own
 tracker freezes and thaws the instrument, at the moment it knows, because a message would leave a gap.
@@ -21,7 +21,7 @@ from typing import Final
 
 import msgspec
 
-from allstop.actors.commands import GateStatus, Proof
+from allstop.actors.commands import GateStatus, Proof, ProveAgain
 from allstop.actors.errors import RefusalCode, Refused
 from allstop.actors.exits import Exit
 from allstop.actors.levels import IntentKind
@@ -68,6 +68,7 @@ class GateBoard:
 
     def __init__(self) -> None:
         self._evidence = Evidence()
+        self._missing = PROOFS
         self._alive: Callable[[], bool] = lambda: False
         self._freezes: dict[str, dict[str, str]] = {}
 
@@ -78,7 +79,7 @@ class GateBoard:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        return self._evidence.missing if self._alive() else PROOFS
+        return self._missing if self._alive() else PROOFS
 
     def refusal(self, kind: IntentKind, pair: str) -> Refused | None:
         """Why an intent may not pass now, or None."""
@@ -119,6 +120,25 @@ class GateBoard:
     def show(self, evidence: Evidence, alive: Callable[[], bool]) -> None:
         """By the gate's actor: what it knows, and whether it still lives to know better."""
         self._evidence, self._alive = evidence, alive
+        self._missing = evidence.missing
+
+
+class GateWord:
+    """What one prover tells a gate: only what is news to the incarnation of it that runs. A gate that is down is told
+    nothing; the next one asks, or is told with the prover's next word."""
+
+    def __init__(self, gate: Ref) -> None:
+        self._gate = gate
+        self._told: tuple[int, bool, str] | None = None
+
+    def tell(self, proof: Proof) -> None:
+        gate = self._gate
+        word = (gate.incarnation, proof.holds, proof.reason)
+        if word == self._told or not gate.is_alive():
+            return
+        # First: a gate that dies before it has read our word is another one, and is told.
+        self._told = word
+        gate.tell(proof)
 
 
 class OrderGate(Actor):
@@ -127,14 +147,19 @@ class OrderGate(Actor):
     # Proofs are told at changes and by heartbeats of a few actors; a lost one could leave the gate wrongly open.
     mailbox = Mailbox(capacity=1000, overflow=Overflow.REFUSE)
 
-    def __init__(self, board: GateBoard) -> None:
+    def __init__(self, board: GateBoard, provers: tuple[Ref, ...] = ()) -> None:
+        """`provers`: those that outlive the gate, and are asked to tell a new one what they prove."""
         super().__init__()
         self._board = board
+        self._provers = provers
         self._evidence = Evidence()
         self._tellers: dict[str, MonitorRef] = {}
 
     def on_start(self) -> None:
         self._show(Evidence())
+        for prover in self._provers:
+            if prover.is_alive():
+                prover.tell(ProveAgain())
 
     def on_receive(self, message: object) -> object:
         match message:

@@ -253,7 +253,7 @@ def _trading(parts: AccountParts) -> ChildSpec:
     )
 
     children = (
-        ChildSpec("gate", Start(OrderGate, (parts.gate_board,))),
+        ChildSpec("gate", Start(OrderGate, (parts.gate_board, (parts.at("guardian"),)))),
         trackers_spec(),
         ChildSpec("orders", Start(Orders, (), {
             "scope": parts.scope, "links": links, "nursery": TrackerNursery(parts.at("trading/trackers"), budget),

@@ -10,6 +10,7 @@ import msgspec
 from allstop.actors.commands import Proof
 from allstop.actors.ledger_messages import GetLedger, LedgerView
 from allstop.actors.limits.kraken import LIMITS
+from allstop.actors.order_gate import GateWord
 from allstop.actors.reconciler import Reconcile, ReconcileView
 from allstop.actors.runtime import Actor, ActorDead, CallTimeout, Continue, Ref
 from allstop.supervisors.degrade import BreakerState
@@ -34,7 +35,7 @@ class Prober(Actor):
         self._trading = trading
         self._reconciler = reconciler
         self._ledger = ledger
-        self._gate = gate
+        self._gate = GateWord(gate)
         self._interval_s = interval_s
 
     def on_start(self) -> Continue:

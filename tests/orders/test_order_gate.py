@@ -4,11 +4,12 @@ import asyncio
 from typing import Any
 
 import pytest
+from tests.infrastructure.recorder import Recorder
 
-from allstop.actors.commands import GateStatus, Proof
+from allstop.actors.commands import GateStatus, Proof, ProveAgain
 from allstop.actors.errors import RefusalCode
 from allstop.actors.levels import IntentKind
-from allstop.actors.order_gate import PROOFS, Evidence, GateBoard, GateView, OrderGate
+from allstop.actors.order_gate import PROOFS, Evidence, GateBoard, GateView, GateWord, OrderGate
 from allstop.actors.runtime import Actor, ActorSystem, Ref
 
 pytestmark = pytest.mark.virtual
@@ -98,6 +99,33 @@ async def test_a_dead_gate_is_closed_and_a_new_one_starts_closed() -> None:
         assert gate.board.missing == PROOFS
         await gate.system.spawn(OrderGate, gate.board, path="/gate")
         assert gate.board.missing == PROOFS
+
+
+async def test_a_new_gate_asks_those_who_outlive_it_to_prove_again() -> None:
+    async with Gate() as gate:
+        asked: list[Any] = []
+        outlives = await gate.system.spawn(Recorder, asked, path="/outlives")
+        down = gate.system.address("/down")
+        gate.system.kill(gate.ref)
+        await gate.system.spawn(OrderGate, gate.board, (outlives, down), path="/gate")
+        await asyncio.sleep(0.01)
+        assert asked == [ProveAgain()]
+
+
+async def test_a_word_is_told_once_to_each_gate_and_again_when_it_is_another() -> None:
+    async with ActorSystem() as system:
+        heard: list[Any] = []
+        word = GateWord(system.address("/gate"))
+        word.tell(proof("clock"))  # nobody there: it is told to the next gate
+        for _ in range(2):
+            ref = await system.spawn(Recorder, heard, path="/gate")
+            word.tell(proof("clock", at_s=1.0))
+            word.tell(proof("clock", at_s=2.0))
+            word.tell(proof("clock", at_s=3.0, holds=False))
+            await asyncio.sleep(0.01)
+            assert [(told.at_s, told.holds) for told in heard] == [(1.0, True), (3.0, False)]
+            heard.clear()
+            system.kill(ref)
 
 
 async def test_a_frozen_instrument_refuses_entries_until_everyone_thawed_it() -> None:
