@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -135,7 +136,8 @@ class Actor(PykkaActor):
 
     @property
     def clock(self) -> Clock:
-        return self._cell.ref._system.clock
+        system = self._cell.ref._system
+        return system._clock or system.clock
 
     @property
     def dice(self) -> Dice:
@@ -233,7 +235,12 @@ class Actor(PykkaActor):
             want_seconds("delay_s", max(delay_s, 0) if isinstance(delay_s, int | float) else delay_s)
         self.check_fence()
         timer = Timer(cell, message)
-        cell.scheduler.hop(self._start_timer, timer, delay_s)
+        scheduler = cell.scheduler
+        if get_ident() == scheduler.thread_id:  # as `hop` does
+            cell.own().timers.add(timer)
+            timer.start(delay_s)
+        else:
+            scheduler.hop(self._start_timer, timer, delay_s)
         return timer
 
     def _start_timer(self, timer: Timer, delay_s: float) -> None:

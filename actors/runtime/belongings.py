@@ -65,9 +65,21 @@ class Timer:
         self._cell.scheduler.hop(self._forget)
 
     def _fire(self) -> None:
-        self._cell.own().timers.discard(self)
-        if not self.cancelled:
-            self._cell.enqueue(self.fired)
+        cell = self._cell
+        cell.own().timers.discard(self)
+        if self.cancelled:
+            return
+        if not cell.idle or cell.threaded:
+            cell.enqueue(self.fired)
+            return
+        # The message rides in the run queue, as any idle actor's next one does; and this callback of the loop is as
+        # good as the one that would be asked for to run it.
+        cell.idle = False
+        scheduler = cell.scheduler
+        scheduler.ready.append((cell, self.fired))
+        if not scheduler.armed:
+            scheduler.armed = True
+            scheduler.run()
 
     def _forget(self) -> None:
         if self._handle is not None:

@@ -182,6 +182,11 @@ class Cell:
                 if not message.deferred:
                     message.answer(result)
                 return self.detour is not None
+        elif message.__class__ is m.Fired:
+            call = None
+            if message.timer.cancelled:
+                return self.detour is not None
+            result = self.actor.on_receive(message.timer.message)
         else:
             result, call = begin(self, message)
         if result is not None and result.__class__ is CoroutineType:
