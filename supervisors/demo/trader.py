@@ -44,6 +44,7 @@ class DemoTrader(Actor):
     `every_s`, `retry_s`: another pace, for simulations of long times."""
 
     mailbox = Mailbox(capacity=100, overflow=Overflow.CONFLATE, key=type)
+    keeps_task = False  # prices are many and need none
 
     def __init__(
         self,
@@ -73,10 +74,10 @@ class DemoTrader(Actor):
         self._guardian = self.system.address(self._guardian_path)
         return Continue(None)
 
-    async def on_continue(self, argument: object) -> None:
+    def on_continue(self, argument: object) -> None:
         self._schedule(self._every_s)
 
-    async def on_receive(self, message: object) -> object:
+    def on_receive(self, message: object) -> object:
         match message:
             case BookView():
                 self._book = message
@@ -84,7 +85,7 @@ class DemoTrader(Actor):
             case Tick():
                 return None
             case _Trade():
-                return await self._trade()
+                return self._trade()
             case GetTrades():
                 return Trades(pair=self._pair, submitted=tuple(self._submitted), refused=tuple(self._refused),
                               accepted_at_s=tuple(self._accepted_at_s), refusals=dict(self._refusals))  # fmt: skip

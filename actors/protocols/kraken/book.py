@@ -23,16 +23,17 @@ _Steps = tuple[str, str]  # price and quantity in steps, as digits without leadi
 class _Side:
     """One side, best first. Keys are prices in steps, negated for bids, so that the best is always the least."""
 
-    __slots__ = ("keys", "quantities", "shown", "text")
+    __slots__ = ("keys", "levels", "quantities", "shown", "text")
 
     def __init__(self) -> None:
         self.keys: list[int] = []
         self.quantities: dict[int, str] = {}  # in steps, as digits without leading zeros
+        self.levels: dict[int, tuple[Decimal, Decimal]] = {}  # of those that were shown since they changed
         self.shown: dict[int, str] = {}  # what each level adds to the checksum's text
         self.text: bytes | None = None  # the checksum's text of this side, until a level changes
 
     def put(self, levels: list[_Steps], sign: int, depth: int) -> None:
-        keys, quantities, shown = self.keys, self.quantities, self.shown
+        keys, quantities, shown, made = self.keys, self.quantities, self.shown, self.levels
         for price, quantity in levels:
             key = sign * int(price)
             if quantity:
@@ -40,11 +41,14 @@ class _Side:
                     insort(keys, key)
                 quantities[key] = quantity
                 shown[key] = price + quantity
+                made.pop(key, None)
             elif key in shown:
                 del keys[bisect_left(keys, key)], quantities[key], shown[key]
+                made.pop(key, None)
         while len(keys) > depth:
             key = keys.pop()
             del quantities[key], shown[key]
+            made.pop(key, None)
         self.text = None
 
     def checked(self) -> bytes:
@@ -114,13 +118,16 @@ class Book:
         return bool(bids and asks) and -bids[0] >= asks[0]
 
     def _levels(self, side: _Side, sign: int, count: int | None) -> list[tuple[Decimal, Decimal]]:
-        return [
-            (
-                Decimal(sign * key).scaleb(-self.price_decimals),
-                Decimal(side.quantities[key]).scaleb(-self.qty_decimals),
-            )
-            for key in side.keys[:count]
-        ]
+        made, found = side.levels, list[tuple[Decimal, Decimal]]()
+        for key in side.keys[:count]:
+            level = made.get(key)
+            if level is None:  # a reader who wants the best ten after each change meets most of them again
+                level = made[key] = (
+                    Decimal(sign * key).scaleb(-self.price_decimals),
+                    Decimal(side.quantities[key]).scaleb(-self.qty_decimals),
+                )
+            found.append(level)
+        return found
 
 
 def digits(text: str, decimals: int) -> str:
