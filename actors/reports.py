@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -67,9 +67,10 @@ class OrderReport(msgspec.Struct, frozen=True, kw_only=True):
     def merged(self, newer: "OrderReport") -> "OrderReport":
         """The newer report with what it left out filled in from this one. A terminal status and a larger
         cumulative quantity are never taken back: streams and queries overtake each other."""
-        known = {f: getattr(self, f) for f in self.__struct_fields__}
-        fresh = {f: v for f in newer.__struct_fields__ if (v := getattr(newer, f)) is not None}
-        merged: dict[str, Any] = {**known, **fresh, "fill": newer.fill}
+        if newer == self:
+            return self
+        merged: dict[str, Any] = {f: v for f in _FIELDS if (v := getattr(newer, f)) is not None}
+        merged["fill"] = newer.fill
         if self.cum_qty is not None and (newer.cum_qty is None or newer.cum_qty < self.cum_qty):
             merged["cum_qty"], merged["avg_price"] = self.cum_qty, self.avg_price
             # What leaves the quantity out is older than this only if it tells of a time before the first fill.
@@ -79,7 +80,7 @@ class OrderReport(msgspec.Struct, frozen=True, kw_only=True):
                 merged["status"] = self.status
         if self.status.terminal:
             merged["status"], merged["reason"] = self.status, self.reason
-        return OrderReport(**merged)
+        return msgspec.structs.replace(self, **merged)
 
     @property
     def leaves_qty(self) -> Decimal:
@@ -87,6 +88,9 @@ class OrderReport(msgspec.Struct, frozen=True, kw_only=True):
         if self.status.terminal or self.order_qty is None:
             return Decimal(0)
         return self.order_qty - (self.cum_qty or Decimal(0))
+
+
+_FIELDS: Final = OrderReport.__struct_fields__
 
 
 # The answers to a write. Exactly one of these; an exception instead is a bug.

@@ -84,10 +84,11 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Order:
-    __slots__ = ("booked", "booked_cost", "fills", "ours", "report")
+    __slots__ = ("booked", "booked_cost", "fills", "ours", "report", "told")
 
     def __init__(self, report: OrderReport) -> None:
         self.report = report
+        self.told = report  # as it was told last
         self.fills: dict[str, Fill] = {}
         self.ours = False
         self.booked = ZERO
@@ -148,8 +149,11 @@ class AccountBook:
         if order is None:
             order = self._orders[report.order_id] = _Order(report)
             self._awaiting.add(report.order_id)
+        elif report == order.told:  # as every look at a list of open orders tells again
+            return ()
         else:
             order.report = order.report.merged(report)
+            order.told = report
         if report.fill is not None:
             order.fills.setdefault(report.fill.exec_id, report.fill)
             order.report = _with_places(order.report, report.fill)
