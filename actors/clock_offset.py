@@ -78,6 +78,7 @@ class ClockOffset(Actor):
         self._http: HttpLink | None = None
         self._last: Bounds | None = None
         self._measured_s = 0.0
+        self._reason = "not measured"
         self._voted = True  # an earlier incarnation may have
         self._beyond = False
         self._venue_clock = venue_clock
@@ -111,6 +112,7 @@ class ClockOffset(Actor):
             found = await self._ask()
             if found is not None:
                 self._last, self._measured_s = found, self.clock.now_s()
+                self._reason = f"offset {found.low_s:.1f} to {found.high_s:.1f} s"
                 self._vote(found)
                 self._stepped = (
                     self._is_stepped()
@@ -138,9 +140,7 @@ class ClockOffset(Actor):
             self._stepped = stepped
             self._ask_now.set()
         holds = fresh and not self._beyond and not stepped
-        reason = "not measured" if last is None else f"offset {last.low_s:.1f} to {last.high_s:.1f} s"
-        if stepped:
-            reason = f"the wall clock is {self._off_s():+.1f} s off the venue's"
+        reason = f"the wall clock is {self._off_s():+.1f} s off the venue's" if stepped else self._reason
         for gate in self._gates:
             gate.tell(Proof(name="clock", holds=holds, at_s=now_s, by=self.path, reason=reason))
 

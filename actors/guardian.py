@@ -23,11 +23,11 @@ from decimal import Decimal
 import msgspec
 
 from allstop.actors.audit import Audit
+from allstop.actors.audit_proof import AuditProof, Blind
 from allstop.actors.commands import (
     BeginExit,
     GetCover,
     OrderView,
-    Proof,
     ProveAgain,
     ProveHalt,
     Reports,
@@ -44,7 +44,6 @@ from allstop.actors.halter import HaltDuty
 from allstop.actors.instruments import Instrument
 from allstop.actors.journal import JournalDown
 from allstop.actors.levels import CastVote, Level, LevelBoard, Vote, WithdrawVote
-from allstop.actors.order_gate import GateWord
 from allstop.actors.ports import Desk, QueryFailed
 from allstop.actors.protocols.cover import Verdict
 from allstop.actors.protocols.cover_memory import CoverMemory
@@ -60,8 +59,9 @@ from allstop.actors.protocols.remedies import (
     later,
 )
 from allstop.actors.reports import OrderReport
-from allstop.actors.runtime import Actor, ActorDead, CallTimeout, Down, Ref, Reply, Timer
+from allstop.actors.runtime import Actor, ActorDead, CallTimeout, Down, Ref, Reply
 from allstop.actors.venue_clock import VenueClock
+from allstop.actors.wakeup import Wakeup
 
 __all__ = ["Guardian", "GuardianSettings", "Pace", "guardian_settings"]
 
@@ -70,7 +70,6 @@ END_S = 0.5  # what a tracker needs to write the end of its order, and more
 # what has not the ways to mend it change with time. Longer where the key has no calls for another.
 KNOWN_SHARE = 0.5
 REPEAT_SHARE = 4.0
-BLIND_LATE_S = 0.01  # a timer may come a moment early
 
 
 class _Recheck(msgspec.Struct, frozen=True):
@@ -81,10 +80,6 @@ class _Recheck(msgspec.Struct, frozen=True):
 
 class _WriteEnds(msgspec.Struct, frozen=True):
     """To itself, in a halt: whose tracker has not written by now that its order is over, has none."""
-
-
-class _Blind(msgspec.Struct, frozen=True):
-    """To itself: by now the last look is too old to prove anything."""
 
 
 class Guardian(Actor):
@@ -113,22 +108,17 @@ class Guardian(Actor):
         self._instruments = instruments
         self._board = board
         self._root = root
-        self._gate = None if gate is None else GateWord(gate)
+        self._proof = AuditProof(self, gate, 2 * settings.times.cover_s)
         self._mark = mark
         self._memory = CoverMemory(self.path)
         self._acting: set[str] = set()
         self._unsent: set[str] = set()  # pairs of which the first write of a step is on its way
         self._suspects: set[str] = set()
         self._alarms: dict[str, Verdict] = {}  # what is wrong by another source than the next reading
-        self._changed = asyncio.Event()
+        self._changed = Wakeup()
         self._wake_s: float | None = None
-        self._audited_s: float | None = None
-        self._cleared = False  # what stood uncovered when we started is covered, or being covered
-        self._reachable = True
         self._pace = pace or Pace(settings.tier)
         self._key_level = key_level
-        self._blind: Timer | None = None  # running while the venue cannot be read
-        self._blind_why = ""
         self._venue_clock = venue_clock
         self._matches = matches
         self._voted = True  # an earlier incarnation may have: the first covered audit withdraws it
@@ -208,8 +198,8 @@ class Guardian(Actor):
                 return None
             case GetCover():
                 return self._judge.view(
-                    audited=self._audited_s is not None,
-                    reachable=self._reachable,
+                    audited=self._proof.audited,
+                    reachable=self._proof.reachable,
                     journal_lost=self._journal.lost,
                 )
             case _Recheck(pair=pair):
@@ -217,13 +207,11 @@ class Guardian(Actor):
                 return None
             case ProveAgain():
                 # A gate that had to wait for the next look would keep entries out for as long as looks are apart.
-                if self._audited_s is not None:
-                    self._prove_audit()
+                if self._proof.audited:
+                    self._proof.tell()
                 return None
-            case _Blind():
-                self._blind = None
-                self._prove_audit()
-                return None
+            case Blind():
+                return self._proof.ran_out()
             case Down(exit=ended):
                 if not ended.fatal:  # after a fatal end there is no next one: cover goes on without
                     self.start_task(self._follow_next(), "following the next journal")
@@ -279,15 +267,13 @@ class Guardian(Actor):
             left_s = due_s - self.clock.now_s()
             if left_s <= 0:
                 return
-            try:
-                await asyncio.wait_for(self._changed.wait(), left_s)
-            except TimeoutError:
+            if not await self._changed.sleep(left_s):
                 return
 
     def _wake_in(self, seconds: float) -> None:
         at_s = self.clock.now_s() + seconds
         self._wake_s = at_s if self._wake_s is None else min(self._wake_s, at_s)
-        self._changed.set()
+        self._changed.ring()
 
     async def _follow_next(self) -> None:
         """A journal that starts again knows none of its followers. What it commits before we ask is told, too."""
@@ -303,12 +289,12 @@ class Guardian(Actor):
 
     def _learn(self, record: Record) -> None:
         self._memory.note(record)
-        self._changed.set()
+        self._changed.ring()
 
     def _exposed(self) -> bool:
         return (
-            self._audited_s is None
-            or not self._reachable
+            not self._proof.audited
+            or not self._proof.reachable
             or self._memory.open_entries()
             or bool(self._orders.pairs())
             or any(p.net for p in self._memory.book.positions().values())
@@ -320,31 +306,26 @@ class Guardian(Actor):
         try:
             steps = await self._settled_steps()
         except QueryFailed as error:
-            if self._reachable:
+            if self._proof.reachable:
                 self.log.warning("guardian.blind", what=str(error))
-            self._reachable, self._blind_why = False, str(error)
             now_s = self.clock.now_s()
             self._judge.unreachable(now_s)
             if self._alarms or self._judge.any_bare():
                 self._wake_in(max(self._settings.times.settle_s, self._pace.urgent_wait_s(now_s)))
-            self._vote()
-            self._prove_audit()
-            self._await_blindness()
+            self._vote(reachable=False)
+            self._proof.unseen(str(error))
             return
-        self._reachable, self._blind_why = True, ""
-        self._audited_s = self.clock.now_s()
-        if self._blind is not None:
-            self._blind.cancel()
-            self._blind = None
+        self._proof.seen()
         for pair, step in steps.items():
             self._begin(pair, step)
         await self._notes.write(self._audit.executed)
         await self._exits.settle()
-        self._vote()
-        self._cleared = self._cleared or self._all_covered()
-        if not self._cleared:
+        self._vote(reachable=True)
+        # An incarnation that found a position uncovered covers it before it lets entries pass.
+        self._proof.cleared = self._proof.cleared or self._all_covered()
+        if not self._proof.cleared:
             self._wake_in(self._settings.times.cover_s / 4)
-        self._prove_audit()
+        self._proof.tell()
         if self._board.effective(self._settings.scope) is Level.HALTED:
             self._halt.keep(self._audit.listed)
             if self._notes.unwritten_ends() and not self._journal.lost:
@@ -360,7 +341,7 @@ class Guardian(Actor):
         """What is to be done, by two readings: one alone can catch a fill between two of its own questions. What the
         stream has told, or what two readings found and the venue did not let be mended, counts as the first: each
         reading costs time and calls of which there may be few."""
-        full = self._audited_s is None or bool(self._alarms)
+        full = not self._proof.audited or bool(self._alarms)
         await self._read(full=full)
         first = self._judge.judge_all()
         if full:
@@ -432,7 +413,7 @@ class Guardian(Actor):
 
     def _leave(self, begin: BeginExit) -> OrderView | None:
         """An exit: a task carries it, and the ordinary looks leave its pair alone meanwhile."""
-        if self._audited_s is None:
+        if not self._proof.audited:
             raise Refused(RefusalCode.GATE_CLOSED, "the positions were not audited yet", place=self.path)
         if (known := self._exits.take(begin)) is not None:
             return known
@@ -493,51 +474,20 @@ class Guardian(Actor):
     def _written(self, pair: str) -> None:
         if pair in self._unsent:
             self._unsent.discard(pair)
-            self._changed.set()
+            self._changed.ring()
 
-    # -- votes and proofs ------------------------------------------------------------------------------------
+    # -- votes -----------------------------------------------------------------------------------------------
 
-    def _vote(self) -> None:
+    def _vote(self, *, reachable: bool) -> None:
         """EMERGENCY while anything is uncovered beyond cover_s; back when nothing is."""
         late = self._judge.late()
         if late:
             reason = f"{', '.join(late)} without a full stop for over {self._settings.times.cover_s} s"
             self._root.tell(CastVote(vote=Vote(self.path, self._settings.scope, Level.EMERGENCY, reason)))
             self._voted = True
-        elif self._voted and self._reachable:
+        elif self._voted and reachable:
             self._root.tell(WithdrawVote(by=self.path, scope=self._settings.scope))
             self._voted = False
-
-    def _prove_audit(self) -> None:
-        """One reading that fails is no proof that we are blind; none for twice cover_s is. An incarnation that found
-        a position uncovered covers it before it lets entries pass; one that appears later does not stop trading."""
-        if self._gate is None:
-            return
-        holds, uncovered = self._audit_holds()
-        reason = self._blind_why or uncovered
-        self._gate.tell(
-            Proof(name="guardian", holds=holds, at_s=self.clock.now_s(), by=self.path, reason=reason)
-        )
-
-    def _await_blindness(self) -> None:
-        """The proof falls when it is due, however long the next look takes to fail."""
-        if self._audited_s is None or self._blind is not None:
-            return
-        left_s = self._audited_s + self._proof_lasts_s - self.clock.now_s()
-        if left_s >= 0:
-            self._blind = self.send_after(left_s + BLIND_LATE_S, _Blind())
-
-    @property
-    def _proof_lasts_s(self) -> float:
-        return 2 * self._settings.times.cover_s
-
-    def _audit_holds(self) -> tuple[bool, str]:
-        """Whether entries may pass for all that we know, and what stands against it."""
-        if not self._cleared:
-            return False, "a position stands without cover"
-        now_s = self.clock.now_s()
-        recent = self._audited_s is not None and now_s - self._audited_s <= self._proof_lasts_s
-        return recent or self._reachable, ""
 
 
 def _again(written: Written | None) -> bool:

@@ -76,8 +76,12 @@ __all__ = [
     "folded",
 ]  # fmt: skip
 
-REST_BLOCK = 0.0  # a busy key's calls are all written: a guess too high after a crash keeps the guardian waiting
-REST_FLOOR = 3.0  # and a quiet one's none: one round of the reconciler, which any tier has room for five times
+REST_BLOCK = (
+    0.0  # a busy key's calls are all written: a guess too high after a crash keeps the guardian waiting
+)
+REST_FLOOR = (
+    3.0  # and a quiet one's none: one round of the reconciler, which any tier has room for five times
+)
 ORDER_BLOCK = 15.0  # one second's entries at the highest sustained rate, per pair
 FATE_POLL_S = 0.01  # a supervisor decides within a turn of the loop, and a journal opens in some milliseconds
 UNWRITTEN = "nothing can be promised on disk: only protection and cancels go on"
@@ -185,7 +189,7 @@ class AccountLedger(Actor):
         return self._serve(key)
 
     def _end_turn(self, end: EndTurn) -> Coroutine[Any, Any, None] | None:
-        key = self._key(end.key)
+        key, now_s = self._key(end.key), self.clock.now_s()
         if key.held is not None and key.held.id == end.id:
             if end.unsent:  # what is promised on disk stays higher until it is due
                 key.rest = key.rest.with_meter(key.rest.meter.taken(-rest_cost(key.held.path), now_s))

@@ -11,7 +11,6 @@ Then it is pending until the venue's reply, and three other ends are possible:
 A token is fetched for each connection. A refused session gets one new token; the second refusal is an exit.
 """
 
-from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
@@ -34,7 +33,8 @@ from allstop.actors.protocols.kraken import frames
 from allstop.actors.protocols.kraken.events import MethodReply
 from allstop.actors.protocols.wire import rfc3339
 from allstop.actors.reports import Accepted, NotSent, Unknown, WriteOutcome
-from allstop.actors.runtime import ActorDead, CallTimeout, Continue, Mailbox, Overflow, Ref, Reply, Timer
+from allstop.actors.runtime import ActorDead, CallTimeout, Continue, Mailbox, Overflow, Ref
+from allstop.actors.session_jobs import Job, Jobs
 from allstop.actors.venue_mode import VenueMode
 
 # The venue takes no deadline shorter than its minimum; one that has shrunk below it by less than this on its way here
@@ -59,19 +59,6 @@ class _Overdue(msgspec.Struct, frozen=True):
     """To itself: no reply to this request in time."""
 
     req_id: int
-
-
-class _Job(msgspec.Struct, kw_only=True):
-    """One command on its way. `until_s`: after that there is no point in writing it."""
-
-    command: Command
-    reply: Reply
-    until_s: float
-    order_ids: tuple[str, ...] = ()  # whose turn it holds: amends and cancels, not submits
-    accepted: list[str] = msgspec.field(default_factory=list[str])
-    timer: Timer | None = None
-    sent_s: float = 0.0
-    done: bool = False
 
 
 class Session(ChannelConnection):
@@ -101,8 +88,7 @@ class Session(ChannelConnection):
         self._token = ""
         self._token_failures = 0
         self._reauthed = False
-        self._jobs: dict[int, _Job] = {}
-        self._busy: dict[str, deque[_Job]] = {}  # order id -> the job under way, then those that wait
+        self._jobs = Jobs(self._turn_of)
         self._watchers: dict[str, Ref] = {}
 
     # Getting in
@@ -169,7 +155,7 @@ class Session(ChannelConnection):
             case Submit() | Amend() | Cancel():
                 return self._take(message)
             case _Overdue(req_id=req_id):
-                if (job := self._jobs.pop(req_id, None)) is not None:
+                if (job := self._jobs.answered(req_id)) is not None:
                     call_failed(self, Category.TIMEOUT)
                     self._settle(job, Unknown("no reply within the deadline and its grace"))
                 return None
@@ -197,22 +183,18 @@ class Session(ChannelConnection):
         if isinstance(command, Cancel) and not 1 <= len(command.order_ids) <= frames.BATCH_MAX:
             return NotSent(f"a cancel names 1 to {frames.BATCH_MAX} orders")
         order_ids = order_ids_of(command)
-        if any(
-            len(self._busy.get(order_id, ())) >= self.settings.queue_per_order_max for order_id in order_ids
-        ):
+        if self._jobs.waiting(order_ids) >= self.settings.queue_per_order_max:
             return NotSent("too many commands wait for this order")
         until_s = self.clock.now_s() + deadline_of(command, self.settings.rest_timeout_s)
-        job = _Job(command=command, reply=self.defer(), until_s=until_s, order_ids=order_ids)
-        for order_id in order_ids:
-            self._busy.setdefault(order_id, deque()).append(job)
-        return self._write(job) if self._at_head(job) else None
+        job = Job(command=command, reply=self.defer(), until_s=until_s, order_ids=order_ids)
+        return self._write(job) if self._jobs.take(job) else None
 
-    def _at_head(self, job: _Job) -> bool:
-        return all(self._busy[order_id][0] is job for order_id in job.order_ids)
+    def _turn_of(self, job: Job) -> None:
+        self.ref.tell(_Next(job))
 
     # Writing
 
-    async def _write(self, job: _Job) -> None:
+    async def _write(self, job: Job) -> None:
         left_s = job.until_s - self.clock.now_s()
         if left_s < self.settings.deadline_min_s - LATE_MAX_S and not isinstance(job.command, Cancel):
             return self._settle(job, NotSent("its deadline passed before it could be sent"))
@@ -230,8 +212,7 @@ class Session(ChannelConnection):
             self._guard.check(self._order_frame(job.command, left_s))
         except Refused as refused:
             return self._settle(job, NotSent(str(refused)))
-        # From here on the bytes count as written, whatever happens.
-        self._jobs[req_id] = job
+        self._jobs.written(req_id, job)
         job.sent_s = self.clock.now_s()
         job.timer = self.send_after(left_s + self.settings.reply_grace_s, _Overdue(req_id))
         await self.send(frame)
@@ -270,7 +251,7 @@ class Session(ChannelConnection):
     # Answers
 
     def on_reply(self, reply: MethodReply) -> None:
-        job = self._jobs.pop(reply.req_id, None) if reply.req_id is not None else None
+        job = self._jobs.answered(reply.req_id)
         if job is None:
             super().on_reply(reply)
         else:
@@ -316,22 +297,11 @@ class Session(ChannelConnection):
             case Cancel():
                 pass  # an accepted cancel is not yet a cancelled order
 
-    def _settle(self, job: _Job, outcome: WriteOutcome) -> None:
+    def _settle(self, job: Job, outcome: WriteOutcome) -> None:
         """Answers, once, and lets the next command of each of its orders go."""
-        if job.done:
-            return
-        job.done = True
-        if job.timer is not None:
-            job.timer.cancel()
-        self._note_rate(job.command, outcome)
-        job.reply.set(outcome)
-        for order_id in job.order_ids:
-            queue = self._busy[order_id]
-            queue.remove(job)
-            if not queue:
-                del self._busy[order_id]
-            elif self._at_head(queue[0]):
-                self.ref.tell(_Next(queue[0]))
+        if not job.done:
+            self._note_rate(job.command, outcome)
+            self._jobs.settle(job, outcome)
 
     def _note_rate(self, command: Command, outcome: WriteOutcome) -> None:
         fault = getattr(outcome, "fault", None)
@@ -373,29 +343,16 @@ class Session(ChannelConnection):
 
     def _end_jobs(self, why: str) -> None:
         self._prove(holds=False, reason=why)
-        written = list(self._jobs.values())
-        self._jobs.clear()
-        waiting = [
-            job for queue in self._busy.values() for job in queue if not any(job is w for w in written)
-        ]
-        for job in written:
-            self._end(job, Unknown(f"the session ended after the write: {why}"))
-        for job in waiting:
-            self._end(job, NotSent(f"the session ended before the write: {why}"))
-
-    def _end(self, job: _Job, outcome: WriteOutcome) -> None:
-        if not job.done:
-            job.done = True
-            job.reply.set(outcome)
+        self._jobs.end(why)
 
     def pending_count(self) -> int:
-        return super().pending_count() + len(self._jobs)
+        return super().pending_count() + self._jobs.unanswered
 
 
 class _Next(msgspec.Struct, frozen=True):
     """To itself: this job's turn has come."""
 
-    job: _Job
+    job: Job
 
 
 class _StatusDue(msgspec.Struct, frozen=True):

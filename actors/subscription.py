@@ -209,9 +209,7 @@ class PrivateStream(Listener):
         self._balances = {**held, **event.balances}
         return self._count("balances", event.sequence, snapshot=event.snapshot)
 
-    def _count(
-        self, channel: str, number: int | None, *, snapshot: bool
-    ) -> Coroutine[Any, Any, None] | None:
+    def _count(self, channel: str, number: int | None, *, snapshot: bool) -> Coroutine[Any, Any, None] | None:
         if snapshot:
             self._sequences[channel] = Sequence(number)
             self._snapshots.add(channel)

@@ -68,7 +68,9 @@ async def started(
     return clock, venue
 
 
-async def test_a_clock_that_agrees_is_proven_to_the_gate_once_and_to_the_next_one_within_half_a_second() -> None:
+async def test_a_clock_that_agrees_is_proven_to_the_gate_once_and_to_the_next_one_within_half_a_second() -> (
+    None
+):
     gate: list[Proof] = []
     async with ActorSystem() as system:
         await started(system, gate, [])
