@@ -80,6 +80,7 @@ class HaltRoot(Supervisor):
     `halters`: the halter of each account. `ready_to_resume`: see there. With a halt on the latch it starts halted.
     """
 
+    keeps_task: ClassVar[bool] = True
     mailbox: ClassVar[Mailbox] = Mailbox(
         capacity=10_000
     )  # a vote must never be refused; each voter has a few
@@ -147,7 +148,7 @@ class HaltRoot(Supervisor):
             self._proving.begin(self._halts, found.reason)
         self.send_after(LOOK_S, _Look())
 
-    def on_receive(self, message: Any) -> Any:
+    async def on_receive(self, message: Any) -> Any:
         match message:
             case CastVote():
                 self._cast(message)
@@ -195,7 +196,7 @@ class HaltRoot(Supervisor):
             case d.RestartDue() | d.CooldownDue() | d.ResetBreaker() | d.CallReported():
                 return None  # the root restarts nothing and has no breaker
             case _:
-                return super().on_receive(message)
+                return await finished(super().on_receive(message))
 
     def _judge(self, child_id: Hashable, exit_: Exit) -> None:
         """With no restarts to spend, an end that calls for one is a halt: now, whatever the core is waiting for."""
