@@ -79,9 +79,7 @@ __all__ = [
 REST_BLOCK = (
     0.0  # a busy key's calls are all written: a guess too high after a crash keeps the guardian waiting
 )
-REST_FLOOR = (
-    3.0  # and a quiet one's none: one round of the reconciler, which any tier has room for five times
-)
+REST_FLOOR = 1.0  # and those that come one by one are not: a start that counts one too many delays no look
 ORDER_BLOCK = 15.0  # one second's entries at the highest sustained rate, per pair
 FATE_POLL_S = 0.01  # a supervisor decides within a turn of the loop, and a journal opens in some milliseconds
 UNWRITTEN = "nothing can be promised on disk: only protection and cancels go on"

@@ -27,7 +27,7 @@ class Promised(msgspec.Struct, frozen=True, kw_only=True):
     def covered(self, now_s: float) -> bool:
         """Whether the promise on disk still bounds the level."""
         level = self.meter.level_at(now_s)
-        return level <= self.standing or level <= self.promise.level_at(now_s) + 1e-9
+        return level <= max(self.standing, self.promise.level_at(now_s)) + 1e-9
 
     def with_meter(self, meter: Meter) -> "Promised":
         return msgspec.structs.replace(self, meter=meter)
