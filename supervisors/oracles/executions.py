@@ -29,6 +29,7 @@ class OneExecutionPath(Oracle):
         self._denied: set[str] = set()
         self._told: dict[str, str] = {}  # intent -> the order that the journal names for it
         self._attempts: dict[str, _Attempts] = {}
+        self._seen: dict[str, int] = {}  # client id -> how often the venue was asked for the order
 
     def takes(self) -> Takes:
         return {
@@ -58,10 +59,13 @@ class OneExecutionPath(Oracle):
     def _asked(self, fact: Asked) -> None:
         if fact.cl_ord_id is None or fact.method not in SUBMITS:
             return
+        self._seen[fact.cl_ord_id] = self._seen.get(fact.cl_ord_id, 0) + 1
         if fact.cl_ord_id in self._answered:
             self.broken(fact.at_ns, f"{fact.cl_ord_id} was sent again when the venue had taken it")
-        elif (fact.account, fact.cl_ord_id) in self._order_of:
+            return
+        if (fact.account, fact.cl_ord_id) in self._order_of:
             self._answered.add(fact.cl_ord_id)
+        self._unsent(fact.at_ns, fact.cl_ord_id)
 
     def _was_denied(self, fact: Denied) -> None:
         self._denied.add(fact.intent_id)
@@ -78,10 +82,17 @@ class OneExecutionPath(Oracle):
                     self.broken(fact.at_ns, f"{fact.key} was sent again {why}")
             case "outcome" if fact.key in self._attempts:
                 self._attempts[fact.key].ended(fact.record["outcome"])
+                self._unsent(fact.at_ns, fact.key)
             case "lookup" if fact.key in self._attempts:
                 self._attempts[fact.key].looked(str(fact.record["verdict"]))
             case _:
                 pass
+
+    def _unsent(self, at_ns: int, intent: str) -> None:
+        """That an attempt was not sent is a proof: the venue was not asked more often than the others say."""
+        attempts = self._attempts.get(intent)
+        if attempts is not None and self.terms.ordered and self._seen.get(intent, 0) > attempts.sends:
+            self.broken(at_ns, f"{intent} came to the venue, and the journal says that it was not sent")
 
     def _reported(self, fact: Recorded, report: dict[str, Any]) -> None:
         order_id = report.get("order_id")
@@ -96,19 +107,19 @@ class _Attempts:
     """What the journal says of one intent's attempts."""
 
     def __init__(self) -> None:
-        self._sends = 0
+        self.sends = 0  # those that were not proven never to have left
         self._why_not = ""  # why it may not be sent again now
 
     def begun(self) -> str:
         """An attempt begins. Why it must not, or ""."""
         why, self._why_not = self._why_not, "when nothing is known of the attempt before"
-        self._sends += 1
-        return why or ("too often" if self._sends > SENDS_MAX else "")
+        self.sends += 1
+        return why or ("too often" if self.sends > SENDS_MAX else "")
 
     def ended(self, outcome: dict[str, Any]) -> None:
         match outcome["type"]:
             case "NotSent":
-                self._sends -= 1
+                self.sends -= 1
                 self._why_not = ""
             case "Rejected" if outcome["fault"]["outcome"] != "NO":
                 self._why_not = f"after {outcome['fault'].get('code', 'an answer')} that proves nothing"

@@ -109,6 +109,13 @@ def sent_again_after_a_nonce_that_nobody_searched_for(story: Story) -> None:
     story.attempt("b", 2)
 
 
+def sent_and_said_not_to_be(story: Story) -> None:
+    story.intent("b")
+    story.attempt("b", 1)
+    story.asked("AddOrder", cl_ord_id="b", nonce="5", error="EOrder:Insufficient funds")
+    story.outcome("b", "NotSent", reason="the session is gone")
+
+
 def sent_four_times(story: Story) -> None:
     story.intent("b")
     fault = {"code": "BUSY", "outcome": "NO", "remedy": "BACK", "writes": "BACKOFF"}
@@ -359,7 +366,7 @@ def a_stop_after_one_that_nobody_answered(story: Story) -> None:
 PLANTED: dict[str, list[Callable[[Story], None]]] = {
     "O1": [
         twice_at_the_venue, a_new_client_id_for_one_intent, sent_again_without_an_outcome, sent_again_after_an_unknown_outcome,
-        sent_again_after_a_nonce_that_nobody_searched_for, sent_four_times, asked_again_for_what_the_venue_took, refused_and_sent,
+        sent_again_after_a_nonce_that_nobody_searched_for, sent_four_times, sent_and_said_not_to_be, asked_again_for_what_the_venue_took, refused_and_sent,
     ],
     "O2": [another_position],
     "O4": [
