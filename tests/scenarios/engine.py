@@ -5,21 +5,24 @@ from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, Final
 
+from tests.scenarios.steps import GUARDIAN as GUARDIAN
+from tests.scenarios.steps import PAIR as PAIR
+from tests.scenarios.steps import SESSION as SESSION
+from tests.scenarios.steps import cover as cover
+from tests.scenarios.steps import level as level
+
 from allstop.actors.errors import CircuitOpen, Refused
 from allstop.actors.intents import OrderIntent, OrderType, Side, StopLoss
-from allstop.actors.levels import IntentKind, Level
+from allstop.actors.levels import IntentKind
 from allstop.actors.runtime import ActorDead
 from allstop.supervisors.simulation.pytest_plugin import Advance, Hand, SimulatedTree, Venue
 
-PAIR: Final = "BTC/USD"
 OTHER_PAIR: Final = "ETH/USD"
 ACCOUNT: Final = "kraken.main"
 SCOPE: Final = ("kraken", "main")
 ROOM: Final = f"/accounts/{ACCOUNT}"
 TRADING: Final = f"{ROOM}/trading"
-SESSION: Final = f"{TRADING}/session"
 STREAM: Final = f"{TRADING}/stream"
-GUARDIAN: Final = f"{ROOM}/guardian"
 BOOK: Final = "/data/kraken.public/book.BTC-USD"
 COVER_S: Final = 2.0
 LINKS: Final = ("rest", "public", "private")
@@ -111,10 +114,6 @@ def position(venue: Venue, pair: str = PAIR) -> Decimal:
 def missing(world: SimulatedTree) -> tuple[str, ...]:
     """What is not proven: empty, and the gate is open."""
     return world.runtime.gates[ACCOUNT].missing
-
-
-def level(world: SimulatedTree, *scope: str) -> Level:
-    return world.runtime.levels.effective(scope)
 
 
 def said(world: SimulatedTree, *words: str) -> list[str]:

@@ -4,7 +4,7 @@ import re
 from decimal import Decimal
 from typing import Any, Final
 
-from allstop.actors.commands import OrderView
+from allstop.actors.commands import CoverView, OrderView, PairCover
 from allstop.actors.intents import OrderIntent, OrderType, Side, StopLoss
 from allstop.actors.levels import IntentKind, Level
 from allstop.supervisors.config import Tree, accounts, data, halt_root, kraken, kraken_public
@@ -93,6 +93,17 @@ def on_krakens_time() -> Tree:
 def level(world: SimulatedTree, *scope: str) -> Level:
     """The level in force: of everything, of a venue, an account or an instrument."""
     return world.runtime.levels.effective(scope)
+
+
+def cover(world: SimulatedTree) -> CoverView:
+    """What the guardian says of the account."""
+    return world.run(world.stage.ask(world.runtime.cover("kraken.main")))
+
+
+def pair_cover(world: SimulatedTree) -> PairCover:
+    """What the guardian says of the pair."""
+    (pair,) = [one for one in cover(world).pairs if one.pair == PAIR]
+    return pair
 
 
 def alerts(world: SimulatedTree) -> list[str]:

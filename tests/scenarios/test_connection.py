@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from tests.scenarios.engine import (
-    ACCOUNT,
     BOOK,
     COVER_S,
     LINKS,
@@ -18,6 +17,7 @@ from tests.scenarios.engine import (
     away,
     calls,
     connects,
+    cover,
     entry,
     leave,
     level,
@@ -259,7 +259,7 @@ def test_five_minutes_without_names_cost_no_order_and_no_position(
     assert advance.until_trading(30.0) < 30.0
     assert state(world, filled) == "FILLED"
     assert state(world, waiting.id) == "NEW"
-    assert position(venue) == world.run(world.stage.ask(world.runtime.cover(ACCOUNT))).pairs[0].net
+    assert position(venue) == cover(world).pairs[0].net
     assert len(stops(venue)) == 1
 
 

@@ -10,6 +10,7 @@ from tests.scenarios.steps import (
     QTY,
     at_market,
     below,
+    cover,
     protected,
     resting,
     state,
@@ -107,8 +108,7 @@ def test_a_fill_that_is_told_by_the_stream_twice_by_its_snapshot_and_by_rest_cou
     advance.until_trading()
     advance(2.0)
     assert (state(world, intent), view(world, intent).cum_qty) == ("FILLED", QTY)
-    cover = world.run(world.stage.ask(world.runtime.cover("kraken.main")))
-    assert [(pair.pair, pair.net) for pair in cover.pairs if pair.net] == [(PAIR, QTY)]
+    assert [(pair.pair, pair.net) for pair in cover(world).pairs if pair.net] == [(PAIR, QTY)]
     assert protected(venue) == [QTY]
 
 
@@ -123,9 +123,8 @@ def test_a_fill_of_an_order_that_nobody_here_knows_freezes_its_instrument_until_
     advance(6.0)
     with pytest.raises(Refused, match="external"):
         world.submit(at_market(venue))
-    cover = world.run(world.stage.ask(world.runtime.cover("kraken.main")))
     (strange,) = venue.orders()
-    assert cover.external == (strange["order_id"],)
+    assert cover(world).external == (strange["order_id"],)
     assert len(venue.orders()) == 1  # and nobody trades against it
     chaos.die(down_s=0.5)  # never dropped
     advance.until_trading()

@@ -15,13 +15,13 @@ from tests.scenarios.steps import (
     below,
     leaving,
     level,
+    pair_cover,
     protected,
     resting,
     state,
     stops,
 )
 
-from allstop.actors.commands import CoverView, PairCover
 from allstop.actors.errors import Refused
 from allstop.actors.intents import StopLoss
 from allstop.actors.levels import Level
@@ -34,13 +34,6 @@ def bare(world: SimulatedTree, venue: Venue, advance: Advance) -> None:
     venue.fault("refuse_closes", n=1)
     world.submit(at_market(venue))
     advance.until(lambda: venue.position(PAIR), look_s=0.002)
-
-
-def cover(world: SimulatedTree) -> PairCover:
-    """What the guardian says of the pair."""
-    seen: CoverView = world.run(world.stage.ask(world.runtime.cover("kraken.main")))
-    (pair,) = [one for one in seen.pairs if one.pair == PAIR]
-    return pair
 
 
 def by_guardian(venue: Venue, order_type: str) -> list[dict[str, Any]]:
@@ -168,7 +161,7 @@ def test_three_partial_fills_make_three_stops_and_the_guardian_watches_all_of_th
         assert protected(venue) == n * [QTY]
     advance(2.0)
     assert state(world, intent) == "FILLED"
-    assert (cover(world).net, cover(world).state) == (3 * QTY, "covered")
+    assert (pair_cover(world).net, pair_cover(world).state) == (3 * QTY, "covered")
     for stop in stops(venue):  # whichever is lost, it notices
         venue.by_hand("CancelOrder", txid=stop["order_id"])
         advance(2.0)
@@ -201,11 +194,11 @@ def test_a_stop_that_cannot_match_is_told_keeps_entries_out_and_acts_at_the_reop
     nobody_pays = below(venue.ask(PAIR), "-0.05") if with_limit else None
     world.submit(at_market(venue, stop=StopLoss(trigger_price=trigger, limit_price=nobody_pays)))
     advance(1.0)
-    assert cover(world).state == "covered"
+    assert pair_cover(world).state == "covered"
     venue.fault("post_only")
     venue.price(PAIR, trigger)
     advance(4.0)
-    assert (cover(world).state, cover(world).qty) == ("unmatched", QTY)
+    assert (pair_cover(world).state, pair_cover(world).qty) == ("unmatched", QTY)
     (told,) = [line for line in alerts(world) if "guardian.unmatched" in line]
     assert PAIR in told
     with pytest.raises(Refused, match="GATE_CLOSED"):
@@ -217,7 +210,7 @@ def test_a_stop_that_cannot_match_is_told_keeps_entries_out_and_acts_at_the_reop
     advance(4.0)
     assert (venue.position(PAIR), stops(venue)) == (0, [])
     assert len(by_guardian(venue, "market")) == int(with_limit)
-    assert (cover(world).net, cover(world).state) == (0, "covered")
+    assert (pair_cover(world).net, pair_cover(world).state) == (0, "covered")
 
 
 @pytest.mark.scenario("T046")
@@ -232,7 +225,7 @@ def test_a_stop_that_is_under_way_is_the_guardians_also_while_the_broker_is_rest
     advance(5.0)
     assert protected(venue) == [QTY]
     assert len(by_guardian(venue, "stop-loss")) == 1
-    assert (cover(world).net, cover(world).state) == (QTY, "covered")
+    assert (pair_cover(world).net, pair_cover(world).state) == (QTY, "covered")
     assert venue.cover(PAIR)["uncovered_ms_max"] <= COVER_MS
     advance.until_trading()
 
@@ -269,6 +262,6 @@ def test_a_flatten_of_which_nobody_knows_is_searched_for_and_never_flips_the_pos
     advance(8.0)
     assert venue.position(PAIR) == 0
     assert [Decimal(one["filled"]) for one in by_guardian(venue, "market")] == [QTY]
-    assert (cover(world).net, cover(world).state) == (0, "covered")
+    assert (pair_cover(world).net, pair_cover(world).state) == (0, "covered")
     # With this venue's short deadlines. Kraken's own take longer to prove that nothing arrived: docs/cover.md.
     assert venue.cover(PAIR)["uncovered_ms_max"] <= COVER_MS
