@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from allstop.actors.links.memory_link import MemoryHttp, MemoryNetwork, MemoryWebSocket
+from allstop.actors.links.memory_http import MemoryHttp
+from allstop.actors.links.memory_link import MemoryNetwork, MemoryWebSocket
 from allstop.actors.ports import HttpLink, HttpRequest, HttpResponse, WebSocketLink
 from allstop.supervisors.simulation.ended import make_inert
 from allstop.supervisors.simulation.witness import Witness

@@ -9,7 +9,8 @@ import pytest
 from allstop.actors.clock import SeededDice
 from allstop.actors.links import memory_wire
 from allstop.actors.links.condition import WHOLE, LinkCondition, Turned, Way, worst_of
-from allstop.actors.links.memory_link import MemoryHttp, MemoryNetwork, MemoryWebSocket
+from allstop.actors.links.memory_http import MemoryHttp
+from allstop.actors.links.memory_link import MemoryNetwork, MemoryWebSocket
 from allstop.actors.links.memory_wire import MemoryLink
 from allstop.actors.ports import (
     ConnectFailed,
