@@ -110,7 +110,6 @@ class JournalActor(Actor):
     """
 
     mailbox = Mailbox(capacity=4096, overflow=Overflow.REFUSE)
-    keeps_task = False  # its writer is a task of its own
 
     def __init__(
         self, open_journal: JournalOpener, chain: str, *, votes: Ref | None = None, scope: Scope = ROOT
@@ -131,7 +130,7 @@ class JournalActor(Actor):
             self._vote(losses)
         self.start_task(self._write(self._store), "writer")
 
-    def on_receive(self, message: object) -> object:
+    async def on_receive(self, message: object) -> object:
         match message:
             case Append() | Subscribe():
                 if len(self._waiting) >= WAITING_MAX:
@@ -140,9 +139,11 @@ class JournalActor(Actor):
                 self._wake.set()
                 return None
             case Read() if self._store is not None:
-                return self._store.read(after_seq=message.after_seq, kinds=message.kinds, key=message.key)
+                return await self._store.read(
+                    after_seq=message.after_seq, kinds=message.kinds, key=message.key
+                )
             case AcceptLoss() if self._store is not None:
-                return self._accept(self._store, message)
+                return await self._accept(self._store, message)
             case _:
                 raise TypeError(f"the journal does not know {message!r}")
 
