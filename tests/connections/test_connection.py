@@ -33,7 +33,7 @@ class Puppet(Connection):
             case "say":
                 return await self.send("hello")
             case _:
-                return await super().on_message(message)
+                return super().on_message(message)
 
 
 async def started(rig: Rig, talk: Any, hosts: Ref | None = None) -> Ref:

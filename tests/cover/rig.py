@@ -87,9 +87,13 @@ class Rig:
             root=self.system.address("/"),
             gate=self.system.address(f"{ACCOUNT}/trading/gate"),
             key_level=self.key_level,
-            matches=lambda _pair: self.matches,
+            matches=self.matched,
             path=GUARDIAN,
         )
+
+    def matched(self, pair: str) -> bool:
+        del pair
+        return self.matches
 
     def kill(self) -> None:
         self.system.kill(self.guardian)
