@@ -5,36 +5,33 @@ takes the frames of the connections in `take_output()`. `truth()` is what really
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from allstop.actors.simulated.kraken import methods, public, rest, stream
+from allstop.actors.simulated.kraken import methods, public, rest, stream, trouble
 from allstop.actors.simulated.kraken.accounts import Account
 from allstop.actors.simulated.kraken.at import At
 from allstop.actors.simulated.kraken.book import books_of
 from allstop.actors.simulated.kraken.counters import TIERS, ConnectLedger, Counter, Tier
 from allstop.actors.simulated.kraken.cover import CoverMeter
 from allstop.actors.simulated.kraken.engine import Engine
-from allstop.actors.simulated.kraken.faults import BadFault, CallPlan, Faults, checked
+from allstop.actors.simulated.kraken.faults import CallPlan, Faults, checked
 from allstop.actors.simulated.kraken.market import Market
-from allstop.actors.simulated.kraken.pairs import Pair, assets_of, with_terms
+from allstop.actors.simulated.kraken.pairs import Pair, assets_of
 from allstop.actors.simulated.kraken.refusal import Refusal
 from allstop.actors.simulated.kraken.signing import ApiKey, make_key
+from allstop.actors.simulated.kraken.statuses import Statuses
 from allstop.actors.simulated.kraken.stream import Connection
 from allstop.actors.simulated.kraken.tape import DEPTHS, TapeFrame, reel_of
 from allstop.actors.simulated.kraken.truth import told_truth
-from allstop.actors.simulated.kraken.wire import Codes, decimal_of
+from allstop.actors.simulated.kraken.wire import Codes
 from allstop.actors.simulated.kraken.witness import NOBODY, Witness
 
 TOKEN_NS = 900 * 1_000_000_000
 REQUESTS_KEPT = 200_000  # some 3 hours at 20 a second; then the oldest are forgotten and counted
-FACES = ("rest", "orders")
-STATUSES = ("online", "maintenance", "cancel_only", "post_only")
-COVERABLE = frozenset({"online", "reduce_only"})  # modes in which a position can be covered or flattened
-PAIR_STATUSES = (*STATUSES, "limit_only", "reduce_only", "delisted", "work_in_progress")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,18 +107,10 @@ class KrakenVenue:
         self.requests: list[dict[str, Any]] = []
         self.requests_forgotten = 0
         self.connected: list[dict[str, Any]] = []
-        self.statuses: list[dict[str, Any]] = [{"status": "online", "at_ns": wall_ns}]
-        self.reach: list[dict[str, Any]] = []
+        self.statuses = Statuses(self, wall_ns)
         self.frames = {"in": 0, "out": 0}
         self._tokens: dict[str, _Token] = {}
         self._call_counters: dict[str, Counter] = {}
-        self._status_until_s: float | None = None
-        self._pairs_until_s: dict[str, float] = {}
-        self._phases: list[tuple[str, float]] = []  # what follows, each with its seconds
-        self._unreachable_until_s = 0.0
-        self._shut: set[str] = set()  # pairs that take neither a stop nor a market order
-        self._orders_limited = self._modes_changed = False
-        self._reachable = True
         self._output: dict[int, Connection] = {}
         self._later: list[Callable[[], None]] = []
         self._connection_number = 0
@@ -217,15 +206,7 @@ class KrakenVenue:
 
     def tick(self, at: At) -> None:
         """What time alone does; the shell calls it several times a second."""
-        if self._status_until_s is not None and at.now_s >= self._status_until_s:
-            status, seconds = self._phases.pop(0) if self._phases else ("online", 0.0)
-            self._status_until_s += seconds
-            self._turn(status, at)
-        for symbol in [pair for pair, until_s in self._pairs_until_s.items() if at.now_s >= until_s]:
-            del self._pairs_until_s[symbol]
-            self._set_pair_status(symbol, "online", at)
-        self._reachability(at)
-        self._modes(at)
+        self.statuses.tick(at)
         self.engine.tick(at)
         stream.heartbeats(self, at)
         stream.idle_cut(self, at)
@@ -234,14 +215,9 @@ class KrakenVenue:
     def due_s(self, at: At) -> float | None:
         """When `tick` is due next, as things stand: the first moment at which time alone does something. None: never.
         Whatever is asked of the venue meanwhile may bring it nearer."""
-        faults = self.faults
-        limited_s = faults.limited_until_s.get("orders", 0.0)
-        away = (faults.refused_until_s, faults.banned_until_s, self._unreachable_until_s, limited_s)
-        moments = [until_s for until_s in away if until_s > at.now_s]
-        moments += self._pairs_until_s.values()
+        moments = [until_s for until_s in self.statuses.moments() if until_s > at.now_s]
+        moments += self.statuses.turns()
         moments += [stream.due_s(connection) for connection in self.connections.values()]
-        if self._status_until_s is not None:
-            moments.append(self._status_until_s)
         if (ends_s := self.engine.due_s(at)) is not None:
             moments.append(ends_s)
         return min(moments, default=None)
@@ -319,111 +295,20 @@ class KrakenVenue:
     def fault(self, request: object, at: At) -> dict[str, Any]:
         """Sets a fault; what was set, complete. Raises BadFault."""
         kind, fields = checked(request)
-        match kind:
-            case "status" | "maintenance" | "cancel_only" | "post_only" | "online":
-                self._set_status(str(fields.get("status", kind)), float(fields.get("s", 0.0)), at)
-            case "pair_status":
-                symbol = str(fields["symbol"])
-                self._set_pair_status(symbol, str(fields["status"]), at)
-                self._pairs_until_s.pop(symbol, None)
-                if float(fields["s"]) > 0:
-                    self._pairs_until_s[symbol] = at.now_s + float(fields["s"])
-            case "pair_terms":
-                self._set_pair_terms(fields, at)
-            case "silence":
-                self.faults.silence(str(fields["channel"]), at.now_s + float(fields["s"]))
-            case "phases":
-                half_s = float(fields["s"]) / 2
-                self._set_status("cancel_only", half_s, at)
-                self._phases = [("post_only", half_s)]
-            case "rate_limited":
-                if fields["face"] not in FACES:
-                    raise BadFault(f"no face {fields['face']!r}; there are {', '.join(FACES)}")
-                self.faults.limited_until_s[str(fields["face"])] = at.now_s + float(fields["s"])
-            case "ban":
-                self.faults.banned_until_s = at.now_s + float(fields["s"])
-                self._cut(self.connections.values())
-            case "refuse_connects":
-                self.faults.refused_until_s = at.now_s + float(fields["s"])
-            case "slam":
-                self.faults.slammed_until_s = at.now_s + float(fields["s"])
-            case "unreachable":
-                # Several links may be away at once: the longest counts.
-                self._unreachable_until_s = max(self._unreachable_until_s, at.now_s + float(fields["s"]))
-            case "cut":
-                self._cut(one for one in self.connections.values() if one.private == bool(fields["private"]))
-            case "expire_tokens":
-                self._tokens.clear()
-            case "refuse_closes":
-                self.engine.refuse_closes += int(fields["n"])
-            case "revoke_key" | "grant" | "deny":
-                self._change_key(kind, fields, at)
-            case "print":
-                self._print(fields, at)
-            case "plunge":
-                self._plunge(str(fields["symbol"]), Decimal(str(fields["by"])), at)
-            case _:
-                self.faults.arm(kind, fields)
-        self._reachability(at)
-        self._modes(at)
+        trouble.befell(self, kind, fields, at)
+        self.statuses.look(at)
         self._settle(at)
         return {"kind": kind, **fields}
 
-    def _cut(self, connections: Iterable[Connection]) -> None:
-        for connection in connections:
-            connection.cut = True
-            self.has_output(connection)
+    def expire_tokens(self) -> None:
+        """No token that was issued is known any more."""
+        self._tokens.clear()
 
-    def _set_status(self, status: str, seconds: float, at: At) -> None:
-        if status not in STATUSES:
-            raise BadFault(f"no status {status!r}; there are {', '.join(STATUSES)}")
-        self._phases.clear()
-        self._status_until_s = at.now_s + seconds if seconds > 0 and status != "online" else None
-        self._turn(status, at)
-
-    def _set_pair_status(self, symbol: str, status: str, at: At) -> None:
-        if symbol not in self.pairs or status not in PAIR_STATUSES:
-            raise BadFault(f"no {symbol!r} that is {status!r}; a pair is {', '.join(PAIR_STATUSES)}")
-        self._modes_changed = True
-        self.engine.turn_pair(symbol, status, at)
-        changed = public.instrument_frame({symbol: status}, "update", self.pairs, self.assets)
-        stream.spread(self, "instrument", "", changed, at)
-
-    def _set_pair_terms(self, fields: dict[str, Any], at: At) -> None:
-        """For the orders from now on. The book goes on as it was recorded."""
-        symbol = str(fields["symbol"])
-        now = with_terms(
-            self.pairs.get(symbol), decimal_of(fields["price_decimals"]), decimal_of(fields["min_qty"])
-        )
-        if now is None:
-            raise BadFault(f"no terms of a pair: {fields}")
-        self.pairs = {**self.pairs, symbol: now}
-        changed = public.instrument_frame(
-            {symbol: self.engine.mode(symbol)}, "update", self.pairs, self.assets
-        )
-        stream.spread(self, "instrument", "", changed, at)
-
-    def _change_key(self, kind: str, fields: dict[str, Any], at: At) -> None:
-        keys = [key for key in self.keys.values() if key.name == fields["role"]]
-        if not keys:
-            raise BadFault(f"no key {fields['role']!r}; there are {', '.join(self.settings.roles)}")
-        for key in keys:
-            match kind:
-                case "revoke_key":
-                    key.revoked = True
-                    self.witness.revoked(key.account, key.name, at.wall_ns)
-                case "grant":
-                    key.permissions |= {str(fields["permission"])}
-                case _:
-                    key.permissions -= {str(fields["permission"])}
-
-    def _print(self, fields: dict[str, Any], at: At) -> None:
-        pair, price = self.pairs.get(str(fields["symbol"])), decimal_of(fields["price"])
-        if pair is None or price is None or price <= 0 or price % pair.tick:
-            raise BadFault(f"no print of {fields['symbol']!r} at {fields['price']!r}")
+    def printed(self, pair: Pair, price: Decimal, at: At) -> None:
+        """A public trade of the pair's least quantity at this price: stops trigger on it."""
         market = self.market(pair)
-        printed = market.trade("sell", price, pair.min_qty, at.wall_ns)
-        stream.spread(self, "trade", pair.symbol, public.trade_frame(pair.symbol, [printed], "update"), at)
+        trade = market.trade("sell", price, pair.min_qty, at.wall_ns)
+        stream.spread(self, "trade", pair.symbol, public.trade_frame(pair.symbol, [trade], "update"), at)
         self._ticker(market, at, bbo=False)
         self.engine.market_moved(pair.symbol, at)
 
@@ -431,15 +316,6 @@ class KrakenVenue:
     def revoked(self) -> bool:
         """Whether any key has been."""
         return any(key.revoked for key in self.keys.values())
-
-    def _plunge(self, symbol: str, by: Decimal, at: At) -> None:
-        pair = self.pairs.get(symbol)
-        best = None if pair is None else self.market(pair).best_bid()
-        if pair is None or best is None or not 0 < by < 1:
-            raise BadFault(f"no market of {symbol!r} that could fall by {by}")
-        low = best[0] * (1 - by)
-        for price in (low - low % pair.tick, best[0]):
-            self._print({"symbol": symbol, "price": price}, at)
 
     # -- the truth -----------------------------------------------------------------------------------------------
 
@@ -449,53 +325,11 @@ class KrakenVenue:
 
     # -- inside --------------------------------------------------------------------------------------------------
 
-    def _turn(self, status: str, at: At) -> None:
-        if status == self.engine.status:
-            return
-        if status == "online":
-            self._status_until_s = None
-        self._modes_changed = True
-        self.statuses.append({"status": status, "at_ns": at.wall_ns})
-        self.engine.turn(status, at)
-        for connection in list(self.connections.values()):
-            stream.said(self, connection, "status", public.status_frame(status, connection.number), at)
-
-    def _reachability(self, at: At) -> None:
-        reachable = (
-            self.engine.status != "maintenance"
-            and at.now_s >= self.faults.refused_until_s
-            and at.now_s >= self.faults.banned_until_s
-            and at.now_s >= self._unreachable_until_s
-        )
-        if reachable == self._reachable:
-            return
-        self._reachable = reachable
-        if reachable:
-            self.reach[-1]["end_ns"] = at.wall_ns
-        else:
-            self.reach.append({"start_ns": at.wall_ns, "end_ns": None})
-        for meter in self.meters.values():
-            meter.reachable(reachable, at.wall_ns)
-        self.witness.reachable(reachable, at.wall_ns)
-
-    def _modes(self, at: At) -> None:
-        """Which pairs take a stop or a market order: not in most modes, nor while orders are refused for a rate that no
-        counter shows."""
-        limited = self.faults.limited("orders", at.now_s)
-        if limited == self._orders_limited and not self._modes_changed:
-            return
-        self._orders_limited, self._modes_changed = limited, False
-        for symbol in self.pairs:
-            shut = limited or self.engine.mode(symbol) not in COVERABLE
-            if shut != (symbol in self._shut):
-                self._shut ^= {symbol}
-                self.witness.coverable(symbol, not shut, at.wall_ns)
-
     def _position(self, account: str, symbol: str, position: Decimal, cover: Decimal, wall_ns: int) -> None:
         meter = self.meters.get((account, symbol))
         if meter is None:
             meter = self.meters[(account, symbol)] = CoverMeter()
-            meter.reachable(self._reachable, wall_ns)
+            meter.reachable(self.statuses.reachable, wall_ns)
         meter.measured(position, cover, wall_ns)
         self.witness.measured(account, symbol, position, cover, wall_ns)
 
