@@ -8,16 +8,17 @@ four outcomes; the egress guard has the last word, directly before the first byt
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Final, Literal, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
 from allstop.actors.clock import Clock, Ids
 from allstop.actors.connection_settings import ConnectionSettings
 from allstop.actors.egress import Guard, OrderFrame
-from allstop.actors.errors import BadInput, Fatal, Fault, Problem, Remedy, ReplyError
+from allstop.actors.errors import BadInput, Fatal, Fault, Remedy, ReplyError
 from allstop.actors.instruments import Instrument
 from allstop.actors.intents import OrderIntent
+from allstop.actors.key_roles import Role, key_problems
 from allstop.actors.ledger import (
     AccountKey,
     ChargeOrder,
@@ -29,9 +30,10 @@ from allstop.actors.ledger import (
     SyncOrders,
     TakeTurn,
 )
-from allstop.actors.levels import IntentKind, Origin
+from allstop.actors.levels import IntentKind
 from allstop.actors.limits.kraken import OrderOp
 from allstop.actors.limits.lanes import Lane, lane_of
+from allstop.actors.order_frames import command_frame, submit_frame
 from allstop.actors.ports import (
     Desk,
     HttpLink,
@@ -49,7 +51,6 @@ from allstop.actors.reports import Accepted, NotSent, OrderReport, Unknown, Writ
 from allstop.actors.runtime import ActorDead, CallTimeout
 
 T = TypeVar("T")
-Role = Literal["trade", "protect", "watchdog"]
 
 PAGES_MAX: Final = (
     40  # 50 orders each: 2000 closed orders since the last proof are an outage, not a reconnect
@@ -61,14 +62,6 @@ TURN_SLACK_S: Final = 1.0  # a turn outlives its request by this, so that the tw
 OPEN_ORDERS: Final = rest.open_orders().path
 OK: Final = 200
 UNKNOWN_ORDER: Final = "EOrder:Unknown order"
-
-# What each role's key must be allowed to do (GetApiKeyInfo's words).
-_READ = frozenset({"query-funds", "query-open-trades", "query-closed-trades"})
-NEEDED: Final[Mapping[Role, frozenset[str]]] = {
-    "trade": _READ | {"modify-trades", "close-trades"},
-    "protect": _READ | {"modify-trades", "close-trades"},
-    "watchdog": frozenset({"query-open-trades", "close-trades"}),
-}
 
 
 class LedgerLink(Protocol):
@@ -131,7 +124,7 @@ class KrakenDesk:
         start, offset = since_ns // 1_000_000_000 - 1, 0
         for _ in range(PAGES_MAX):
             result = await self._read(rest.closed_orders(start, offset))
-            page = self._decoded("ClosedOrders", lambda: rest.decode_closed_orders(result, self._names))  # noqa: B023
+            page = self._decoded("ClosedOrders", lambda: rest.decode_closed_orders(result, self._names))  # noqa: B023 - called here, at once
             found |= {report.order_id: report for report in page.reports}
             if not page.reports or (page.count is not None and offset + len(page.reports) >= page.count):
                 return list(found.values())
@@ -153,7 +146,7 @@ class KrakenDesk:
                 middle = len(batch) // 2
                 asked += [half for half in (batch[:middle], batch[middle:]) if len(batch) > 1]
                 continue
-            found += self._decoded("QueryOrders", lambda: rest.decode_query_orders(result, self._names))  # noqa: B023
+            found += self._decoded("QueryOrders", lambda: rest.decode_query_orders(result, self._names))  # noqa: B023 - called here, at once
         return found
 
     async def balances(self) -> dict[str, str]:
@@ -365,14 +358,6 @@ async def keep(desk: Desk) -> None:
         await desk.close()
 
 
-def key_problems(info: rest.KeyInfo, role: Role) -> tuple[Problem, ...]:
-    """What is wrong with a key for its role: it can withdraw, or lacks a permission, each named."""
-    if info.can_withdraw:
-        return (Problem("this key can withdraw: make one that cannot, and delete this one", f"{role} key"),)
-    missing = sorted(NEEDED[role] - set(info.permissions))
-    return tuple(Problem(f"the key lacks the permission {name!r}", f"{role} key") for name in missing)
-
-
 def ended(end: EndTurn, faults: Sequence[Fault]) -> EndTurn:
     """The end of a turn with what these faults say of its key."""
     stop = next((str(f) for f in faults if f.remedy in (Remedy.STOP_KEY, Remedy.HALT)), "")
@@ -405,39 +390,6 @@ def write_outcome(result: Any, faults: Sequence[Fault], decode: Callable[[Any], 
     except DecodeError as error:
         return Unknown(f"the answer could not be read: {error}")
     return Accepted(decoded if isinstance(decoded, tuple) else ())
-
-
-def submit_frame(
-    guard: Guard | None, intent: OrderIntent, scope_head: tuple[str, str], attempt: int, deadline_s: float
-) -> OrderFrame:
-    """What the guard is asked about a submit. By whom it was committed, only the commit knows."""
-    known = None if guard is None else guard.about(intent.id)
-    return OrderFrame(
-        kind=intent.kind,
-        subject=intent.id,
-        scope=(*scope_head, intent.pair),
-        attempt=attempt,
-        origin=Origin.STRATEGY if known is None else known[1],
-        deadline_s=deadline_s,
-    )
-
-
-def command_frame(
-    guard: Guard | None,
-    subject: str,
-    kind: IntentKind | None,
-    scope_head: tuple[str, str],
-    deadline_s: float,
-    *,
-    least: IntentKind = IntentKind.REDUCE,
-) -> OrderFrame:
-    """What the guard is asked about a cancel or an amend: what was committed under its id, or, when nothing was, the
-    least that it claims. `kind` None: the committed one, else `least`."""
-    known = None if guard is None else guard.about(subject)
-    committed_kind, origin, scope = known or (least, Origin.STRATEGY, scope_head)
-    return OrderFrame(
-        kind=kind or committed_kind, subject=subject, scope=scope, origin=origin, deadline_s=deadline_s
-    )
 
 
 def _decimal(text: str | None) -> Decimal | None:

@@ -206,4 +206,4 @@ def _raise_if_mine() -> None:
     closed by somebody, and whoever waited for it was cancelled: a hand that ended by that would leave its order alone."""
     task = asyncio.current_task()
     if task is None or task.cancelling():
-        raise  # noqa: PLE0704
+        raise  # noqa: PLE0704 - what its caller is handling

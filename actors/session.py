@@ -23,11 +23,12 @@ from allstop.actors.connection import Open
 from allstop.actors.egress import Checkpoint, Guard, OrderFrame
 from allstop.actors.errors import Category, Fatal, Fault, RefusalCode, Refused, Remedy, ReplyError
 from allstop.actors.exits import Exit
-from allstop.actors.kraken_desk import KrakenDesk, command_frame, keep, submit_frame
+from allstop.actors.kraken_desk import KrakenDesk, keep
 from allstop.actors.ledger_messages import OrderTouched, SetTier, SyncOrders
 from allstop.actors.levels import IntentKind
 from allstop.actors.limits.kraken import tier_of
 from allstop.actors.order_commands import Command, charge_of, deadline_of, order_ids_of, outcome_of
+from allstop.actors.order_frames import command_frame, submit_frame
 from allstop.actors.ports import LinkClosed, QueryFailed
 from allstop.actors.protocols.kraken import frames
 from allstop.actors.protocols.kraken.events import MethodReply

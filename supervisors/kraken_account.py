@@ -11,7 +11,8 @@ from allstop.actors.egress import Checkpoint, EgressActor
 from allstop.actors.guardian import Guardian, Pace, guardian_settings
 from allstop.actors.instruments import Instrument
 from allstop.actors.journal import JournalActor
-from allstop.actors.kraken_desk import KrakenDesk, Role
+from allstop.actors.key_roles import Role
+from allstop.actors.kraken_desk import KrakenDesk
 from allstop.actors.kraken_listing import KrakenListing
 from allstop.actors.last_ledger import LastLedger
 from allstop.actors.ledger import AccountLedger, GetLedger, LedgerView

@@ -15,7 +15,8 @@ from allstop.actors.connection_settings import ConnectionSettings
 from allstop.actors.errors import AllstopError, BadInput, Category, Fatal, Problem, Remedy
 from allstop.actors.instruments import Instrument
 from allstop.actors.journal import JournalActor, read
-from allstop.actors.kraken_desk import KrakenDesk, Role
+from allstop.actors.key_roles import Role
+from allstop.actors.kraken_desk import KrakenDesk
 from allstop.actors.kraken_listing import read_listing
 from allstop.actors.ledger import AccountKey, AccountLedger, KeyStopped
 from allstop.actors.limits.kraken import Tier

@@ -6,12 +6,11 @@ import pytest
 from tests.connections.rig import Rig, entry
 
 from allstop.actors.errors import BadInput, Category, Fatal
-from allstop.actors.kraken_desk import NEEDED, ended, key_problems, order_ids_of, write_outcome
+from allstop.actors.kraken_desk import ended, order_ids_of, write_outcome
 from allstop.actors.ledger import EndTurn, GetLedger
 from allstop.actors.limits.kraken import Tier
 from allstop.actors.limits.lanes import Lane
 from allstop.actors.ports import QueryFailed
-from allstop.actors.protocols.kraken import rest
 from allstop.actors.protocols.kraken.faults import classify, classify_http
 from allstop.actors.reports import Accepted, NotSent, Rejected, Unknown
 
@@ -42,19 +41,6 @@ def test_what_proves_neither_yes_nor_no_is_unknown(result: object, text: str | N
     faults = () if text is None else (classify(text, write=True),)
     outcome = write_outcome(result, faults, order_ids_of)
     assert isinstance(outcome, Unknown)
-
-
-@pytest.mark.parametrize("role", ["trade", "protect", "watchdog"])
-def test_a_key_that_can_withdraw_is_refused_in_every_role(role: Any):
-    info = rest.KeyInfo(permissions=(*NEEDED[role], "withdraw-funds"))
-    (problem,) = key_problems(info, role)
-    assert "withdraw" in problem.what
-
-
-def test_each_missing_permission_is_named():
-    problems = key_problems(rest.KeyInfo(permissions=("query-funds", "query-open-trades")), "trade")
-    said = " ".join(problem.what for problem in problems)
-    assert [name in said for name in ("query-closed-trades", "modify-trades", "close-trades")] == [True] * 3
 
 
 # Against the simulated venue
