@@ -8,9 +8,7 @@ An intent is answered as soon as it is durable. Commits are made by one task, wh
 flush of the disk is shared. Whatever else must wait for the journal goes through the same task, in order; the mailbox
 never waits.
 
-A report belongs to the intent of its client id, else of its order id; one whose parent is an intent's order is that
-intent's stop; all others are EXTERNAL and are recorded. An external order that was executed freezes its instrument
-until somebody claims it.
+Whose a report is: `order_reports`. An external order that was executed freezes its instrument until somebody claims it.
 """
 
 from collections.abc import Callable, Sequence
@@ -38,13 +36,13 @@ from allstop.actors.known_orders import KnownOrder, KnownOrders
 from allstop.actors.levels import ROOT, CastVote, IntentKind, Level, LevelBoard, Origin, Scope, Vote
 from allstop.actors.order_admission import Admission
 from allstop.actors.order_commits import Arrived, OrderCommits
+from allstop.actors.order_reports import OrderReports
 from allstop.actors.order_talk import (
     AmendOrder,
     CancelOrder,
     Nursery,
     OrderChanged,
     OrderOver,
-    Told,
     TrackerLinks,
 )
 from allstop.actors.order_trackers import OrderTrackers, RefreshTracker, read_life
@@ -57,13 +55,10 @@ from allstop.actors.protocols.records import (
     IntentCommitted,
     Opaque,
     Record,
-    Reported,
     RowLost,
-    StopSeen,
     Withheld,
     from_body,
 )
-from allstop.actors.reports import OrderReport
 from allstop.actors.runtime import Actor, Down, Mailbox, Overflow, Ref
 
 # Open and unanswered orders of one account. Kraken's largest tier has 225 per pair; a strategy that reaches this has
@@ -109,6 +104,9 @@ class Orders(Actor):
         self._commits = OrderCommits(links.journal, self._committed, self._not_committed)
         self._caps = EntryCaps(self, entries_max_per_s, self._commits.record)
         self._trackers = OrderTrackers(self, self._known, self._commits, links, nursery)
+        self._reports = OrderReports(
+            self, self._known, self._externals, self._commits, self._trackers, self._shout
+        )
 
     # Starting: fold, then trackers, then the door.
 
@@ -172,7 +170,7 @@ class Orders(Actor):
                 return self._place(intent, origin, by)
             case Reports():
                 for report in message.reports:
-                    self._report(report, "snapshot" if message.snapshot else message.source)
+                    self._reports.told(report, "snapshot" if message.snapshot else message.source)
                 return None
             case OrderChanged(life=life):
                 return self._known.changed(life)
@@ -295,43 +293,7 @@ class Orders(Actor):
         for arrived in batch:
             await self._trackers.start(arrived.life.intent.id)
 
-    # Reports.
-
-    def _report(self, report: OrderReport, source: str) -> None:
-        if (intent_id := self._known.whose(report)) is not None:
-            self._report_ours(intent_id, report, source)
-        elif (intent_id := self._known.whose_stop(report)) is not None:
-            if (news := self._known.stop_told(intent_id, report)) is not None:
-                self._commits.record(StopSeen(intent_id=intent_id, report=news))
-        else:
-            self._report_external(report)
-
-    def _report_ours(self, intent_id: str, report: OrderReport, source: str) -> None:
-        known = self._known[intent_id]
-        life = known.life
-        if known.owner != ORDERS:
-            return  # the guardian hears of it itself
-        if life is not None and life.order_id not in (None, report.order_id):
-            self._shout(f"{intent_id} is at the venue twice: {life.order_id} and {report.order_id}")
-            self._report_external(report)
-            return
-        self._known.by_order[report.order_id] = intent_id  # at once: its stop may stand in the same batch
-        # A list that tells nothing new still tells that an open order is there: its tracker need not ask by itself.
-        # Of one that is over it tells nothing at all, and each list names hundreds of those.
-        settled = source == "stream" or (life is not None and life.state.terminal)
-        if settled and life is not None and not order_life.is_news(life, report):
-            return
-        if known.abandoned and life is not None:
-            step = order_life.plan(life, Reported(intent_id=intent_id, report=report, source=source))
-            known.life = step.life
-            self._commits.record(*step.records)
-        else:
-            self._trackers.tell(intent_id, Told(report=report, source=source))
-
-    def _report_external(self, report: OrderReport) -> None:
-        if (known := self._externals.told(report)) is not None:
-            self.log.warning("order.external", order=report.order_id, status=str(report.status))
-            self._commits.record(ExternalSeen(report=known))
+    # Externals, and strategies that were stopped.
 
     def _claimed_by(self, claim: ClaimExternal) -> None:
         if claim.order_id not in self._externals:
