@@ -40,6 +40,7 @@ from allstop.actors.simulated.kraken.orders import (
 )
 from allstop.actors.simulated.kraken.positions import Positions
 from allstop.actors.simulated.kraken.refusal import Refusal
+from allstop.actors.simulated.kraken.switch import DeadMansSwitch
 from allstop.actors.simulated.kraken.wire import Codes
 from allstop.actors.simulated.kraken.witness import NOBODY
 
@@ -69,7 +70,7 @@ class Engine:
         self.executions: list[Execution] = []
         self.happened: list[Happened] = []
         self.accepted_ids: dict[tuple[str, str], list[str]] = {}
-        self.switch_at: dict[str, At] = {}  # CancelAllOrdersAfter, by account
+        self.switch = DeadMansSwitch()
         self.positions = Positions(accounts, limits_cover=limits_cover)
         self.witness = NOBODY
         self.refuse_closes = 0  # how many conditional closes the venue shall refuse (a fault)
@@ -163,17 +164,6 @@ class Engine:
         self._cancel_admitted()
         return self._end_all(account_name, list(self.accounts[account_name].open.values()), at)
 
-    def cancel_all_after(self, account_name: str, timeout_s: int, at: At) -> At | None:
-        """Arms the switch, or disarms it with 0; when it will fire."""
-        if not 0 <= timeout_s < 86400:
-            raise Refusal("EGeneral:Invalid arguments:timeout")
-        if timeout_s == 0:
-            self.switch_at.pop(account_name, None)
-            return None
-        fires = At(at.now_s + timeout_s, at.wall_ns + timeout_s * 1_000_000_000)
-        self.switch_at[account_name] = fires
-        return fires
-
     # -- what the world does -------------------------------------------------------------------------------------
 
     def market_moved(self, symbol: str, at: At) -> None:
@@ -199,15 +189,13 @@ class Engine:
             for order in list(account.open.values()):
                 if order.expire_ns and at.wall_ns >= order.expire_ns:
                     self._end(order, "expired", "Order expired", at)
-        for name, fires in list(self.switch_at.items()):
-            if at.now_s >= fires.now_s:
-                del self.switch_at[name]
-                for order in list(self.accounts[name].open.values()):
-                    self._end(order, "canceled", "Cancel all orders after", at)
+        for name in self.switch.fired(at):
+            for order in list(self.accounts[name].open.values()):
+                self._end(order, "canceled", "Cancel all orders after", at)
 
     def due_s(self, at: At) -> float | None:
         """The first moment at which `tick` does something, as things stand; None: there is none."""
-        moments = [fires.now_s for fires in self.switch_at.values()]
+        moments = list(self.switch.moments())
         moments += [
             at.now_s + (order.expire_ns - at.wall_ns) / 1e9
             for account in self.accounts.values()

@@ -309,7 +309,7 @@ def _cancel_all_after(
     timeout = decimal_of(params.get("timeout"))
     if timeout is None:
         raise Refusal("EGeneral:Invalid arguments:timeout")
-    fires = venue.engine.cancel_all_after(account, int(timeout), at)
+    fires = venue.engine.switch.arm(account, int(timeout), at)
     told = "0" if fires is None else rfc3339_seconds(fires.wall_ns)
     return [{"currentTime": rfc3339_seconds(at.wall_ns), "triggerTime": told}]
 

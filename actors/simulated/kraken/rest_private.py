@@ -267,7 +267,7 @@ def _cancel_all(venue: "KrakenVenue", key: ApiKey, _params: dict[str, Any], at: 
 
 
 def _cancel_all_after(venue: "KrakenVenue", key: ApiKey, params: dict[str, Any], at: At) -> object:
-    fires = venue.engine.cancel_all_after(key.account, int(amount(params.get("timeout"), "timeout")), at)
+    fires = venue.engine.switch.arm(key.account, int(amount(params.get("timeout"), "timeout")), at)
     told = "0" if fires is None else rfc3339_seconds(fires.wall_ns)
     return {"currentTime": rfc3339_seconds(at.wall_ns), "triggerTime": told}
 
