@@ -1,4 +1,4 @@
-"""Wiring: from a declared tree to a running one. This module alone sees everything.
+"""Wiring: from a declared tree to a running one. What stands in it, `branches` says.
 
 `Runtime` is what an engine embeds:
 
@@ -11,42 +11,34 @@ async with Runtime(tree) as runtime:
 import os
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urlsplit
 
-from allstop.actors.alerts.log_channel import LogChannel
 from allstop.actors.clock import SystemClock, SystemDice, SystemIds
-from allstop.actors.clock_offset import ClockOffset
 from allstop.actors.commands import UNNAMED, GetCover, GetOrder, GetOrders, OrderView, Place
 from allstop.actors.errors import BadInput, Problem
 from allstop.actors.exits import Exit
-from allstop.actors.host_ledger import HostLedger
 from allstop.actors.instruments import Instrument
 from allstop.actors.intents import OrderIntent
-from allstop.actors.journal import JournalActor
 from allstop.actors.ledger import AccountKey
-from allstop.actors.levels import ROOT, Level, LevelBoard
+from allstop.actors.levels import LevelBoard
 from allstop.actors.links.host import FileHost
 from allstop.actors.links.http import open_http
 from allstop.actors.links.journal_sqlite import journal_opener
 from allstop.actors.links.secrets import Redactor
 from allstop.actors.links.websocket import connect_websocket
-from allstop.actors.market_data import Freshness, PairData, PublicConnection
-from allstop.actors.observer import Observer
+from allstop.actors.market_data import Freshness
 from allstop.actors.order_gate import GateBoard
 from allstop.actors.ports import ControlPort, World
 from allstop.actors.runtime import ActorSystem, Ref
-from allstop.actors.spec import ChildSpec, ChildType, OnExceeded, Restart, Start, Strategy, SupervisorFlags
 from allstop.actors.store_board import StoreBoard
 from allstop.actors.venue_clock import VenueClock
-from allstop.supervisors.checking import check_tree, leaves
-from allstop.supervisors.config import Budget, ChildNode, KrakenAccount, KrakenPublic, SupervisorNode, Tree
+from allstop.supervisors.branches import ROOT_PATH, Branches, rest_url
+from allstop.supervisors.checking import check_tree
+from allstop.supervisors.config import KrakenAccount, Tree
 from allstop.supervisors.control import Control
 from allstop.supervisors.coordinated_shutdown import CoordinatedShutdown, Phase, ShutdownAborted, TaskOutcome
-from allstop.supervisors.gates import longest_wait_s
 from allstop.supervisors.halt import HaltRoot
 from allstop.supervisors.held_loop import HeldLoop
 from allstop.supervisors.keys import read_pair, secret_problem_in
@@ -54,7 +46,6 @@ from allstop.supervisors.kraken_account import (
     SETTINGS,
     AccountParts,
     account_path,
-    account_spec,
     make_checkpoint,
     missing,
 )
@@ -62,11 +53,8 @@ from allstop.supervisors.lasting import declare_gates
 from allstop.supervisors.preflight import Keys, learn_instruments, probe_keys, wanted_pairs
 from allstop.supervisors.standing_down import PROVE_S, OnStop, stand_down
 from allstop.supervisors.submitted import SUBMIT_TIMEOUT_S, Order
-from allstop.supervisors.supervisor import Supervisor
 from allstop.supervisors.sync_runtime import SyncRuntime
-from allstop.supervisors.votes import Votes
 
-ROOT_PATH = "/"
 STOP_TIMEOUT_S = 30.0  # the sum of a tree's shutdown timeouts, one after the other
 PHASES = {
     "before_stop": Phase(timeout_s=10.0),  # yours: the tree runs and trades
@@ -206,8 +194,9 @@ class Runtime:
         venue_clock = VenueClock(world.clock)
         parts = [self._parts(node, world, keys[node.id], venue_clock) for node in self.tree.accounts.children]
         self._accounts_parts = parts
+        branches = Branches(self.tree, system, world, parts, self.instruments, self.fresh)
         await system.spawn(
-            HaltRoot, self.levels, world.host.latch, tuple(self._children(world, parts)),
+            HaltRoot, self.levels, world.host.latch, branches.specs(),
             path=ROOT_PATH, halters={p.node.id: p.at("guardian") for p in parts}, ready_to_resume=self._missing,
             start_timeout_s=120.0,
         )  # fmt: skip
@@ -248,11 +237,7 @@ class Runtime:
 
     async def _instruments(self, world: World) -> dict[str, Instrument]:
         pairs = wanted_pairs(self.tree.accounts.children, self.tree.data.children)
-        return await learn_instruments(world, self._rest_url(), pairs) if pairs else {}
-
-    def _rest_url(self) -> str:
-        accounts, public = self.tree.accounts.children, self.tree.data.children
-        return accounts[0].rest_url if accounts else public[0].rest_url
+        return await learn_instruments(world, rest_url(self.tree), pairs) if pairs else {}
 
     def _parts(self, node: KrakenAccount, world: World, keys: Keys, venue_clock: VenueClock) -> AccountParts:
         gate_board = self.gates[node.id] = GateBoard()
@@ -276,92 +261,6 @@ class Runtime:
         """Waits until the root ends and gives its exit. It ends when it is stopped, or when it fails: then trading is
         halted, nothing runs any more, and the process should end, too."""
         return await self.system.ended(self.root)
-
-    # -- the tree --------------------------------------------------------------------------------------------------
-
-    def _children(self, world: World, parts: list[AccountParts]) -> list[ChildSpec]:
-        tree = self.tree
-        return [
-            self._infrastructure(world, parts),
-            self._alerting(),
-            self._accounts(parts),
-            _supervisor("data", SupervisorFlags(), tuple(self._public(node, world) for node in tree.data.children)),
-            self._strategies(),
-            ChildSpec("observation", Start(Observer), restart=Restart.TEMPORARY),
-        ]  # fmt: skip
-
-    def _strategies(self) -> ChildSpec:
-        tree, children = self.tree, self.tree.strategies.children
-        # Whoever starts waits for the turns of its children at gates, where all of the tree may stand in line.
-        wait_s = longest_wait_s(tree.gates, [node.gate for node in leaves(children)])
-        specs = tuple(_node(node, wait_s) for node in children)
-        spec = _supervisor("strategies", tree.strategies.budget.flags(Strategy.ONE_FOR_ONE), specs)
-        return replace(spec, start_timeout_s=spec.start_timeout_s + wait_s)
-
-    def _infrastructure(self, world: World, parts: list[AccountParts]) -> ChildSpec:
-        journal = self.address("/infrastructure/journal")
-        venue_of = {urlsplit(p.node.private_url).netloc: "kraken" for p in parts}
-        venue_of |= {urlsplit(node.url).netloc: "kraken" for node in self.tree.data.children}
-        children = [
-            ChildSpec("journal", Start(JournalActor, (world.open_journal, "runtime"), {"votes": self.root})),
-            ChildSpec("host_ledgers", Start(HostLedger, (), {"journal": journal, "venue_of": venue_of})),
-        ]
-        if parts:
-            gates = tuple(p.at("trading/gate") for p in parts)
-            kwargs = {
-                "world": world,
-                "base_url": self._rest_url(),
-                "gates": gates,
-                "votes": self.root,
-                "scope": ROOT,
-                "venue_clock": parts[0].checkpoint.clock,
-            }
-            children.append(ChildSpec("clock_offset", Start(ClockOffset, (), kwargs)))
-        return _supervisor(
-            "infrastructure", self.tree.infrastructure.flags(Strategy.REST_FOR_ONE), tuple(children)
-        )
-
-    def _accounts(self, parts: list[AccountParts]) -> ChildSpec:
-        # One account that cannot be kept alive halts everything, and leaves the others' guardians alone.
-        flags = replace(self.tree.accounts.budget, on_exceeded=OnExceeded.LATCH).flags(Strategy.ONE_FOR_ONE)
-        votes = Votes(self.root, ROOT, Level.NONE, Level.HALTED)
-        return _supervisor("accounts", flags, tuple(map(account_spec, parts)), votes)
-
-    def _alerting(self) -> ChildSpec:
-        # A channel that stays down for three trips (about a minute and a half) is nobody watching: READ_ONLY.
-        votes = Votes(self.root, ROOT, Level.NONE, Level.READ_ONLY)
-        return _supervisor(
-            "alerting",
-            _unprobed(self.tree.alerting).flags(Strategy.ONE_FOR_ONE),
-            (ChildSpec("log", Start(LogChannel)),),
-            votes,
-        )
-
-    def _public(self, node: KrakenPublic, world: World) -> ChildSpec:
-        timing = SETTINGS[node.timing]
-        path = f"/data/{node.id}"
-        connection = self.address(f"{path}/connection")
-        hosts = self.address("/infrastructure/host_ledgers")
-        kwargs = {"url": node.url, "world": world, "hosts": hosts, "settings": timing}
-        children = [
-            ChildSpec(
-                "connection",
-                Start(PublicConnection, (), kwargs),
-                backoff=node.backoff,
-                shutdown=timing.close_timeout_s + 1.0,
-            )
-        ]
-        for pair in node.pairs:
-            scopes = tuple((a.venue, a.account, pair) for a in self.tree.accounts.children if pair in a.pairs)
-            pair_kwargs = {
-                "connection": connection, "instrument": self.instruments[pair], "freshness": self.fresh, "vote": self.root.tell,
-                "scopes": scopes, "depth": node.depth, "settings": timing,
-            }  # fmt: skip
-            children.append(ChildSpec(f"book.{pair.replace('/', '-')}", Start(PairData, (), pair_kwargs)))
-        votes = Votes(self.root, ("kraken",), Level.CACHED_DATA, Level.CACHED_DATA)
-        return _supervisor(
-            node.id, _unprobed(node.budget).flags(Strategy.ONE_FOR_ONE), tuple(children), votes
-        )
 
     async def _missing(self) -> list[str]:
         """What stands between a halt and a resume: who is down, and which conditions of a gate are not proven."""
@@ -405,34 +304,3 @@ class Runtime:
     def sync(self) -> "SyncRuntime":
         """The same for other threads: each call blocks the calling thread until it is answered."""
         return SyncRuntime(self, self.system.scheduler.loop)
-
-
-def _supervisor(
-    child_id: str, flags: SupervisorFlags, children: tuple[ChildSpec, ...], votes: Votes | None = None
-) -> ChildSpec:
-    return ChildSpec(
-        child_id, Start(Supervisor, (flags, children), {"votes": votes}), type=ChildType.SUPERVISOR
-    )
-
-
-def _unprobed(budget: Budget) -> Budget:
-    """Where nobody probes, staying up for the cooldown closes the breaker."""
-    return (
-        replace(budget, pause=replace(budget.pause, probes=0))
-        if budget.on_exceeded is OnExceeded.PAUSE
-        else budget
-    )
-
-
-def _node(node: ChildNode | SupervisorNode, gates_wait_s: float) -> ChildSpec:
-    match node:
-        case ChildNode():
-            return ChildSpec(
-                node.id, Start(node.actor_class, node.args, dict(node.kwargs)), restart=node.restart, shutdown=node.shutdown,
-                backoff=node.backoff, while_down=node.while_down,
-                isolation=node.isolation, budget=node.budget, gate=node.gate, simulated_cost_s=node.simulated_cost_s,
-            )  # fmt: skip
-        case SupervisorNode():
-            children = tuple(_node(below, gates_wait_s) for below in node.children)
-            spec = _supervisor(node.id, _unprobed(node.budget).flags(node.strategy), children)
-            return replace(spec, start_timeout_s=spec.start_timeout_s + gates_wait_s)
