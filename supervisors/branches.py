@@ -50,17 +50,9 @@ class Branches:
             self._alerting(),
             self._accounts(),
             _supervisor("data", SupervisorFlags(), public),
-            self._strategies(),
+            strategies_spec(self.tree),
             ChildSpec("observation", Start(Observer), restart=Restart.TEMPORARY),
         )
-
-    def _strategies(self) -> ChildSpec:
-        tree, children = self.tree, self.tree.strategies.children
-        # Whoever starts waits for the turns of its children at gates, where all of the tree may stand in line.
-        wait_s = longest_wait_s(tree.gates, [node.gate for node in leaves(children)])
-        specs = tuple(_node(node, wait_s) for node in children)
-        spec = _supervisor("strategies", tree.strategies.budget.flags(Strategy.ONE_FOR_ONE), specs)
-        return replace(spec, start_timeout_s=spec.start_timeout_s + wait_s)
 
     def _infrastructure(self) -> ChildSpec:
         world, parts, root = self.world, self.parts, self.root
@@ -127,6 +119,16 @@ class Branches:
         return _supervisor(
             node.id, _unprobed(node.budget).flags(Strategy.ONE_FOR_ONE), tuple(children), votes
         )
+
+
+def strategies_spec(tree: Tree) -> ChildSpec:
+    """The branch of the user's own actors. Whoever starts waits for the turns of its children at gates, where all of
+    the tree may stand in line."""
+    children = tree.strategies.children
+    wait_s = longest_wait_s(tree.gates, [node.gate for node in leaves(children)])
+    specs = tuple(_node(node, wait_s) for node in children)
+    spec = _supervisor("strategies", tree.strategies.budget.flags(Strategy.ONE_FOR_ONE), specs)
+    return replace(spec, start_timeout_s=spec.start_timeout_s + wait_s)
 
 
 def rest_url(tree: Tree) -> str:

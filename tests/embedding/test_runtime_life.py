@@ -11,6 +11,7 @@ from allstop.actors.exits import Exit
 from allstop.actors.levels import ROOT, Level, Vote
 from allstop.actors.runtime import Actor
 from allstop.actors.spec import RestartGate
+from allstop.supervisors.branches import strategies_spec
 from allstop.supervisors.build import Runtime
 from allstop.supervisors.checking import check_tree
 from allstop.supervisors.config import Tree, child, halt_root, strategies, supervisor
@@ -73,8 +74,7 @@ GATE = RestartGate("venue", 8.0)
 
 def test_supervisors_may_take_as_long_to_start_as_their_children_wait_at_gates(tmp_path: Path) -> None:
     waiting = [child(f"s{number}", Echo, gate="venue") for number in range(5)]
-    runtime = Runtime(tree_in(tmp_path, supervisor("inner", *waiting[:3]), *waiting[3:], gates=[GATE]))
-    spec = runtime._strategies()  # pyright: ignore[reportPrivateUsage]
+    spec = strategies_spec(tree_in(tmp_path, supervisor("inner", *waiting[:3]), *waiting[3:], gates=[GATE]))
     inner = spec.start.args[1][0]
     assert (spec.start_timeout_s, inner.start_timeout_s) == (62.0, 62.0)
 
