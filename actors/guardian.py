@@ -39,7 +39,7 @@ from allstop.actors.cover_orders import CoverOrders, Written
 from allstop.actors.errors import RefusalCode, Refused
 from allstop.actors.exit_duty import ExitDuty
 from allstop.actors.exits import Exit
-from allstop.actors.guardian_settings import GuardianSettings, Pace, guardian_settings
+from allstop.actors.guardian_settings import GuardianSettings, KeyState, Pace, guardian_settings
 from allstop.actors.halter import HaltDuty
 from allstop.actors.instruments import Instrument
 from allstop.actors.journal import JournalDown
@@ -63,7 +63,7 @@ from allstop.actors.runtime import Actor, ActorDead, CallTimeout, Down, Ref, Rep
 from allstop.actors.venue_clock import VenueClock
 from allstop.actors.wakeup import Wakeup
 
-__all__ = ["Guardian", "GuardianSettings", "Pace", "guardian_settings"]
+__all__ = ["Guardian", "GuardianSettings", "KeyState", "Pace", "guardian_settings"]
 
 END_S = 0.5  # what a tracker needs to write the end of its order, and more
 # How old a finding may be that is acted on once more, as shares of cover_s: what is told may have ended, and even of
@@ -98,7 +98,7 @@ class Guardian(Actor):
         gate: Ref | None = None,
         mark: Callable[[str], Decimal | None] | None = None,
         pace: "Pace | None" = None,
-        key_level: Callable[[], Awaitable[float]] | None = None,
+        key_state: Callable[[], Awaitable[KeyState]] | None = None,
         venue_clock: VenueClock | None = None,
         matches: Callable[[str], bool] = lambda _pair: True,
     ) -> None:
@@ -118,7 +118,7 @@ class Guardian(Actor):
         self._changed = Wakeup()
         self._wake_s: float | None = None
         self._pace = pace or Pace(settings.tier)
-        self._key_level = key_level
+        self._key_state = key_state
         self._venue_clock = venue_clock
         self._matches = matches
         self._voted = True  # an earlier incarnation may have: the first covered audit withdraws it
@@ -240,11 +240,11 @@ class Guardian(Actor):
 
     async def _keep_pace(self) -> None:
         """What an earlier process spent of the key, or others do, is not ours to spend again; nor is what the venue
-        took by saying that its limit is reached."""
-        if self._key_level is None:
+        took by saying that its limit is reached. Others who wait for calls of the key get them before the next look."""
+        if self._key_state is None:
             return
         try:
-            self._pace.found(await self._key_level(), self.clock.now_s())
+            self._pace.found(await self._key_state(), self.clock.now_s())
         except (ActorDead, CallTimeout):
             return  # the ledger is restarting; asked again after the next look
 
@@ -457,7 +457,7 @@ class Guardian(Actor):
             while _again(written):
                 await asyncio.sleep(times.settle_s)
                 now_s = self.clock.now_s()
-                old_s = times.cover_s * (REPEAT_SHARE if self._pace.wait_s(now_s) else KNOWN_SHARE)
+                old_s = times.cover_s * (REPEAT_SHARE if self._pace.own_wait_s(now_s) else KNOWN_SHARE)
                 if now_s - began_s >= old_s or self._judge.looks_wrong(pair) is None:
                     break
                 written = await self._orders.write(pair, step)

@@ -4,6 +4,7 @@ import msgspec
 
 from allstop.actors.levels import Scope
 from allstop.actors.limits.kraken import LIMITS, Tier, rest_meter
+from allstop.actors.limits.lanes import Lane
 from allstop.actors.limits.meter import Meter
 from allstop.actors.protocols.cover import CoverTimes
 from allstop.actors.protocols.lookup import KRAKEN, Timing
@@ -65,12 +66,23 @@ CONFIRM_CALLS = (
 # on the others; and a band below them in which nobody else calls (limits/kraken.py), so that they are never kept out.
 ROUTINE_SHARE = 0.75
 SLOW_SHARE = 0.5  # of what is given back: what looks spend while the key stands higher than that
+YIELD_SHARE = (
+    0.25  # of it: what they spend while others wait for the key, who need the rest to be served in time
+)
+
+
+class KeyState(msgspec.Struct, frozen=True):
+    """How the ledger sees a key. `wanted`: calls that protect nothing wait for room on it, or did of late."""
+
+    level: float
+    wanted: bool = False
 
 
 class Pace:
     """How fast one key may be used for looks: it outlives the guardian's incarnations, because the venue's counter
     does. Routine looks spend three quarters of what the venue gives back, so that the counter falls again, and less
-    while it stands high, whoever it was: what is left is for confirming and acting."""
+    while it stands high, whoever it was: what is left is for confirming and acting. On a key that is shared they yield to
+    those who wait for room: reconciliation, which tells the guardian what it reads, and the search for orders."""
 
     def __init__(self, tier: Tier) -> None:
         limits = LIMITS[tier]
@@ -80,15 +92,19 @@ class Pace:
         self._key = rest_meter(tier, now_s=0.0)
         self._routine_max = limits.rest_max * ROUTINE_SHARE
         self._slow_s = 1 / (limits.rest_decay_per_s * SLOW_SHARE)
+        self._wanted = False
+        self._yield_max = self._key.ceiling(Lane.QUERY) - CONFIRM_CALLS  # what a round of theirs takes, too
+        self._yield_s = 1 / (limits.rest_decay_per_s * YIELD_SHARE)
 
     def spent(self, calls: int, now_s: float) -> None:
         self._meter = self._meter.taken(calls, now_s)
         self._key = self._key.taken(calls, now_s)
 
-    def found(self, level: float, now_s: float) -> None:
-        """The key's counter stands so high, by the account's ledger: with what an earlier process used, what others
-        do, and what the venue said of it."""
-        self._key = self._key.synced(level, now_s)
+    def found(self, key: KeyState, now_s: float) -> None:
+        """The key stands so, by the account's ledger: with what an earlier process used, what others do and want to do,
+        and what the venue said of it."""
+        self._key = self._key.synced(key.level, now_s)
+        self._wanted = key.wanted
 
     def asked_for_exit(self, now_s: float) -> None:
         self._exits = self._exits.taken(1, now_s)
@@ -98,10 +114,18 @@ class Pace:
         return self._exits.wait_s(EXIT_CALLS_MAX / 2, now_s)
 
     def wait_s(self, now_s: float) -> float:
-        """Until the next routine look. While the key stands too high looks slow down, and do not stop."""
-        over = self._key.level_at(now_s) + 1 - self._routine_max
-        key_s = min(max(0.0, over) / self._key.decay_per_s, self._slow_s)
-        return max(self._meter.wait_s(1, now_s), key_s)
+        """Until the next routine look. While the key stands too high, or is wanted by others, looks slow down, and do
+        not stop."""
+        yield_s = self._room_s(self._yield_max, self._yield_s, now_s) if self._wanted else 0.0
+        return max(self.own_wait_s(now_s), yield_s)
+
+    def own_wait_s(self, now_s: float) -> float:
+        """Until the next look if nobody else waited for the key."""
+        return max(self._meter.wait_s(1, now_s), self._room_s(self._routine_max, self._slow_s, now_s))
+
+    def _room_s(self, most: float, longest_s: float, now_s: float) -> float:
+        over = self._key.level_at(now_s) + 1 - most
+        return min(max(0.0, over) / self._key.decay_per_s, longest_s)
 
     def urgent_wait_s(self, now_s: float) -> float:
         """Until a look at something that seems to be wrong: as soon as the key can confirm what it finds."""

@@ -1,5 +1,7 @@
 """Who waits for the turn of one API key, who gets it next, and when that can change: decided for the account's ledger."""
 
+import math
+
 import msgspec
 
 from allstop.actors.errors import Refused
@@ -12,6 +14,7 @@ from allstop.actors.runtime import Reply, Timer
 WAITING_MAX = 200  # callers waiting for a turn: several times the actors of an account, more is a loop
 BAD_NONCES_MAX = 3  # more in a minute mean a second writer on the key
 BAD_NONCES_WINDOW_S = 60.0
+WANTED_S = 10.0  # a call that found no room counts as wanted for so long: who was refused comes again
 REFUSED_WAIT_MIN_S = 0.1  # what a refused caller is told to wait at least: it must not spin
 
 
@@ -41,6 +44,7 @@ class KeyTurns(msgspec.Struct, kw_only=True):
     stopped: str = ""
     bad_nonces_s: tuple[float, ...] = ()
     voted: bool = False
+    wanted_s: float = -math.inf  # when a call that protects nothing last found no room
 
     @property
     def full(self) -> bool:
@@ -63,6 +67,21 @@ class KeyTurns(msgspec.Struct, kw_only=True):
                 return waiter
             blocked = True
         return None
+
+    def note_wanted(self, now_s: float) -> None:
+        """Remembers whether anybody waits for room now, other than to protect."""
+        if self._short(now_s):
+            self.wanted_s = now_s
+
+    def wanted(self, now_s: float) -> bool:
+        """Whether a call that protects nothing waits for room, or did of late."""
+        return self._short(now_s) or now_s - self.wanted_s <= WANTED_S
+
+    def _short(self, now_s: float) -> bool:
+        return any(
+            waiter.lane > Lane.PROTECT and self.rest.meter.wait_s(waiter.cost, now_s, waiter.lane) > 0
+            for waiter in self.waiting
+        )
 
     def refusal(self, waiter: Waiter, now_s: float) -> Refused:
         """Why this waiter gets no turn: the key is stopped, or its time is over."""

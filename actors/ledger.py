@@ -229,6 +229,7 @@ class AccountLedger(Actor):
         """Gives the turn to the first who can have it, refuses whose time is over, and wakes for the rest. What has to
         be promised on disk first is left to the coroutine that it gives."""
         now_s = self.clock.now_s()
+        key.note_wanted(now_s)
         if key.held is not None and now_s >= key.held_until_s:
             self.log.warning("turn.ran_out", key=key.name, path=key.held.path)
             key.held = None
@@ -421,6 +422,7 @@ class AccountLedger(Actor):
             orders={pair: kept.meter.level_at(now_s) for pair, kept in self._pairs.items()},
             waiting=sum(len(key.waiting) for key in self._keys.values()),
             stopped={name: key.stopped for name, key in self._keys.items() if key.stopped},
+            wanted=frozenset(name for name, key in self._keys.items() if key.wanted(now_s)),
         )
 
 

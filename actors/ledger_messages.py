@@ -150,3 +150,4 @@ class LedgerView(msgspec.Struct, frozen=True, kw_only=True):
     orders: dict[str, float]  # pair -> level
     waiting: int
     stopped: dict[str, str]  # key -> why
+    wanted: frozenset[str] = frozenset()  # keys on which calls that protect nothing lack room, or did of late

@@ -8,7 +8,7 @@ import msgspec
 from allstop.actors.connection_settings import LOOPBACK, ConnectionSettings
 from allstop.actors.cover_journal import RefJournal
 from allstop.actors.egress import Checkpoint, EgressActor
-from allstop.actors.guardian import Guardian, Pace, guardian_settings
+from allstop.actors.guardian import Guardian, KeyState, Pace, guardian_settings
 from allstop.actors.instruments import Instrument
 from allstop.actors.journal import JournalActor
 from allstop.actors.key_roles import Role
@@ -205,9 +205,10 @@ def _guardian(parts: AccountParts) -> ChildSpec:
     node = parts.node
     holder = parts.at("guardian")
 
-    async def key_level() -> float:
+    async def key_state() -> KeyState:
         view: LedgerView = await parts.at("store/ledgers").call(GetLedger(), timeout_s=0.1)
-        return view.rest.get(parts.keys.protect.fingerprint, 0.0)
+        key = parts.keys.protect.fingerprint
+        return KeyState(view.rest.get(key, 0.0), key in view.wanted)
 
     kwargs = {
         "open_desk": lambda: parts.desk(holder, "protect", Lane.PROTECT),
@@ -217,7 +218,7 @@ def _guardian(parts: AccountParts) -> ChildSpec:
         "root": parts.root,
         "gate": parts.at("trading/gate"),
         "pace": Pace(Tier(node.tier)),
-        "key_level": key_level,
+        "key_state": key_state,
         "venue_clock": parts.checkpoint.clock,
         "matches": parts.matches,
     }

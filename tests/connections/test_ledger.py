@@ -8,6 +8,7 @@ from tests.connections.rig import Recorder, exit_of
 from allstop.actors.clock import LoopClock
 from allstop.actors.errors import Fatal, Refused
 from allstop.actors.journal import JournalActor, Read
+from allstop.actors.key_turns import WANTED_S
 from allstop.actors.ledger import (
     LOCKOUT_S,
     REST_FLOOR,
@@ -184,6 +185,28 @@ async def test_queries_leave_the_guardian_its_share_of_the_counter(bench: Bench)
         await turn(ledger, f"p{n}", lane=Lane.PROTECT)
         ledger.tell(EndTurn(id=f"p{n}"))
     assert bench.system.clock.now_s() == began_s
+
+
+async def test_the_ledger_says_whether_others_than_the_guardian_lack_room_on_a_key_and_for_a_while_after(
+    bench: Bench,
+):
+    ledger = await bench.open()
+    for n in range(12):
+        held = await turn(ledger, f"look {n}", lane=Lane.PROTECT)
+        ledger.tell(EndTurn(id=held.id))
+    assert (await ledger.call(GetLedger())).wanted == frozenset()
+    protecting = asyncio.ensure_future(turn(ledger, "held", lane=Lane.PROTECT))
+    more = asyncio.ensure_future(turn(ledger, "more", lane=Lane.PROTECT))
+    await asyncio.sleep(0.1)
+    assert (await ledger.call(GetLedger())).wanted == frozenset(), "the guardian waits for itself"
+    ledger.tell(EndTurn(id="held"))
+    ledger.tell(EndTurn(id="more"))
+    await asyncio.gather(protecting, more)
+    with pytest.raises(RateRefused):
+        await turn(ledger, "round", wait_s=2.0)
+    assert (await ledger.call(GetLedger())).wanted == frozenset({""})
+    await asyncio.sleep(WANTED_S + 0.1)
+    assert (await ledger.call(GetLedger())).wanted == frozenset()
 
 
 async def test_a_call_that_never_left_costs_the_key_nothing(bench: Bench):

@@ -10,7 +10,7 @@ from tests.cover.toy_venue import BTC, PAIR, PuppetDesk, ToyVenue
 from allstop.actors.commands import CoverView, GetCover, HaltProof, Proof, ProveHalt, Reports
 from allstop.actors.cover_journal import RefJournal
 from allstop.actors.events import CoverChanged, Event
-from allstop.actors.guardian import Guardian, GuardianSettings, guardian_settings
+from allstop.actors.guardian import Guardian, GuardianSettings, KeyState, guardian_settings
 from allstop.actors.intents import OrderIntent
 from allstop.actors.journal import JournalActor, append, read
 from allstop.actors.levels import CastVote, Level, LevelBoard, Origin, Vote, WithdrawVote
@@ -67,7 +67,7 @@ class Rig:
         self.journal: Ref = system.address(f"{ACCOUNT}/store/journal")
         self.guardian: Ref = system.address(GUARDIAN)
         self.crashes = 0
-        self.key_level: Callable[[], Awaitable[float]] | None = None
+        self.key_state: Callable[[], Awaitable[KeyState]] | None = None
         self.matches = True
         system.subscribe(self.events.append)
 
@@ -86,7 +86,7 @@ class Rig:
             board=self.board,
             root=self.system.address("/"),
             gate=self.system.address(f"{ACCOUNT}/trading/gate"),
-            key_level=self.key_level,
+            key_state=self.key_state,
             matches=self.matched,
             path=GUARDIAN,
         )

@@ -10,11 +10,12 @@ from tests.cover.toy_venue import PAIR, D, entry, fault
 from allstop.actors.commands import Reports
 from allstop.actors.errors import Category, Remedy
 from allstop.actors.events import CoverChanged
-from allstop.actors.guardian_settings import Pace
+from allstop.actors.guardian_settings import KeyState, Pace
 from allstop.actors.intents import OrderType, Side
 from allstop.actors.journal import JournalActor
 from allstop.actors.levels import IntentKind, Level, Vote
-from allstop.actors.limits.kraken import Tier
+from allstop.actors.limits.kraken import LIMITS, REST_SHARES, Tier
+from allstop.actors.limits.lanes import Lane
 from allstop.actors.protocols.cover import CoverTimes
 from allstop.actors.protocols.records import (
     CommandIntended,
@@ -74,12 +75,28 @@ async def test_a_stop_that_became_a_flatten_between_two_slow_readings_is_not_rea
 def test_a_key_that_stands_high_is_used_more_slowly_and_never_not_at_all() -> None:
     pace = Pace(Tier.PRO)
     assert pace.wait_s(0.0) == 0.0
-    pace.found(19.0, now_s=0.0)  # 15 are for looks: four calls of its own stay for what a look finds
+    pace.found(
+        KeyState(19.0), now_s=0.0
+    )  # 15 are for looks: four calls of its own stay for what a look finds
     assert pace.wait_s(0.0) == pytest.approx(2.0)
-    pace.found(14.5, now_s=0.0)
+    pace.found(KeyState(14.5), now_s=0.0)
     assert pace.wait_s(0.0) == pytest.approx(0.5)
-    pace.found(14.0, now_s=0.0)
+    pace.found(KeyState(14.0), now_s=0.0)
     assert pace.wait_s(0.0) == 0.0
+
+
+@pytest.mark.parametrize("tier", list(Tier))
+def test_routine_looks_yield_to_others_who_wait_for_the_key_and_do_not_stop(tier: Tier) -> None:
+    limits = LIMITS[tier]
+    others_max = limits.rest_max * REST_SHARES[Lane.QUERY]
+    alone, shared = Pace(tier), Pace(tier)
+    alone.found(KeyState(others_max), now_s=0.0)
+    shared.found(KeyState(others_max, wanted=True), now_s=0.0)
+    assert alone.wait_s(0.0) == 0.0
+    assert shared.wait_s(0.0) == pytest.approx(4 / limits.rest_decay_per_s)  # three of four calls are theirs
+    assert shared.urgent_wait_s(0.0) == 0.0, "what is found is confirmed at once"
+    shared.found(KeyState(others_max - 4, wanted=True), now_s=0.0)
+    assert shared.wait_s(0.0) == 0.0, "there is room for a round of theirs, and for a look"
 
 
 @pytest.mark.parametrize("tier", list(Tier))
@@ -94,12 +111,12 @@ def test_routine_looks_alone_leave_the_key_the_calls_that_confirm_what_they_find
 async def test_the_guardian_asks_again_and_again_how_far_its_key_is_used_up() -> None:
     asked: list[float] = []
 
-    async def level() -> float:
+    async def level() -> KeyState:
         asked.append(19.0)
-        return 19.0
+        return KeyState(19.0)
 
     async with rig(start=False) as r:
-        r.key_level = level
+        r.key_state = level
         await r.enter(entry(), fill="1")
         await r.start()
         await asyncio.sleep(10)
