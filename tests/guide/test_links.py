@@ -54,3 +54,35 @@ def test_the_architecture_names_every_module_and_room(room: str) -> None:
     modules = {path.stem for path in (ROOT / room).glob("*.py")}
     rooms = {path.parent.name for path in (ROOT / room).glob("*/__init__.py")}
     assert (modules | rooms) - named == {"__init__"}
+
+
+HEADED = {"actors", "actors/runtime", "supervisors"}  # each of these has tables of its own
+ROOMS = sorted(
+    str(path.parent.relative_to(ROOT))
+    for top in ("actors", "supervisors")
+    for path in (ROOT / top).rglob("__init__.py")
+    if any(module.stem[:2] != "__" for module in path.parent.glob("*.py"))
+)
+
+
+@pytest.mark.parametrize("room", [room for room in ROOMS if room not in HEADED])
+def test_the_architecture_names_each_module_of_a_room_and_none_that_is_gone(room: str) -> None:
+    rows = [
+        line for line in (DOCS / "architecture.md").read_text().splitlines() if line.startswith(f"| `{room}/` |")
+    ]
+    named = [name for name in re.findall(r"`(\w+)`", rows[-1])]
+    modules = [path.stem for path in (ROOT / room).glob("*.py") if path.stem[:2] != "__"]
+    assert sorted(set(named)) == sorted(modules)
+
+
+@pytest.mark.parametrize("room", sorted(HEADED))
+def test_a_room_with_tables_of_its_own_has_modules(room: str) -> None:
+    assert room in ROOMS
+
+
+def test_the_architecture_names_no_module_that_is_gone() -> None:
+    tables = [line for line in (DOCS / "architecture.md").read_text().splitlines() if line.startswith("| ")]
+    named = set(re.findall(r"`(\w+)`", "\n".join(row.split("|", 2)[2] for row in tables)))
+    known = {path.stem for top in ("actors", "supervisors") for path in (ROOT / top).rglob("*.py")}
+    print(named - known)
+    assert named - known == set()
