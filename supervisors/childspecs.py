@@ -41,7 +41,7 @@ def as_child_spec(value: ChildSpec | Mapping[str, object]) -> ChildSpec:
             if key not in _SPEC_KEYS:
                 raise InvalidChildSpec("unknown_key", key)
         value = ChildSpec(**value)  # pyright: ignore[reportArgumentType]  # checked field by field below
-    if not isinstance(value, ChildSpec):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
+    if not isinstance(value, ChildSpec):  # callers may be untyped
         raise InvalidChildSpec("invalid_child_spec", value)
     budget = value.budget
     if (
@@ -150,10 +150,10 @@ def _require(spec: ChildSpec, holds: bool, code: str, value: object) -> None:
 def _is_start(value: object) -> bool:
     return (
         isinstance(value, Start)
-        and isinstance(value.actor_class, type)  # pyright: ignore[reportUnnecessaryIsInstance]
+        and isinstance(value.actor_class, type)
         and issubclass(value.actor_class, Actor)
-        and isinstance(value.args, tuple)  # pyright: ignore[reportUnnecessaryIsInstance]
-        and isinstance(value.kwargs, dict)  # pyright: ignore[reportUnnecessaryIsInstance]
+        and isinstance(value.args, tuple)
+        and isinstance(value.kwargs, dict)
     )
 
 

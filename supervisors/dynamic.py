@@ -26,7 +26,7 @@ class DynamicSupervisor(Supervisor):
         """Raises InvalidFlags: siblings mean nothing here, and neither does a significant child."""
         super().__init__(flags, votes=votes)
         check_dynamic(flags)
-        if isinstance(max_children, bool) or not isinstance(max_children, int) or max_children < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+        if isinstance(max_children, bool) or not isinstance(max_children, int) or max_children < 1:
             raise InvalidFlags("invalid_max_children", max_children)
         lasting = lasting_of(self.system)
         self._begin(SupervisorCore(self.path, flags, max_children=max_children, lasting=lasting), votes)

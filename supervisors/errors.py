@@ -113,9 +113,9 @@ _NOTHING: Final = object()  # None may be what was given
 
 
 def _bad_combination(value: object) -> str:
-    if not isinstance(value, tuple) or len(value) != 3:  # pyright: ignore[reportUnknownArgumentType]
+    if not isinstance(value, tuple) or len(value) != 3:
         return f"bad_combination: auto_shutdown={value!s} (no child of a dynamic supervisor is significant)"
-    field, child_id, other = value  # pyright: ignore[reportUnknownVariableType]
+    field, child_id, other = value
     return f"bad_combination: {field} of child {child_id!r}, with {other} ({_COMBINATIONS[field]})"
 
 

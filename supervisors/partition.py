@@ -39,7 +39,7 @@ def _text(key: object) -> str:
         case Enum():
             return f"{type(key).__qualname__}.{key.name}"
         case tuple():
-            return f"({','.join(map(_text, key))})"  # pyright: ignore[reportUnknownArgumentType]
+            return f"({','.join(map(_text, key))})"
         case None | bool() | int() | float() | Decimal() | str() | bytes():
             return repr(key)
         case _:
@@ -79,7 +79,7 @@ class PartitionSupervisor(Supervisor):
         """Raises InvalidFlags for a number of partitions that cannot be, another strategy than one_for_one, or an
         auto_shutdown, and InvalidChildSpec for the spec."""
         flags = flags or SupervisorFlags()
-        if not isinstance(spec, ChildSpec):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(spec, ChildSpec):
             raise InvalidChildSpec("invalid_child_spec", spec)
         if with_arguments is not None:
             want_function("with_arguments", with_arguments)
@@ -87,7 +87,7 @@ class PartitionSupervisor(Supervisor):
             isinstance(partitions, bool)
             or not isinstance(partitions, int)
             or not 1 <= partitions <= PARTITIONS_MAX
-        ):  # pyright: ignore[reportUnnecessaryIsInstance]
+        ):
             raise InvalidFlags("invalid_partitions", partitions)
         check_dynamic(check_flags(flags))
         copies = [

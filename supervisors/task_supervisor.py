@@ -202,7 +202,7 @@ async def start_task(
 def _start_of(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], *, at_once: bool = False
 ) -> Start:
-    if not callable(function):  # pyright: ignore[reportUnnecessaryComparison]  # callers may be untyped
+    if not callable(function):  # callers may be untyped
         raise TypeError(f"a task calls a function, and {function!r} is none: give its arguments after it")
     return Start(TaskActor, (function, args, kwargs, at_once))
 

@@ -11,7 +11,7 @@ from allstop.actors.links.chain import BadRow, ChainVerdict, Tip, checked, fault
 from allstop.actors.ports import JournalRow
 
 APPLICATION_ID = 0x414C5354  # "ALST"
-# Checked at every start, in about a second; `allstop journal verify` checks all. Damage before it that still reads as a
+# Checked at every start, in about a second; `verify_journal` checks all. Damage before it that still reads as a
 # record is found by nobody at start, and one that does not by whoever folds the journal.
 TAIL_ROWS = 100_000
 BUSY_S = 5.0  # a reader that replays the WAL after a crash holds a lock for that long at most

@@ -25,8 +25,8 @@ class ContextCell(Cell):
     _rests = False
     _inner: Any = None  # the handler's coroutine inside the one that enters its context
 
-    @property  # type: ignore[override]
-    def idle(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+    @property
+    def idle(self) -> bool:
         return False
 
     @idle.setter

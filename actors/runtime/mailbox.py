@@ -74,7 +74,7 @@ class Mailbox:
             raise ValueError(
                 f"the capacity of a mailbox is a whole number of messages, at least one, not {self.capacity!r}"
             )
-        if not isinstance(self.overflow, Overflow):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(self.overflow, Overflow):
             words = ", ".join(Overflow)
             if self.overflow not in tuple(Overflow):
                 raise ValueError(f"the overflow of a mailbox is one of {words}, not {self.overflow!r}")

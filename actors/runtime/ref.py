@@ -287,7 +287,7 @@ def _shape() -> None:
     """The interpreter keeps the attributes of an instance in an array if their names were known when the class was new;
     one that gets a further name later gets a dict of its own: 150 bytes, and slower. These come late, and often."""
     ref: Ref = object.__new__(Ref)
-    ref._system = ref._path = ref.actor_class = None  # type: ignore[assignment]  # pyright: ignore
+    ref._system = ref._path = ref.actor_class = None  # pyright: ignore
     ref._incarnation = 0
     ref._place = ref._parent = ref._last_exit = None
     ref._retired = False

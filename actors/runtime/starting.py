@@ -136,7 +136,7 @@ def launch(
         else:
             actor.__init__()
     except BaseException as error:
-        if not isinstance(actor_class, type):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(actor_class, type):
             wrong = _no_class(actor_class)
             ref.actor_class = cell.actor_class = type(actor_class)
             cell.abort(wrong)

@@ -28,7 +28,7 @@ class SoonHandle(asyncio.Handle):
     _source_traceback = None
     _repr = None
 
-    def __init__(  # pyright: ignore[reportMissingSuperCall]
+    def __init__(
         self, callback: Callable[..., object], args: Any, loop: Any, context: contextvars.Context | None
     ) -> None:
         self._context = copy_context() if context is None else context
@@ -49,7 +49,7 @@ class AtHandle(asyncio.TimerHandle):
     _source_traceback = None
     _repr = None
 
-    def __init__(  # pyright: ignore[reportMissingSuperCall]
+    def __init__(
         self,
         when: float,
         callback: Callable[..., object],

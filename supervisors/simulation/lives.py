@@ -71,7 +71,7 @@ def sweep(loop: asyncio.AbstractEventLoop, life: int, left: list[CoroutineLeft])
     for task in tasks:
         swept = True
         task.life = -life  # never looked at again, not even by whoever closes the loop
-        asyncio.tasks._unregister_task(task)  # pyright: ignore[reportAttributeAccessIssue]
+        asyncio.tasks._unregister_task(task)
         task._log_destroy_pending = False  # pyright: ignore[reportAttributeAccessIssue]
         _close(task, left)
     return swept

@@ -99,7 +99,7 @@ def _problems_of_format(text: bytes) -> list[str]:
         return [f"is not JSON: {error}"]
     if not isinstance(head, dict):
         return ["is not a run: a run is an object"]
-    written = head.get("format", None)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    written = head.get("format", None)
     if written != FORMAT:
         return [f"is of format {written!r}, and this allstop reads format {FORMAT}"]
     return []

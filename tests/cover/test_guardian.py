@@ -569,7 +569,7 @@ async def test_every_write_is_in_the_journal_before_the_venue_has_it() -> None:
             )
             return submit(intent)
 
-        r.venue.submit = spy  # type: ignore[method-assign]
+        r.venue.submit = spy
         await r.enter(entry(), fill="1")
         await r.until(lambda: not r.naked(), 2.0)
         assert seen == [True]

@@ -71,7 +71,7 @@ async def test_a_cancel_that_never_arrived_is_sent_again() -> None:
 async def test_orders_that_do_not_go_away_are_named() -> None:
     async with rig() as r:
         order_id = await r.enter(entry())
-        r.venue.cancel = lambda order_id: None  # type: ignore[method-assign]
+        r.venue.cancel = lambda order_id: None
         with pytest.raises(HaltNotProven, match=order_id):
             await r.prove_halt(timeout_s=20.0)
 
@@ -111,7 +111,7 @@ async def test_cover_goes_on_during_a_halt_that_cannot_be_proven() -> None:
         r.venue.makes_stops = False
         order_id = await r.enter(entry())
         await r.enter(entry("stuck"))
-        r.venue.cancel = lambda order_id: None  # type: ignore[method-assign]
+        r.venue.cancel = lambda order_id: None
         halt = asyncio.create_task(r.prove_halt(timeout_s=60.0))
         await asyncio.sleep(0.05)
         r.venue.fill(order_id, "1")

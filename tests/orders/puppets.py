@@ -470,7 +470,7 @@ class House:
             session=self.session,
             orders=self.orders,
             root=self.root,
-            open_desk=lambda: PuppetDesk(self.venue, self.strings, self.checkpoint),  # pyright: ignore[reportArgumentType]
+            open_desk=lambda: PuppetDesk(self.venue, self.strings, self.checkpoint),
             gate=self.gate,
             timing=self.timing,
         )

@@ -49,7 +49,7 @@ class Journal:
             self.commits += 1
             return await appending(*args, **kwargs)  # pyright: ignore[reportArgumentType]
 
-        store.append = counted  # pyright: ignore[reportAttributeAccessIssue]
+        store.append = counted
         return store
 
     async def __aenter__(self) -> "Journal":

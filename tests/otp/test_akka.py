@@ -42,7 +42,7 @@ async def test_be_able_to_watch_a_child_with_the_same_name_after_the_old_died() 
     greens: list[int] = []
 
     class Parent(Puppet):
-        async def on_receive(self, message: Any) -> Any:  # type: ignore[override]
+        async def on_receive(self, message: Any) -> Any:
             if isinstance(message, Down):
                 greens.append(message.incarnation)
                 return

@@ -34,9 +34,9 @@ class AsyncKeeper(Keeper):
 
 
 class ThreadKeeper(ThreadActor):
-    __init__ = Keeper.__init__  # type: ignore[assignment]
-    on_receive = Keeper.on_receive  # type: ignore[assignment]
-    format_status = Keeper.format_status  # type: ignore[assignment]
+    __init__ = Keeper.__init__
+    on_receive = Keeper.on_receive
+    format_status = Keeper.format_status
 
 
 KINDS = [Keeper, AsyncKeeper, ThreadKeeper]

@@ -303,7 +303,7 @@ class Attacker(Remote):
 
     def do_hang_up(self, _: Any) -> None:
         """Closes the pipe, and does not end with it."""
-        os._exit = lambda _code: threading.Event().wait()  # type: ignore[assignment,misc]
+        os._exit = lambda _code: threading.Event().wait()
         with socket.socket(fileno=os.dup(int(sys.argv[1]))) as pipe:
             pipe.shutdown(socket.SHUT_WR)
 

@@ -359,7 +359,7 @@ async def test_a_full_subscriber_loses_its_own_events_and_hurts_nobody_else(
         mailbox: ClassVar[Mailbox] = Mailbox(1)
 
     class Slow(Small):
-        async def on_receive(self, message: Any) -> None:  # type: ignore[override]
+        async def on_receive(self, message: Any) -> None:
             await asyncio.sleep(3600)
 
     slow = await system.spawn(Slow, path="/slow")

@@ -297,7 +297,7 @@ async def test_otp_7669_an_address_is_free_when_the_end_of_its_holder_is_told(
     started: list[Any] = []
 
     class Watching(Puppet):
-        async def on_receive(self, message: Any) -> Any:  # type: ignore[override]
+        async def on_receive(self, message: Any) -> Any:
             if isinstance(message, Down):
                 started.append(await system.spawn(Puppet, witness, path="/server"))
                 return None

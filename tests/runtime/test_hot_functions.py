@@ -73,8 +73,8 @@ class Elsewhere(Ref):
         super().__init__(ref.system, ref.path)
         self.of = ref
 
-    @property  # type: ignore[override]
-    def _cell(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
+    @property
+    def _cell(self) -> Any:
         return self.of.cell
 
     @_cell.setter
@@ -88,8 +88,8 @@ class Busy(Cell):
     looks = 0
     rests = False
 
-    @property  # type: ignore[override]
-    def idle(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+    @property
+    def idle(self) -> bool:
         self.looks += 1
         return False
 
@@ -289,7 +289,7 @@ async def test_the_loop_may_be_entered_again_from_a_handler(system: ActorSystem,
 
 async def test_what_is_no_pair_in_the_run_queue_is_an_error_and_not_a_crash_of_the_interpreter() -> None:
     scheduler = Scheduler(asyncio.get_running_loop())
-    scheduler.ready.append("neither a cell nor a message")  # type: ignore[arg-type]  # pyright: ignore
+    scheduler.ready.append("neither a cell nor a message")  # pyright: ignore
     with pytest.raises((TypeError, ValueError)):
         scheduler._turn()
 

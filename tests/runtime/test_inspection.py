@@ -328,7 +328,7 @@ async def test_the_order_of_messages_survives_a_suspension(system: ActorSystem, 
 async def test_the_bound_of_a_mailbox_holds_while_its_actor_is_suspended(
     system: ActorSystem, kind: type[Actor]
 ) -> None:
-    class Small(kind):  # type: ignore[misc, valid-type]
+    class Small(kind):
         mailbox: ClassVar[Mailbox] = Mailbox(capacity=3, overflow=Overflow.REFUSE)
 
     ref = await system.spawn(Small)
@@ -473,7 +473,7 @@ async def test_suspensions_and_resumes_that_race_end_in_the_order_they_were_aske
 async def test_a_suspension_is_no_hung_handler(
     system: ActorSystem, witness: Witness, kind: type[Actor]
 ) -> None:
-    class Impatient(kind):  # type: ignore[misc, valid-type]
+    class Impatient(kind):
         max_handler_s: ClassVar[float | None] = 1.0
 
     ref = await system.spawn(Impatient)

@@ -306,7 +306,7 @@ async def test_monitoring_what_ended_before_tells_how_it_ended(system: ActorSyst
 async def test_monitoring_again_on_down_waits_for_the_next_incarnation(
     system: ActorSystem, witness: Witness, kind: type[Any]
 ) -> None:
-    class Follows(kind):  # type: ignore[misc]
+    class Follows(kind):
         def act(self, message: Any) -> None:
             witness.handled.append(message)
             self.monitor(message.ref)

@@ -38,7 +38,7 @@ class Recorder(Actor):
 
 
 class AsyncRecorder(Recorder):
-    async def on_receive(self, message: Any) -> Any:  # type: ignore[override]
+    async def on_receive(self, message: Any) -> Any:
         if isinstance(message, tuple) and message[1] % 50 == 0:
             self.inside += 1
             await asyncio.sleep(0)
@@ -75,7 +75,7 @@ async def test_every_message_is_handled_or_a_dead_letter_while_the_actor_is_kill
 ) -> None:
     handled: list[Any] = []
 
-    class Counting(kind):  # type: ignore[misc, valid-type]
+    class Counting(kind):
         def __init__(self) -> None:
             super().__init__()
             self.seen = handled

@@ -207,7 +207,7 @@ async def test_an_on_failure_that_raises_is_reported_and_ends_the_actor(
     system: ActorSystem, witness: Witness
 ) -> None:
     class Broken(Puppet):
-        def on_failure(self, *_args: Any, **_more: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        def on_failure(self, *_args: Any, **_more: Any) -> None:
             raise KeyError("second")
 
     ref = await system.spawn(Broken, witness)

@@ -24,7 +24,7 @@ class Puppet(Actor):
 
 
 def spec(child_id: Hashable, **fields: object) -> ChildSpec:
-    return replace(ChildSpec(child_id, Start(Puppet, ("argument",))), **fields)  # pyright: ignore[reportArgumentType]
+    return replace(ChildSpec(child_id, Start(Puppet, ("argument",))), **fields)
 
 
 def permanent(*ids: Hashable, backoff: Backoff = Backoff()) -> tuple[ChildSpec, ...]:

@@ -181,7 +181,7 @@ class Meddler:
 
 def test_the_board_can_be_read_while_another_thread_votes() -> None:
     board = LevelBoard()
-    board.cast(Meddler(board))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    board.cast(Meddler(board))  # pyright: ignore[reportArgumentType]
     assert board.effective(ROOT) is Level.READ_ONLY
     assert board.votes(ROOT)[0].by == "meddler"
     board.withdraw("meddler", ROOT)

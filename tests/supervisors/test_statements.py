@@ -151,7 +151,7 @@ def test_a_list_of_modules_is_a_key_that_specs_do_not_have() -> None:
 @pytest.mark.req("30")
 def test_a_dynamic_supervisor_takes_no_template() -> None:
     with pytest.raises(TypeError):
-        DynamicSupervisor(FLAGS, (spec("a"),), max_children=5)  # type: ignore[misc]  # pyright: ignore
+        DynamicSupervisor(FLAGS, (spec("a"),), max_children=5)  # pyright: ignore
 
 
 @pytest.mark.virtual

@@ -373,7 +373,7 @@ def _manager(manager: object) -> Ref:
 
 
 def _check_id(name: str, handler: object) -> None:
-    want(name, handler, Hashable, "something hashable")  # type: ignore[type-abstract]
+    want(name, handler, Hashable, "something hashable")
     hash(handler)
 
 

@@ -84,7 +84,7 @@ class TaskSuspension(Suspension):
         super().__init__(cell)
         self._resumed = asyncio.Event()
 
-    async def _hold(self) -> None:  # type: ignore[override]
+    async def _hold(self) -> None:
         try:
             await self._resumed.wait()
         finally:

@@ -44,7 +44,7 @@ class Lifeline:
         pipe.send(boot)
         loop = self._cell.scheduler.loop
         self._connecting = loop.create_task(
-            loop.create_unix_connection(lambda: pipe, sock=process.socket),  # type: ignore[arg-type]
+            loop.create_unix_connection(lambda: pipe, sock=process.socket),
             name=f"{self._cell.path}:pipe",
         )
         return pipe

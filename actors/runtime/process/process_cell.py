@@ -85,7 +85,7 @@ class ProcessCell(Cell):
 
     # -- looks -----------------------------------------------------------------------------------------------------
     @property
-    def handling(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def handling(self) -> bool:
         return bool(self._sent)
 
     @property

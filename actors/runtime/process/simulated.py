@@ -21,7 +21,7 @@ class CodingCell(Cell):
     _codec: Codec | None = None
 
     @property
-    def idle(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def idle(self) -> bool:
         return False
 
     @idle.setter
@@ -29,7 +29,7 @@ class CodingCell(Cell):
         self._resting = resting
 
     @property
-    def limit(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def limit(self) -> int:
         return 0
 
     @limit.setter
