@@ -190,6 +190,7 @@ class _Exchange:
         self._over()
 
     def _over(self) -> None:
+        self._under_way = None  # which leads back here
         if self._flight is not None:
             self._flight.land()
         if self.client is not None:

@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -95,16 +96,19 @@ def rfc3339_ns(text: str) -> int:
             if fraction[len(digits) :] != "Z" or not (digits.isascii() and digits.isdigit()):
                 raise DecodeError("not a UTC time", text)
             rest = int(digits[:9].ljust(9, "0"))
-            moment = datetime.fromisoformat(whole + "+00:00")
-        else:
-            rest = 0
-            moment = datetime.fromisoformat(text)
-        if moment.tzinfo is None:
-            raise DecodeError("a time without a zone", text)
-        since = moment - _EPOCH
+            return _moment_ns(whole + "+00:00") + rest
+        return _moment_ns(text)
     except (ValueError, OverflowError) as error:
         raise DecodeError("not a time", text) from error
-    return (since.days * 86_400 + since.seconds) * 1_000_000_000 + since.microseconds * 1000 + rest
+
+
+@lru_cache(maxsize=64)  # what is said within one second begins alike
+def _moment_ns(text: str) -> int:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise DecodeError("a time without a zone", text)
+    since = moment - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000_000 + since.microseconds * 1000
 
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

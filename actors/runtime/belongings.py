@@ -50,13 +50,15 @@ class Timer:
         self._handle: asyncio.TimerHandle | None = None
         self.message = message
         self.cancelled = False
-        self.fired = cell.carry(Fired(self))  # its message on its way, in the context of whoever set it
+        # Its message on its way, in the context of whoever set it. Let go of when it fires, as the loop's handle is: both
+        # lead back here, and a timer that holds them is garbage that only the collector finds.
+        self.fired: Any = cell.carry(Fired(self))
 
     def start(self, delay_s: float) -> None:
         if not self.cancelled:
             loop = self._cell.scheduler.loop
             self._handle = loop.call_later(
-                max(0.0, delay_s), self._fire, context=self._cell.scheduler.context
+                delay_s if delay_s > 0.0 else 0.0, self._fire, context=self._cell.scheduler.context
             )
 
     def cancel(self) -> None:
@@ -65,18 +67,19 @@ class Timer:
         self._cell.scheduler.hop(self._forget)
 
     def _fire(self) -> None:
-        cell = self._cell
+        cell, fired = self._cell, self.fired
+        self._handle = self.fired = None
         cell.own().timers.discard(self)
         if self.cancelled:
             return
         if not cell.idle or cell.threaded:
-            cell.enqueue(self.fired)
+            cell.enqueue(fired)
             return
         # The message rides in the run queue, as any idle actor's next one does; and this callback of the loop is as
         # good as the one that would be asked for to run it.
         cell.idle = False
         scheduler = cell.scheduler
-        scheduler.ready.append((cell, self.fired))
+        scheduler.ready.append((cell, fired))
         if not scheduler.armed:
             scheduler.armed = True
             scheduler.run()
@@ -84,6 +87,7 @@ class Timer:
     def _forget(self) -> None:
         if self._handle is not None:
             self._handle.cancel()
+        self._handle = self.fired = None
         self._cell.own().timers.discard(self)
 
 

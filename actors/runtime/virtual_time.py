@@ -186,7 +186,9 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         ready, timers, files, holders = self._ready, self._timers, self._files, self._holders
         take = ready.popleft
         while True:
-            if self._timer_cancelled_count:
+            if self._timer_cancelled_count and (
+                self._timer_cancelled_count > CANCELLED_MAX or (timers and timers[0][2]._cancelled)
+            ):
                 self._forget_cancelled()
             # Held is looked at first: what a thread did for us before it let go is then seen by the look into the queue.
             # The other way round it could answer and let go between the two, and time would jump past the answer.

@@ -5,6 +5,7 @@ import asyncio
 import gc
 import threading
 import time
+import weakref
 from typing import Any
 
 import pytest
@@ -414,6 +415,33 @@ async def test_a_cancelled_timer_is_not_handled_though_it_fired_already(
     timers[0].cancel()
     await asyncio.sleep(5)
     assert witness.handled[1:] == [slow]
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_a_timer_that_fired_or_was_cancelled_is_freed_without_the_collector(
+    system: ActorSystem, cancelled: bool
+) -> None:
+    class Word:
+        pass
+
+    class Forgetful(Actor):
+        def on_receive(self, message: Any) -> Any:
+            return None if isinstance(message, Word) else message(self)
+
+    ref = await system.spawn(Forgetful)
+    word = Word()
+    freed = weakref.ref(word)
+    gc.disable()
+    try:
+        timer = await ref.call(lambda actor: actor.send_after(1.0, freed()))
+        if cancelled:
+            timer.cancel()
+        del timer, word
+        await asyncio.sleep(2.0)
+        await ref.call(lambda _: None)
+        assert freed() is None
+    finally:
+        gc.enable()
 
 
 # -- deferred replies

@@ -196,13 +196,13 @@ class Engine:
     def due_s(self, at: At) -> float | None:
         """The first moment at which `tick` does something, as things stand; None: there is none."""
         moments = list(self.switch.moments())
-        moments += [
-            at.now_s + (order.expire_ns - at.wall_ns) / 1e9
-            for account in self.accounts.values()
-            for order in account.open.values()
-            if order.expire_ns
-        ]
-        return min(moments, default=None)
+        for account in self.accounts.values():
+            moments += [
+                at.now_s + (order.expire_ns - at.wall_ns) / 1e9
+                for order in account.open.values()
+                if order.expire_ns
+            ]
+        return min(moments) if moments else None
 
     def turn(self, status: str, at: At) -> None:
         """Changes the system's status. Matching resumes at online."""

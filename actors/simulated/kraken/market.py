@@ -39,6 +39,7 @@ class Market:
         self.trades: deque[Print] = deque(maxlen=TRADES_KEPT)
         self.prices: deque[Decimal] = deque(maxlen=TRADES_KEPT)  # of the trades
         self.sizes: deque[Decimal] = deque(maxlen=TRADES_KEPT)
+        self.summary: str | None = None  # what a ticker says of the trades, until the next one
         self._books = Books() if books is None else books
         self._trade_id = 0
 
@@ -55,6 +56,7 @@ class Market:
         book = self.book = self._books.after(self.book, frame)
         if frame.snapshot and self.last is None and book.asks:
             self.last = min(book.asks)
+            self.summary = None
         if frame.trades is not None:
             return tuple(self.trade(trade.side, trade.price, trade.qty, wall_ns) for trade in frame.trades)
         return () if book.implied is None else (self.trade(*book.implied, wall_ns),)
@@ -64,6 +66,7 @@ class Market:
         self._trade_id += 1
         printed = Print(side=side, price=price, qty=qty, trade_id=self._trade_id, wall_ns=wall_ns)
         self.last = price
+        self.summary = None
         self.trades.append(printed)
         self.prices.append(price)
         self.sizes.append(qty)

@@ -5,6 +5,8 @@ from decimal import Decimal
 
 import msgspec
 
+from allstop.actors.simulated.kraken.wire import step
+
 
 class Asset(msgspec.Struct, frozen=True, kw_only=True):
     """One asset: `name` on WebSocket v2 (BTC), `key` in REST results (XXBT), `altname` in REST descriptions (XBT)."""
@@ -35,11 +37,11 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def tick(self) -> Decimal:
-        return Decimal(1).scaleb(-self.price_decimals)
+        return step(self.price_decimals)
 
     @property
     def lot(self) -> Decimal:
-        return Decimal(1).scaleb(-self.qty_decimals)
+        return step(self.qty_decimals)
 
     def names(self) -> tuple[str, ...]:
         """Every name under which a REST request may ask for this pair."""

@@ -1,6 +1,7 @@
 """What the public channels say: book, ticker, trade, instrument, status and heartbeat frames of WebSocket v2."""
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from allstop.actors.simulated.kraken.market import Market, Print
@@ -77,13 +78,19 @@ def ticker_frame(market: Market, kind: str, wall_ns: int) -> str | None:
             f'"data":[{{"symbol":"{market.pair.symbol}",'
             f'"bid":{bid[0]:f},"bid_qty":{bid[1]:f},"ask":{ask[0]:f},"ask_qty":{ask[1]:f},'
         )
+    if market.summary is None:
+        market.summary = _summary(market, last)
+    return f'{{"channel":"ticker","type":"{kind}",{head}{market.summary}"timestamp":"{rfc3339(wall_ns)}"}}]}}'
+
+
+def _summary(market: Market, last: Decimal) -> str:
+    """What a ticker says of the trades that are remembered."""
     prices = market.prices or (last,)
     change = last - prices[0]
     return (
-        f'{{"channel":"ticker","type":"{kind}",{head}"last":{last:f},'
+        f'"last":{last:f},'
         f'"volume":{sum(market.sizes) + 0 * last:f},"vwap":{last:f},"low":{min(prices):f},"high":{max(prices):f},'
         f'"change":{change:f},"change_pct":{(change / prices[0] * 100).quantize(market.pair.tick):f},'
-        f'"timestamp":"{rfc3339(wall_ns)}"}}]}}'
     )
 
 

@@ -18,9 +18,16 @@ def number(value: Decimal) -> msgspec.Raw:
     return msgspec.Raw(format(value, "f").encode())
 
 
+@lru_cache(maxsize=4096)  # a list of open orders says the same amounts again and again
 def fixed(value: Decimal, decimals: int) -> str:
-    """The value with this many decimals, as REST writes amounts."""
-    return format(value.quantize(Decimal(1).scaleb(-decimals)), "f")
+    """The value with this many decimals, as REST writes amounts. Nothing is never below zero."""
+    return format(value.quantize(step(decimals)) + 0, "f")
+
+
+@lru_cache(maxsize=64)
+def step(decimals: int) -> Decimal:
+    """The smallest amount with this many decimals."""
+    return Decimal(1).scaleb(-decimals)
 
 
 def encode(value: object) -> str:
@@ -46,6 +53,7 @@ def decimal_of(value: object) -> Decimal | None:
     return read if read.is_finite() else None
 
 
+@lru_cache(maxsize=64)  # what is said in one moment is several frames
 def rfc3339(wall_ns: int) -> str:
     """2023-09-21T14:15:07.197274Z"""
     seconds, ns = divmod(wall_ns, 1_000_000_000)
