@@ -17,7 +17,7 @@ from allstop.actors.protocols.cover import Covered, Dust, OverCovered, Uncovered
 from allstop.actors.protocols.cover_memory import CoverMemory
 from allstop.actors.protocols.cover_watch import PairWatch
 from allstop.actors.protocols.exiting import CancelExit, SendExit
-from allstop.actors.protocols.remedies import GiveUp, Rest, Step
+from allstop.actors.protocols.remedies import GiveUp, PlaceStop, Rest, Step
 from allstop.actors.reports import OrderReport
 from allstop.actors.runtime import Actor
 
@@ -85,7 +85,20 @@ class CoverJudge:
             steps[pair] = self._judge(pair, instrument)
         return steps
 
-    def _judge(self, pair: str, instrument: Instrument) -> Step:
+    def told_of(self, pair: str, left: Verdict) -> PlaceStop | None:
+        """The next stop for a pair of which `left` must be missing after the last one was placed, when that is what the
+        stream has told, too."""
+        instrument = self._instruments.get(pair)
+        if instrument is None or pair in self._orders.pairs() or self._holds(pair):
+            return None
+        now_s = self._guardian.clock.now_s()
+        verdict = assess(self._memory.book.position(pair), self.stops(pair), instrument, now_s=now_s)
+        if not isinstance(verdict, Uncovered) or not isinstance(left, Uncovered) or verdict.qty != left.qty:
+            return None
+        step = self._judge(pair, instrument, acting=False)
+        return step if isinstance(step, PlaceStop) else None
+
+    def _judge(self, pair: str, instrument: Instrument, *, acting: bool = True) -> Step:
         book, now_s = self._memory.book, self._guardian.clock.now_s()
         watch, verdict, step = self._watches.get(pair, PairWatch()).seen(
             book.position(pair),
@@ -94,7 +107,7 @@ class CoverJudge:
             instrument,
             self._settings.times,
             now_s=now_s,
-            outstanding=self._acting(pair) or pair in self._orders.pairs() or self._holds(pair),
+            outstanding=(acting and self._acting(pair)) or pair in self._orders.pairs() or self._holds(pair),
             in_flight=self._orders.in_flight(pair),
             mark=None if self._mark is None else self._mark(pair),
             matches=self._matches(pair),
@@ -106,8 +119,10 @@ class CoverJudge:
             case Rest(again_s=again_s) if again_s is not None:
                 self._wake_in(max(again_s, 0.001))
             case Rest():
-                if self._holds(pair):
-                    pass  # the exit looks after it, and has few calls of the key to spend
+                if self._holds(pair) or self._orders.waits(pair):
+                    # The exit looks after it, or nothing can be done before it is known what became of a write: the
+                    # calls of the key are few, and needed then.
+                    pass
                 elif not isinstance(verdict, Covered | Dust):
                     self._wake_in(self._settings.times.cover_s / 4)
                 elif self._orders.in_flight(pair):

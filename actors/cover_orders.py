@@ -108,12 +108,17 @@ class CoverOrders:
     def due_s(self, held: Callable[[str], bool]) -> float | None:
         """When the next reading can tell what became of a write that nobody answered; None when none is open on a pair
         that nobody else holds."""
-        moments = [
-            pending.lookup.next_search_s() if pending.lookup is not None else pending.over_after_s
-            for pair, pending in self._pending.items()
-            if not held(pair)
-        ]
+        moments = [_due_s(pending) for pair, pending in self._pending.items() if not held(pair)]
         return min((at_s for at_s in moments if at_s is not None), default=None)
+
+    def waits(self, pair: str) -> bool:
+        """Whether a write there has no known outcome, and no reading that begins now could tell it."""
+        pending = self._pending.get(pair)
+        due_s = None if pending is None else _due_s(pending)
+        if pending is None or due_s is None:
+            return False
+        shown = pending.intent_id is not None and self._memory.book.order_of(pending.intent_id) is not None
+        return not shown and self._clock.now_s() < due_s
 
     def awaited(self) -> tuple[str, ...]:
         """Orders that the venue accepted and no report has shown yet."""
@@ -135,6 +140,12 @@ class CoverOrders:
                 return immediate + (ZERO if shown else qty)
             case _:
                 return immediate
+
+    def accepted(self, pair: str) -> bool:
+        """Whether the venue took the last order there. A list in which it stands is all that is needed of it; where it
+        stands in none, a reading asks for it."""
+        pending = self._pending.get(pair)
+        return pending is not None and pending.lookup is None and bool(pending.order_ids)
 
     def shown(self, pair: str) -> None:
         """The venue was asked by name about the orders of the last write: if it was answered, it is no longer open."""
@@ -359,6 +370,11 @@ class CoverOrders:
         await self._journal.note(*records, durable=durable)
         for record in records:  # without a journal nobody else tells the memory; with one, twice is once
             self._memory.note(record)
+
+
+def _due_s(pending: _Pending) -> float | None:
+    """When a reading can tell what became of it; None: any can."""
+    return pending.lookup.next_search_s() if pending.lookup is not None else pending.over_after_s
 
 
 def is_exit_intent(intent: OrderIntent) -> bool:

@@ -17,7 +17,7 @@ entry passes before it.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from decimal import Decimal
 
 import msgspec
@@ -45,7 +45,7 @@ from allstop.actors.instruments import Instrument
 from allstop.actors.journal import JournalDown
 from allstop.actors.levels import CastVote, Level, LevelBoard, Vote, WithdrawVote
 from allstop.actors.ports import Desk, QueryFailed
-from allstop.actors.protocols.cover import Verdict
+from allstop.actors.protocols.cover import Uncovered, Verdict
 from allstop.actors.protocols.cover_memory import CoverMemory
 from allstop.actors.protocols.records import Record
 from allstop.actors.protocols.remedies import (
@@ -115,6 +115,9 @@ class Guardian(Actor):
         self._unsent: set[str] = set()  # pairs of which the first write of a step is on its way
         self._suspects: set[str] = set()
         self._alarms: dict[str, Verdict] = {}  # what is wrong by another source than the next reading
+        # Of those, what a write of ours has mended in part: of it a glance at the open orders says enough.
+        self._begun: set[str] = set()
+        self._blocked: dict[str, Verdict] = {}  # found while the outcome of a write was awaited
         self._changed = Wakeup()
         self._wake_s: float | None = None
         self._pace = pace or Pace(settings.tier)
@@ -339,20 +342,21 @@ class Guardian(Actor):
 
     async def _settled_steps(self) -> dict[str, Step]:
         """What is to be done, by two readings: one alone can catch a fill between two of its own questions. What the
-        stream has told, or what two readings found and the venue did not let be mended, counts as the first: each
-        reading costs time and calls of which there may be few."""
-        full = not self._proof.audited or bool(self._alarms)
-        await self._read(full=full)
+        stream has told, what two readings found and the venue did not let be mended, or not in one step, and what was
+        found while the outcome of a write was awaited, counts as the first: each reading costs time and calls of which
+        there may be few."""
+        alarmed = bool(self._alarms)
+        full = not self._proof.audited or bool(self._alarms.keys() - self._begun)
+        full = await self._read(full=full)
         first = self._judge.judge_all()
-        if full:
+        blocked, self._blocked = self._blocked, self._found_of(self._orders.pairs())
+        if full or alarmed:
             # What the stream told while this reading was made is not from it, either.
-            known, self._alarms = self._alarms, {}
+            known, self._alarms, self._begun = blocked | self._alarms, {}, set()
             agreed = {pair for pair in first if self._agrees(pair, known.get(pair))}
             unsure = [pair for pair, step in first.items() if _acts(step) and pair not in agreed]
             if agreed or not unsure:  # those that agree do not wait for the others
-                self._alarms = {
-                    pair: found for pair in unsure if (found := self._judge.found(pair)) is not None
-                }
+                self._alarms = self._found_of(unsure)
                 if unsure:
                     self._wake_in(0.001)
                 return {pair: step for pair, step in first.items() if pair not in unsure}
@@ -364,21 +368,34 @@ class Guardian(Actor):
             self._wake_in(self._settings.times.settle_s / 2)
         return {pair: step for pair, step in second.items() if confirmed(first.get(pair), step)}
 
+    def _found_of(self, pairs: Iterable[str]) -> dict[str, Verdict]:
+        return {pair: found for pair in pairs if (found := self._judge.found(pair)) is not None}
+
     def _agrees(self, pair: str, alarm: Verdict | None) -> bool:
         found = self._judge.found(pair)
         if alarm is None or found is None:
             return False
         return type(found) is type(alarm) and found.qty == alarm.qty
 
-    async def _read(self, *, full: bool) -> None:
+    async def _read(self, *, full: bool) -> bool:
+        """Whether it was a full one."""
         started_s = self.clock.now_s()
-        unknown = any(not self._exits.holds(pair) for pair in self._orders.pairs())
+        unknown = any(
+            not self._exits.holds(pair) and not self._orders.waits(pair) and not self._orders.accepted(pair)
+            for pair in self._orders.pairs()
+        )
         was_full = await self._audit.read(full=full or unknown, awaited=self._orders.awaited())
         if was_full:
             if adopted := self._memory.adopt_own(self._settings.name):
                 self.log.warning("guardian.adopted", intents=adopted)
             for written in await self._orders.read(started_s):
                 self._judge.settle(written)
+                self._expect(written)
+        else:
+            for pair in self._orders.pairs():
+                if self._orders.accepted(pair):
+                    self._orders.shown(pair)
+        return was_full
 
     def _told(self, reports: tuple[OrderReport, ...]) -> None:
         """What the stream says goes into the book. It starts a look when an execution stands there without a stop, or
@@ -447,29 +464,52 @@ class Guardian(Actor):
                 self.start_task(self._act(pair, step), f"cover {pair}")
 
     async def _act(self, pair: str, step: Step) -> None:
-        """What the venue does not take now, or what did not leave, is written again: it was found by two readings, and
-        each pair of them costs the key what the next may need. It is read again when it is older and the key has calls
-        for it, or the stream tells that it is over."""
-        times, began_s = self._settings.times, self.clock.now_s()
+        """Carries out what two readings found, while it is not too old: each pair of them costs the key what the next
+        may need. Of many stops that are missing one is placed after the other for as long as the stream tells of each
+        what was expected; else the venue is read again after the first."""
+        began_s = self.clock.now_s()
         try:
-            written = await self._orders.write(pair, step)
-            self._written(pair)
-            while _again(written):
-                await asyncio.sleep(times.settle_s)
-                now_s = self.clock.now_s()
-                old_s = times.cover_s * (REPEAT_SHARE if self._pace.own_wait_s(now_s) else KNOWN_SHARE)
-                if now_s - began_s >= old_s or self._judge.looks_wrong(pair) is None:
+            while (written := await self._carried_out(pair, step, began_s)) is not None:
+                self._judge.settle(written)
+                if isinstance(written.step, PlaceStop | Flatten):
+                    self._orders.shown(pair)
+                left = self._expect(written)
+                if left is None:
                     break
-                written = await self._orders.write(pair, step)
+                old = self.clock.now_s() - began_s >= self._settings.times.cover_s * KNOWN_SHARE
+                further = self._judge.told_of(pair, left) if written.taken and not old else None
+                if further is None:
+                    break
+                del self._alarms[pair]
+                step = further
         finally:
             self._acting.discard(pair)
             self._written(pair)
-        if written is not None:
-            self._judge.settle(written)
-            found = self._judge.found(pair)
-            if not written.taken and found is not None:
-                self._alarms[pair] = found
         self._wake_in(0.0)
+
+    async def _carried_out(self, pair: str, step: Step, began_s: float) -> Written | None:
+        """What the venue does not take now, or what did not leave, is written again: it was found by two readings. It is
+        read again when it is older and the key has calls for it, or the stream tells that it is over."""
+        times = self._settings.times
+        written = await self._orders.write(pair, step)
+        self._written(pair)
+        while _again(written):
+            await asyncio.sleep(times.settle_s)
+            now_s = self.clock.now_s()
+            old_s = times.cover_s * (REPEAT_SHARE if self._pace.own_wait_s(now_s) else KNOWN_SHARE)
+            if now_s - began_s >= old_s or self._judge.looks_wrong(pair) is None:
+                break
+            written = await self._orders.write(pair, step)
+        return written
+
+    def _expect(self, written: Written) -> Verdict | None:
+        """What the next reading must find after this write, for the two before it to stand: it counts as one of them."""
+        left = left_by(self._judge.found(written.pair), written)
+        if left is not None:
+            self._alarms[written.pair] = left
+            if written.taken:
+                self._begun.add(written.pair)
+        return left
 
     def _written(self, pair: str) -> None:
         if pair in self._unsent:
@@ -495,6 +535,18 @@ def _again(written: Written | None) -> bool:
     if written is None or written.taken or not isinstance(written.step, PlaceStop | AmendStop | Flatten):
         return False
     return written.fault is None or later(written.fault)
+
+
+def left_by(found: Verdict | None, written: Written) -> Verdict | None:
+    """What a reading that follows a write must find for two readings to agree on it: those before the write found more,
+    and the write took a part of it away. None: nothing is left."""
+    if not written.taken:
+        return found
+    match found, written.step:
+        case Uncovered(qty=qty, since_s=since_s), PlaceStop(qty=placed) if placed < qty:
+            return Uncovered(qty - placed, since_s)
+        case _:
+            return None
 
 
 def _acts(step: Step) -> bool:

@@ -4,14 +4,14 @@ import asyncio
 
 import msgspec
 import pytest
-from tests.cover.rig import CHAIN, rig
+from tests.cover.rig import CHAIN, Rig, rig
 from tests.cover.toy_venue import PAIR, D, entry, fault
 
 from allstop.actors.commands import Reports
-from allstop.actors.errors import Category, Remedy
+from allstop.actors.errors import Category, Fault, Remedy
 from allstop.actors.events import CoverChanged
 from allstop.actors.guardian_settings import KeyState, Pace
-from allstop.actors.intents import OrderType, Side
+from allstop.actors.intents import OrderIntent, OrderType, Side
 from allstop.actors.journal import JournalActor
 from allstop.actors.levels import IntentKind, Level, Vote
 from allstop.actors.limits.kraken import LIMITS, REST_SHARES, Tier
@@ -165,6 +165,79 @@ async def test_what_the_stream_told_needs_one_reading_and_no_second() -> None:
         assert (
             await r.until(lambda: not r.naked(), 2.0) < 1.8
         )  # two questions and the stop; else it were three
+
+
+async def three_stops_lost(r: Rig) -> list[str]:
+    """What the guardian asks and does from the first stop on that it places for three that are gone."""
+    for n in range(3):
+        await r.enter(entry(f"entry-{n}"), fill="1")
+    await asyncio.sleep(3)
+    r.desk.calls.clear()
+    for stop in r.venue.stops_open():
+        r.venue.cancel(stop.order_id)
+    await r.until(lambda: not r.naked(), 2.0)
+    assert (r.venue.covered(), len(r.venue.submitted)) == (D(3), 3)
+    return r.desk.calls[r.desk.calls.index("submit") :]
+
+
+async def test_of_stops_that_are_missing_together_only_the_first_is_confirmed_by_two_readings() -> None:
+    async with rig() as r:
+        assert await three_stops_lost(r) == ["submit", "open", "submit", "open", "submit"]
+
+
+async def test_stops_that_are_missing_together_cost_no_reading_where_the_stream_tells_of_each() -> None:
+    async with rig() as r:
+        takes = r.venue.submit
+
+        def submit(intent: OrderIntent) -> Fault | str:
+            made = takes(intent)
+            r.stream()
+            return made
+
+        r.venue.submit = submit
+        assert await three_stops_lost(r) == ["submit", "submit", "submit"]
+
+
+async def test_a_position_that_grows_between_two_of_its_stops_is_read_twice_again() -> None:
+    async with rig() as r:
+        takes = r.venue.submit
+
+        def submit(intent: OrderIntent) -> Fault | str:
+            made = takes(intent)
+            if len(r.venue.submitted) == 1:
+                r.venue.makes_stops = False
+                r.venue.fill(r.venue.place(entry("entry-9")), "1")
+            return made
+
+        r.venue.submit = submit
+        await r.intend(entry("entry-9"))
+        for n in range(2):
+            await r.enter(entry(f"entry-{n}"), fill="1")
+        await asyncio.sleep(3)
+        r.desk.calls.clear()
+        for stop in r.venue.stops_open():
+            r.venue.cancel(stop.order_id)
+        await r.until(lambda: not r.naked(), 3.0)
+        first, second = [i for i, call in enumerate(r.desk.calls) if call == "submit"][:2]
+        assert r.desk.calls[first + 1 : second].count("open") == 2
+        assert (r.venue.position(), r.venue.covered()) == (D(3), D(3))
+
+
+async def test_while_the_outcome_of_an_amend_cannot_be_told_yet_nothing_is_asked_for_it() -> None:
+    async with rig(poll_s=60.0, idle_poll_s=60.0) as r:
+        await r.enter(entry(), fill="1")
+        await r.enter(entry("exit", qty="0.4", stop="120", side=Side.SELL))
+        await asyncio.sleep(2)
+        r.venue.makes_stops = False
+        r.desk.lose = 1
+        r.venue.fill("O00003", "0.4")
+        r.stream()
+        await r.until(lambda: "amend" in r.desk.calls, 3.0)
+        r.desk.calls.clear()
+        await asyncio.sleep(r.settings.timing.quiet_s - 0.1)
+        assert r.desk.calls.count("closed") == 0
+        await asyncio.sleep(1)
+        assert r.desk.calls.count("closed") >= 1
 
 
 async def test_no_reading_goes_before_the_guardians_own_write() -> None:
