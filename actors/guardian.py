@@ -457,7 +457,7 @@ class Guardian(Actor):
                 vote = Vote(f"{self.path}:abandoned", self._settings.scope, Level.HALTED, reason)
                 self._root.tell(CastVote(vote=vote))
                 self._judge.gave_up(pair)
-                self._wake_in(self._settings.times.retry_s)
+                self._wake_in(self._settings.times.again_s(1))
             case _:
                 self._acting.add(pair)
                 self._unsent.add(pair)

@@ -28,7 +28,8 @@ class CoverTimes(msgspec.Struct, frozen=True, kw_only=True):
 
     `settle_s` is left to the venue to show a stop that it makes itself; from `flatten_after_s` of reachable, uncovered
     time the stop is given up for a flatten; `fill_s` is how long a triggered stop-limit may stand unfilled;
-    `retry_s` how long to wait before trying again what has failed altogether.
+    `retry_s` how long to wait before trying again what has failed altogether, but for the first time: then a half of
+    `cover_s` is left, in which it could be had.
     """
 
     cover_s: float = 2.0
@@ -49,6 +50,10 @@ class CoverTimes(msgspec.Struct, frozen=True, kw_only=True):
             fill_s=cover_s / 2,
             retry_s=max(1.0, cover_s),
         )
+
+    def again_s(self, gave_up: int) -> float:
+        """How long to wait before trying again what has failed altogether, so often."""
+        return self.retry_s if gave_up > 1 else min(self.retry_s, self.cover_s / 2)
 
 
 # -- what protects ---------------------------------------------------------------------------------------------

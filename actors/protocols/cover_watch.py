@@ -101,8 +101,9 @@ class PairWatch(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, effort=msgspec.structs.replace(self.effort, reachable_s=0.0))
 
     def gave_up(self, now_s: float) -> "PairWatch":
-        """After a GiveUp was acted on: nothing more until `retry_s` is over."""
-        return msgspec.structs.replace(self, effort=msgspec.structs.replace(self.effort, gave_up_s=now_s))
+        """After a GiveUp was acted on: nothing more until it is time to try again."""
+        effort = msgspec.structs.replace(self.effort, gave_up_s=now_s, gave_up=self.effort.gave_up + 1)
+        return msgspec.structs.replace(self, effort=effort)
 
     def refused(self, step: Step, fault: Fault) -> "PairWatch":
         return msgspec.structs.replace(self, effort=refused(self.effort, step, fault))
@@ -135,7 +136,7 @@ class PairWatch(msgspec.Struct, frozen=True, kw_only=True):
                     over_since_s=None,
                     outstanding=outstanding,
                 )
-        if effort.gave_up_s is None or now_s - effort.gave_up_s < times.retry_s:
+        if effort.gave_up_s is None or now_s - effort.gave_up_s < times.again_s(effort.gave_up):
             return effort
         # Everything failed once and some time has passed: one more stop, one more flatten.
         return replace(

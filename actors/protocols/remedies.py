@@ -8,8 +8,9 @@ venue again, and asks again. The order of the rows is the order of the remedies:
     younger than settle_s              -> Rest          the venue may still be making the stop, or telling the fill
     OverCovered                        -> CancelStops of what is useless or too much, or AmendStop down
     a triggered stop-limit hangs       -> CancelStops, then Flatten
-    all of it failed lately            -> Rest          until retry_s is over
-    the flatten was refused twice      -> GiveUp        (vote HALTED, alert; tried again every retry_s)
+    all of it failed lately            -> Rest          until it is time to try again
+    the flatten was refused twice      -> GiveUp        (vote HALTED, alert; tried again within cover_s, then every
+                                                        retry_s)
     the stop would trigger at once, was refused twice, is not known, or time runs out -> Flatten
     refused for want of a slot         -> CancelEntries of the least valuable entry, then the stop again
     smaller than the minimum           -> AmendStop up
@@ -68,6 +69,7 @@ class Effort(msgspec.Struct, frozen=True, kw_only=True):
     flatten_only: bool = False
     outstanding: bool = False  # a write of ours on this pair has no known outcome yet
     gave_up_s: float | None = None
+    gave_up: int = 0  # how often
     over_since_s: float | None = None
 
 
@@ -183,7 +185,7 @@ def _under(
     if stuck:
         return CancelStops(pair, tuple(sorted(stuck)), then_flatten=True)
     if effort.gave_up_s is not None:
-        wait_s = effort.gave_up_s + times.retry_s - now_s
+        wait_s = effort.gave_up_s + times.again_s(effort.gave_up) - now_s
         return Rest("everything was tried; again later", max(wait_s, 0.0))
     if effort.flatten_refusals >= FLATTEN_REFUSALS_MAX:
         return GiveUp(pair, f"{qty} {pair} has no stop and cannot be flattened")

@@ -331,6 +331,16 @@ async def test_t037_when_neither_stop_nor_flatten_can_be_had_the_vote_is_halt() 
         assert r.level() is Level.HALTED, "only a person lifts it"
 
 
+async def test_t037_what_failed_altogether_is_tried_again_within_cover_s_and_then_more_rarely() -> None:
+    async with rig() as r:
+        r.venue.makes_stops = False
+        r.venue.refusals.extend([fault("EOrder:Insufficient funds", Category.FUNDS)] * 4)
+        await r.enter(entry(), fill="1")
+        assert await r.until(lambda: not r.naked(), 4.0) <= r.settings.times.cover_s
+    times = CoverTimes.within(2.0)
+    assert [times.again_s(n) for n in (1, 2, 3)] == [1.0, 2.0, 2.0]
+
+
 async def test_t038_a_stop_that_would_trigger_at_once_is_flattened_and_not_tried_again() -> None:
     async with rig() as r:
         r.venue.makes_stops = False

@@ -103,8 +103,6 @@ def test_a_stop_that_is_refused_twice_ends_in_a_flat_position(
 
 
 @pytest.mark.scenario("T037")
-# Each of four writes is refused, and the fifth waits for its turn: O3 counts from the venue's side that it could be had.
-@pytest.mark.simulated(judged=False)
 def test_a_position_that_can_neither_be_covered_nor_flattened_halts_and_calls_somebody(
     world: SimulatedTree, venue: Venue, advance: Advance
 ) -> None:
