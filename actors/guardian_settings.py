@@ -66,6 +66,7 @@ CONFIRM_CALLS = (
 # on the others; and a band below them in which nobody else calls (limits/kraken.py), so that they are never kept out.
 ROUTINE_SHARE = 0.75
 SLOW_SHARE = 0.5  # of what is given back: what looks spend while the key stands higher than that
+READING_CALLS = 2  # of a routine look: what is open, and what closed where that is in question
 YIELD_SHARE = (
     0.25  # of it: what they spend while others wait for the key, who need the rest to be served in time
 )
@@ -94,10 +95,12 @@ class Pace:
         self._slow_s = 1 / (limits.rest_decay_per_s * SLOW_SHARE)
         self._wanted = False
         self._yield_max = self._key.ceiling(Lane.QUERY) - CONFIRM_CALLS  # what a round of theirs takes, too
-        self._yield_s = 1 / (limits.rest_decay_per_s * YIELD_SHARE)
+        self._yield_s = 1 / (limits.rest_decay_per_s * YIELD_SHARE)  # for each call of a look
+        self._look_calls = 1
 
     def spent(self, calls: int, now_s: float) -> None:
         self._meter = self._meter.taken(calls, now_s)
+        self._look_calls = min(max(calls, 1), READING_CALLS)
         self._key = self._key.taken(calls, now_s)
 
     def found(self, key: KeyState, now_s: float) -> None:
@@ -116,7 +119,9 @@ class Pace:
     def wait_s(self, now_s: float) -> float:
         """Until the next routine look. While the key stands too high, or is wanted by others, looks slow down, and do
         not stop."""
-        yield_s = self._room_s(self._yield_max, self._yield_s, now_s) if self._wanted else 0.0
+        yield_s = (
+            self._room_s(self._yield_max, self._yield_s * self._look_calls, now_s) if self._wanted else 0.0
+        )
         return max(self.own_wait_s(now_s), yield_s)
 
     def own_wait_s(self, now_s: float) -> float:

@@ -95,6 +95,9 @@ def test_routine_looks_yield_to_others_who_wait_for_the_key_and_do_not_stop(tier
     assert alone.wait_s(0.0) == 0.0
     assert shared.wait_s(0.0) == pytest.approx(4 / limits.rest_decay_per_s)  # three of four calls are theirs
     assert shared.urgent_wait_s(0.0) == 0.0, "what is found is confirmed at once"
+    shared.spent(2, now_s=0.0)
+    shared.found(KeyState(others_max + 4, wanted=True), now_s=0.0)
+    assert shared.wait_s(0.0) == pytest.approx(8 / limits.rest_decay_per_s), "a full reading is two calls"
     shared.found(KeyState(others_max - 4, wanted=True), now_s=0.0)
     assert shared.wait_s(0.0) == 0.0, "there is room for a round of theirs, and for a look"
 

@@ -63,3 +63,13 @@ def test_on_a_key_that_all_share_the_reconciler_gets_its_calls_and_trading_goes_
 ) -> None:
     outcome = simulate(one_key(), seed, profile="bad-day")
     assert outcome.failed is None, outcome.failed
+
+
+@pytest.mark.parametrize("seed", [22, 37, 54])
+def test_on_a_key_that_all_share_an_order_without_an_answer_is_searched_for_until_it_is_known(
+    seed: int,
+) -> None:
+    """Its searches and the reconciler's rounds wait in one line, and a search that lost its turn proves nothing."""
+    outcome = simulate(one_key(), seed, profile="bad-day")
+    assert outcome.failed is None, outcome.failed
+    assert outcome.verdicts["O6"] is True
