@@ -9,14 +9,13 @@ nonce with it, and ends it when the answer is there. Turns are given by lane, th
 waited for: its turn runs out after the time it asked for.
 """
 
-import asyncio
 from collections.abc import Coroutine, Mapping
 from typing import Any, ClassVar
 
 import msgspec
 
-from allstop.actors.errors import Fatal, RefusalCode, Refused
-from allstop.actors.journal import Append, Read
+from allstop.actors.errors import RefusalCode, Refused
+from allstop.actors.journal import Read
 from allstop.actors.key_turns import KeyTurns, Waiter
 from allstop.actors.ledger_messages import (
     AccountKey,
@@ -35,24 +34,23 @@ from allstop.actors.ledger_messages import (
     TakeTurn,
     Turn,
 )
+from allstop.actors.ledger_promises import LedgerPromises
 from allstop.actors.ledger_rows import (
     LEVEL_KIND,
     LOCKOUT_S,
     NONCE_KIND,
     STOP_KIND,
-    LevelRow,
     folded,
     stopped,
 )
-from allstop.actors.levels import ROOT, CastVote, Level, Scope, Vote
+from allstop.actors.levels import CastVote, Level, Scope, Vote
 from allstop.actors.limits import nonces as nonce_rules
 from allstop.actors.limits.kraken import CHEAPER_S, LIMITS, Tier, order_meter, rest_cost, rest_meter
 from allstop.actors.limits.lanes import Lane
-from allstop.actors.limits.meter import Meter
 from allstop.actors.limits.order_ages import OrderAges
-from allstop.actors.limits.promised import Promised, fresh, restored
-from allstop.actors.ports import JournalEntry, PlannedOrders
-from allstop.actors.runtime import Actor, ActorDead, Mailbox, Overflow, Ref
+from allstop.actors.limits.promised import Promised
+from allstop.actors.ports import PlannedOrders
+from allstop.actors.runtime import Actor, Mailbox, Overflow, Ref
 from allstop.actors.store_board import StoreBoard
 
 __all__ = [
@@ -81,7 +79,6 @@ REST_BLOCK = (
 )
 REST_FLOOR = 1.0  # and those that come one by one are not: a start that counts one too many delays no look
 ORDER_BLOCK = 15.0  # one second's entries at the highest sustained rate, per pair
-FATE_POLL_S = 0.01  # a supervisor decides within a turn of the loop, and a journal opens in some milliseconds
 UNWRITTEN = "nothing can be promised on disk: only protection and cancels go on"
 
 
@@ -110,16 +107,15 @@ class AccountLedger(Actor):
         self._ages = OrderAges()
         self._nonce_rows: dict[str, int] = {}
         self._stop_rows: dict[str, str] = {}
-        self._level_rows: dict[str, LevelRow] = {}
         self._arrivals = 0
-        self._unwritten = False
+        self._promises = LedgerPromises(self, journal, self._board, votes, write_timeout_s)
 
     async def on_start(self) -> None:
         rows = await self._journal.call(
             Read(kinds=(NONCE_KIND, LEVEL_KIND, STOP_KIND)), timeout_s=self._write_timeout_s
         )
         self._board.keys = self._keys
-        self._nonce_rows, self._level_rows = folded(rows)
+        self._nonce_rows, self._promises.rows = folded(rows)
         self._stop_rows = stopped(rows, self.clock.wall_ns())
 
     def on_receive(self, message: object) -> object:
@@ -162,7 +158,7 @@ class AccountLedger(Actor):
         key.nonces = key.nonces.next(wall_ns)
         if not key.nonces.covered:
             high = key.nonces.wanted(wall_ns)
-            await self._write(NONCE_KIND, key.name, {"high": high})
+            await self._promises.write(NONCE_KIND, key.name, {"high": high})
             key.nonces = key.nonces.reserving(high)
         return key.nonces.last
 
@@ -202,7 +198,7 @@ class AccountLedger(Actor):
         """What the venue said of the key."""
         now_s = self.clock.now_s()
         if end.over_limit:
-            key.rest = await self._kept(
+            key.rest = await self._promises.kept(
                 f"rest:{key.name}", key.rest.with_meter(key.rest.meter.penalised(now_s))
             )
         if end.bad_nonce:
@@ -222,7 +218,7 @@ class AccountLedger(Actor):
         key.stopped = reason
         self.log.error("key.stopped", key=key.name, reason=reason)
         self._serve(key)  # who waits is refused: that needs no disk
-        await self._write(STOP_KIND, key.name, {"reason": reason, "at_ns": self.clock.wall_ns()})
+        await self._promises.write(STOP_KIND, key.name, {"reason": reason, "at_ns": self.clock.wall_ns()})
         return True
 
     def _serve(self, key: KeyTurns) -> Coroutine[Any, Any, None] | None:
@@ -249,7 +245,7 @@ class AccountLedger(Actor):
         return None
 
     async def _grant(self, key: KeyTurns, waiter: Waiter, charged: Promised) -> None:
-        key.rest = await self._kept(f"rest:{key.name}", charged)
+        key.rest = await self._promises.kept(f"rest:{key.name}", charged)
         waiter.reply.set(Turn(id=waiter.take.id, nonce=await self._next_nonce(key)))
         self._wake_for(key)
 
@@ -257,7 +253,7 @@ class AccountLedger(Actor):
         return bool(key.stopped) or now_s >= waiter.until_s or self._withholds(waiter.lane)
 
     def _withholds(self, lane: Lane) -> bool:
-        return self._unwritten and lane > Lane.CANCEL
+        return self._promises.unwritten and lane > Lane.CANCEL
 
     def _refusal(self, key: KeyTurns, waiter: Waiter, now_s: float) -> Refused:
         if not key.stopped and self._withholds(waiter.lane):
@@ -303,7 +299,7 @@ class AccountLedger(Actor):
     async def _charge_when_written(self, costs: Mapping[str, float]) -> float:
         for pair, cost in costs.items():
             charged = self._charged(pair, cost, self.clock.now_s())
-            self._pairs[pair] = await self._kept(f"order:{pair}", charged)
+            self._pairs[pair] = await self._promises.kept(f"order:{pair}", charged)
         return sum(costs.values())
 
     def _charged(self, pair: str, cost: float, now_s: float) -> Promised:
@@ -321,7 +317,7 @@ class AccountLedger(Actor):
     async def _sync_orders(self, sync: SyncOrders) -> None:
         now_s, kept = self.clock.now_s(), self._pair(sync.pair)
         meter = kept.meter.penalised(now_s) if sync.level is None else kept.meter.synced(sync.level, now_s)
-        self._pairs[sync.pair] = await self._kept(f"order:{sync.pair}", kept.with_meter(meter))
+        self._pairs[sync.pair] = await self._promises.kept(f"order:{sync.pair}", kept.with_meter(meter))
 
     def _set_tier(self, tier: Tier) -> None:
         if tier is self._tier:
@@ -341,7 +337,7 @@ class AccountLedger(Actor):
             self._keys[name] = KeyTurns(
                 name=name,
                 nonces=nonce_rules.restored(self._nonce_rows.get(name, 0)),
-                rest=self._restored(
+                rest=self._promises.restored(
                     f"rest:{name}",
                     rest_meter(self._tier, now_s=self.clock.now_s()),
                     REST_BLOCK,
@@ -354,65 +350,8 @@ class AccountLedger(Actor):
     def _pair(self, pair: str) -> Promised:
         if pair not in self._pairs:
             meter = order_meter(self._tier, now_s=self.clock.now_s())
-            self._pairs[pair] = self._restored(f"order:{pair}", meter, ORDER_BLOCK)
+            self._pairs[pair] = self._promises.restored(f"order:{pair}", meter, ORDER_BLOCK)
         return self._pairs[pair]
-
-    def _restored(self, name: str, meter: Meter, block: float, floor: float = 0.0) -> Promised:
-        row = self._level_rows.get(name)
-        if row is None:
-            return fresh(meter, block, floor)
-        level = row.level
-        if name.startswith("rest:"):
-            level = min(
-                level, meter.max
-            )  # calls over the maximum are refused; only batches of cancels go beyond
-        age_s = (self.clock.wall_ns() - row.at_ns) / 1e9
-        return restored(meter, level, age_s, self.clock.now_s(), block, floor, row.floor)
-
-    async def _kept(self, name: str, charged: Promised) -> Promised:
-        """The charged meter, once the disk promises at least its level."""
-        now_s = self.clock.now_s()
-        if charged.covered(now_s):
-            return charged
-        renewed = charged.renewed(now_s)
-        row = LevelRow(level=renewed.promise.level, at_ns=self.clock.wall_ns(), floor=renewed.floor)
-        await self._write(LEVEL_KIND, name, row)
-        return renewed
-
-    async def _write(self, kind: str, key: str, body: object) -> None:
-        if self._unwritten:
-            return
-        entry = JournalEntry(kind=kind, key=key, body=msgspec.json.encode(body))
-        incarnation = self._journal.incarnation
-        try:
-            await self._journal.call(Append(entries=(entry,)), timeout_s=self._write_timeout_s)
-        except (ActorDead, Fatal, TimeoutError) as error:
-            if isinstance(error, ActorDead) and await self._starts_again(incarnation):
-                raise  # and so will this ledger
-            self._go_on_unwritten(f"{kind} was not committed: {error}")
-
-    async def _starts_again(self, incarnation: int) -> bool:
-        """Whether a journal that died has a next life. That is not known at once: its supervisor hears of its end when
-        we do, stops this ledger if there is one, and says so if there is none. One of which nothing is heard for as
-        long as a write may take is lost, as a disk that hangs is."""
-        until_s = self.clock.now_s() + self._write_timeout_s
-        while not self._board.lost(self._journal):
-            ended = self._journal.last_exit
-            if ended is not None and ended.fatal:
-                return False
-            if self._journal.is_alive() and self._journal.incarnation != incarnation:
-                return True
-            if self.clock.now_s() >= until_s:
-                return False
-            await asyncio.sleep(FATE_POLL_S)
-        return False
-
-    def _go_on_unwritten(self, why: str) -> None:
-        if self._votes is None:
-            raise Fatal("LEDGER_WRITE", why)
-        self._unwritten = True
-        self.log.critical("ledger.unwritten", reason=why)
-        self._votes.tell(CastVote(vote=Vote(self.path, ROOT, Level.HALTED, why)))
 
     def _view(self) -> LedgerView:
         now_s = self.clock.now_s()
