@@ -135,13 +135,16 @@ class ClockOffset(Actor):
         self.send_after(self._tell_s, _Tell())
         now_s, last = self.clock.now_s(), self._last
         fresh = last is not None and now_s - self._measured_s <= 3 * self._interval_s
-        stepped = self._is_stepped()
+        off_s = self._off_s()
+        stepped = abs(off_s) > self._drift_max_s
         if stepped is not self._stepped:
             self._stepped = stepped
             self._ask_now.set()
         holds = fresh and not self._beyond and not stepped
-        reason = f"the wall clock is {self._off_s():+.1f} s off the venue's" if stepped else self._reason
+        reason = f"the wall clock is {off_s:+.1f} s off the venue's" if stepped else self._reason
         for gate in self._gates:
+            if gate.knows(holds=holds, reason=reason):
+                continue
             gate.tell(Proof(name="clock", holds=holds, at_s=now_s, by=self.path, reason=reason))
 
     def _is_stepped(self) -> bool:

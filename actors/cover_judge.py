@@ -100,6 +100,7 @@ class CoverJudge:
 
     def _judge(self, pair: str, instrument: Instrument, *, acting: bool = True) -> Step:
         book, now_s = self._memory.book, self._guardian.clock.now_s()
+        in_flight = self._orders.in_flight(pair)
         watch, verdict, step = self._watches.get(pair, PairWatch()).seen(
             book.position(pair),
             self.stops(pair),
@@ -108,7 +109,7 @@ class CoverJudge:
             self._settings.times,
             now_s=now_s,
             outstanding=(acting and self._acting(pair)) or pair in self._orders.pairs() or self._holds(pair),
-            in_flight=self._orders.in_flight(pair),
+            in_flight=in_flight,
             mark=None if self._mark is None else self._mark(pair),
             matches=self._matches(pair),
         )
@@ -125,7 +126,7 @@ class CoverJudge:
                     pass
                 elif not isinstance(verdict, Covered | Dust):
                     self._wake_in(self._settings.times.cover_s / 4)
-                elif self._orders.in_flight(pair):
+                elif in_flight:
                     self._wake_in(max(self._settings.times.cover_s / 4, self._settings.timing.search_gap_s))
             case _:
                 pass

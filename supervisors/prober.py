@@ -79,6 +79,8 @@ class Prober(Actor):
             reason = f"the breaker is {state.value}"
         elif level > most:
             reason = f"the call counter is at {level:.1f} of {most:g}"
+        if self._gate.knows(holds=not reason, reason=reason):
+            return
         self._gate.tell(
             Proof(name="budget", holds=not reason, at_s=self.clock.now_s(), by=self.path, reason=reason)
         )

@@ -128,6 +128,20 @@ async def test_a_word_is_told_once_to_each_gate_and_again_when_it_is_another() -
             system.kill(ref)
 
 
+async def test_what_the_running_gate_was_told_it_knows_and_the_next_gate_does_not() -> None:
+    async with ActorSystem() as system:
+        word = GateWord(system.address("/gate"))
+        ref = await system.spawn(Recorder, [], path="/gate")
+        assert not word.knows(holds=True, reason="")
+        word.tell(proof("clock", at_s=1.0))
+        assert word.knows(holds=True, reason="")
+        assert not word.knows(holds=False, reason="")
+        assert not word.knows(holds=True, reason="another")
+        system.kill(ref)
+        await system.spawn(Recorder, [], path="/gate")
+        assert not word.knows(holds=True, reason="")
+
+
 async def test_a_frozen_instrument_refuses_entries_until_everyone_thawed_it() -> None:
     async with Gate() as gate:
         gate.board.freeze(PAIR, "one", "order a is unknown")

@@ -118,16 +118,15 @@ class Book:
         return bool(bids and asks) and -bids[0] >= asks[0]
 
     def _levels(self, side: _Side, sign: int, count: int | None) -> list[tuple[Decimal, Decimal]]:
-        made, found = side.levels, list[tuple[Decimal, Decimal]]()
-        for key in side.keys[:count]:
-            level = made.get(key)
-            if level is None:  # a reader who wants the best ten after each change meets most of them again
-                level = made[key] = (
+        made, keys = side.levels, side.keys[:count]
+        # A reader who wants the best ten after each change meets most of them again.
+        for key in keys:
+            if key not in made:
+                made[key] = (
                     Decimal(sign * key).scaleb(-self.price_decimals),
                     Decimal(side.quantities[key]).scaleb(-self.qty_decimals),
                 )
-            found.append(level)
-        return found
+        return [made[key] for key in keys]
 
 
 def digits(text: str, decimals: int) -> str:

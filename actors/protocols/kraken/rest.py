@@ -64,8 +64,9 @@ class RestCall(msgspec.Struct, frozen=True, kw_only=True):
 
 def encode(call: RestCall, nonce: int) -> bytes:
     """The body of a private call, nonce first: these bytes are signed and sent as they are."""
-    params = {"nonce": str(nonce), **call.params}
-    return msgspec.json.encode(params) if call.as_json else urlencode(params).encode()
+    if call.as_json:
+        return msgspec.json.encode({"nonce": str(nonce), **call.params})
+    return f"nonce={nonce}&{urlencode(call.params)}".encode() if call.params else b"nonce=%d" % nonce
 
 
 def target(call: RestCall) -> str:

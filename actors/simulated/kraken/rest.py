@@ -1,6 +1,7 @@
 """The REST face: one request in, one answer out. Authentication, permissions and the call counter come first."""
 
 import json
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -64,6 +65,7 @@ PAGE_1015 = Answer(
 )
 
 
+@lru_cache(maxsize=64)
 def method_of(path: str) -> str:
     """AddOrder for /0/private/AddOrder."""
     return urlsplit(path).path.rsplit("/", 1)[-1]
