@@ -201,9 +201,10 @@ class ExitDuty:
         pair = exiting.intent.pair
         position, orders = self._memory.book.position(pair), self._open_orders(pair)
         whole = planned(exiting, position, orders, self._instruments[pair])
-        # Each is a call of its own: on a link on which they do not all fit, stops that were moved would not be back.
+        # Each is a call of its own, and a question of a look may go between: on a link on which the last of them does
+        # not begin before covering again is given up, stops that were moved would not be back in time.
         calls = len(whole.amends) + len(whole.cancels) + bool(whole.cancels) + 1
-        if calls > 1 and calls * self._call_s() > self._settings.times.cover_s:
+        if calls > 1 and calls * self._call_s() > self._settings.times.flatten_after_s:
             return self._settings.times.cover_s
         try:
             return await self._desk.room_s(whole)

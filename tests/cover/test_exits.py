@@ -405,3 +405,29 @@ async def test_an_exit_whose_calls_do_not_all_fit_into_cover_s_moves_no_stop_unt
         assert not r.naked()
         r.desk.latency_s = 0.0
         await r.until(stands(r, "0.6"), 6.0)
+
+
+@both_balances
+@pytest.mark.parametrize("latency_s", [0.05, 0.15, 0.2, 0.25, 0.33])
+async def test_an_exit_that_moves_three_stops_on_a_slow_link_has_cover_again_in_time(
+    holds: bool, latency_s: float
+) -> None:
+    """Two stops go and one is amended. On a link on which the last of its calls came after cover_s, a look between them
+    was enough: what was to be sold was not, and of two stops one was back (simulated seed 25)."""
+    async with rig(stops_hold_balance=holds) as r:
+        for number in range(3):
+            await r.enter(entry(intent_id=f"entry-{number}", qty="0.4"), fill="0.4")
+        await asyncio.sleep(3)
+        assert stands(r, "1.2")()
+        r.desk.latency_s = latency_s
+        await asyncio.sleep(3)
+        bare_s = longest_s = 0.0
+        leaving_task = asyncio.create_task(leave(r, leaving("1", limit="101")))
+        for _ in range(1500):
+            await asyncio.sleep(0.01)
+            bare_s = bare_s + 0.01 if r.naked() else 0.0
+            longest_s = max(longest_s, bare_s)
+        await leaving_task
+        assert longest_s <= COVER_S
+        assert not r.naked()
+        assert r.venue.flips == 0
