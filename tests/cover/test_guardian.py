@@ -338,7 +338,10 @@ async def test_t037_what_failed_altogether_is_tried_again_within_cover_s_and_the
     async with rig() as r:
         r.venue.makes_stops = False
         r.venue.refusals.extend([fault("EOrder:Insufficient funds", Category.FUNDS)] * 4)
-        await r.enter(entry(), fill="1")
+        order_id = await r.enter(entry())
+        await asyncio.sleep(1.2)
+        r.venue.fill(order_id, "1")
+        r.stream()
         assert await r.until(lambda: not r.naked(), 4.0) <= r.settings.times.cover_s
     times = CoverTimes.within(2.0)
     assert [times.again_s(n) for n in (1, 2, 3)] == [1.0, 2.0, 2.0]
