@@ -20,7 +20,7 @@ STORY_S = 100.0
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_an_engine_killed_again_and_again_knows_what_the_venue_knows(seed: int, tmp_path: Path) -> None:
     async with asyncio.timeout(STORY_S):
-        told = await run_story(seed, 3)
+        told = await run_story(seed, 3, keep=tmp_path / "evidence")
     assert told.kills == 5  # the three, one while it halts, one when it starts halted
     assert told.executions > 0
     assert told.promises > 0
@@ -35,12 +35,12 @@ HURT = (Trouble.STALL, Trouble.STOPPED, Trouble.CUT, Trouble.CUT_AT_BYTE, Troubl
 
 @pytest.mark.slow
 @pytest.mark.loopback
-async def test_an_engine_whose_loop_or_process_stood_or_whose_connections_broke_before_it_was_killed_knows_the_truth() -> (
-    None
-):
+async def test_an_engine_whose_loop_or_process_stood_or_whose_connections_broke_before_it_was_killed_knows_the_truth(
+    tmp_path: Path,
+) -> None:
     kills = [Kill(Moment.TRADING, 0.6, trouble, 0.2, falls=False) for trouble in HURT]
     async with asyncio.timeout(STORY_S):
-        told = await run_story(3, kills)
+        told = await run_story(3, kills, keep=tmp_path / "evidence")
     assert told.kills == len(HURT) + 2
     assert set(told.troubles) == set(HURT)
     assert told.executions > 0

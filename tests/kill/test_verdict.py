@@ -10,6 +10,7 @@ from tests.kill.verdict import (
     cover_in_time,
     entries_before_cover,
     entries_of_the_halted,
+    in_doubt,
     merged,
     uncovered_time,
 )
@@ -106,6 +107,21 @@ def test_a_kill_catches_the_intents_of_its_own_life_where_their_last_record_stan
     rows = [row(1, "intent", "old"), row(12.1, "intent", "a"), row(12.2, "attempt", "a"), row(12.3, "intent", "b"),
             row(12.4, "intent", "over"), row(12.5, "terminal", "over"), row(12.6, "fill", "old"), row(12.7, "ledger.level", "b")]  # fmt: skip
     assert caught(rows, LIVES[1]) == {"sent or about to be": 1, "journalled, not sent": 1}
+
+
+def test_an_intent_is_in_doubt_until_its_journal_has_its_end_or_the_venue_has_its_order() -> None:
+    rows = [
+        row(1, "intent", "cut"),
+        row(1.1, "attempt", "cut"),
+        row(1.2, "outcome", "cut"),
+        row(1.3, "lookup", "cut"),
+    ]
+    nothing = truth(bare=[], requests=[])
+    assert in_doubt(nothing, rows) == ["cut"]
+    assert in_doubt(nothing, [*rows, row(9, "terminal", "cut")]) == []
+    assert in_doubt(nothing, [*rows, row(9, "terminal", "another")]) == ["cut"]
+    arrived = truth(bare=[], requests=[], orders={"O": buy(1) | {"cl_ord_id": "cut"}})
+    assert in_doubt(arrived, rows) == []
 
 
 def test_spans_that_overlap_are_merged() -> None:

@@ -119,6 +119,14 @@ def caught(rows: Sequence[Row], life: Life) -> Counter[str]:
     return Counter(_CAUGHT[kind] for kind in last.values() if kind in _CAUGHT)
 
 
+def in_doubt(truth: Mapping[str, Any], rows: Sequence[Row]) -> list[str]:
+    """The durable intents of which it is still being found out what became of them: their journal has no end for them,
+    and the venue no order."""
+    known = {row.key for row in rows if row.kind == "terminal"}
+    known |= {order["cl_ord_id"] for order in truth["orders"].values()}
+    return [row.key for row in rows if row.kind == "intent" and row.key not in known]
+
+
 def merged(spans: Sequence[Span]) -> list[Span]:
     """The same time without overlaps, in order."""
     found: list[Span] = []
