@@ -72,6 +72,18 @@ class HttpResponse(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
 
 
+# What a server in memory answers with: at once, where nothing holds it back, or later. So a handler may be a plain
+# function, a coroutine function, or one that is now this and now that; `response_of` takes all of them.
+HttpAnswer = HttpResponse | Awaitable[HttpResponse]
+HttpHandler = Callable[[HttpRequest], HttpAnswer]
+
+
+async def response_of(answer: HttpAnswer) -> HttpResponse:
+    """What a handler answered, once it is there. For whoever stands before a handler and asks it. Raises what the
+    handler raises: HttpNoReply where it drops the connection."""
+    return answer if isinstance(answer, HttpResponse) else await answer
+
+
 class HttpLink(Protocol):
     """One HTTP client of one actor incarnation. Cancelling the caller abandons the request, never the pool."""
 

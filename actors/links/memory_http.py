@@ -2,16 +2,22 @@
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from allstop.actors.links.condition import Way
 from allstop.actors.links.memory_wire import Flight, MemoryLink
-from allstop.actors.ports import HttpNoReply, HttpNotSent, HttpRequest, HttpResponse
+from allstop.actors.ports import (
+    HttpAnswer,
+    HttpHandler,
+    HttpNoReply,
+    HttpNotSent,
+    HttpRequest,
+    HttpResponse,
+    response_of,
+)
 
 HEAD_BYTES = 400  # the headers of a request or an answer, about
-
-HttpHandler = Callable[[HttpRequest], HttpResponse | Awaitable[HttpResponse]]
 
 
 class NetworkFaults:
@@ -209,7 +215,7 @@ class _Exchange:
     def _waits(self, coroutine: Coroutine[Any, Any, None]) -> None:
         self._under_way = self._network.run(coroutine)
 
-    async def _carried_on(self, answer: HttpResponse | Awaitable[HttpResponse] | None) -> None:
+    async def _carried_on(self, answer: HttpAnswer | None) -> None:
         """From where it is: there, or (`answer`) answered."""
         try:
             response = await self._carried(answer)
@@ -221,7 +227,7 @@ class _Exchange:
         else:
             self._answered(response)
 
-    async def _carried(self, answer: HttpResponse | Awaitable[HttpResponse] | None) -> HttpResponse:
+    async def _carried(self, answer: HttpAnswer | None) -> HttpResponse:
         faults, flight = self._network.faults, self._flight
         if answer is None:
             if faults.lose_requests > 0:
@@ -233,7 +239,7 @@ class _Exchange:
                 # Its client closed the connection before all of it was there: a server drops half a request.
                 raise HttpNoReply("the connection was closed")
             answer = self._handler(self._request)
-        response = answer if isinstance(answer, HttpResponse) else await answer
+        response = await response_of(answer)
         if flight is not None:
             await flight.carried(Way.DOWN, len(response.body) + HEAD_BYTES)
         await asyncio.sleep(faults.delay_s)

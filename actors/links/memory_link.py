@@ -13,9 +13,9 @@ from typing import Any
 
 from allstop.actors.clock import Dice, SeededDice
 from allstop.actors.links.condition import Way
-from allstop.actors.links.memory_http import HttpHandler, MemoryHttp, NetworkFaults
+from allstop.actors.links.memory_http import MemoryHttp, NetworkFaults
 from allstop.actors.links.memory_wire import MemoryLink, Wire
-from allstop.actors.ports import ConnectFailed, LinkClosed
+from allstop.actors.ports import ConnectFailed, HttpHandler, LinkClosed
 
 FRAMES_QUEUED_MAX = 1024  # as the TCP link has; a peer that falls further behind loses the connection
 ABNORMAL, GOING_AWAY, NORMAL = 1006, 1001, 1000  # RFC 6455, section 7.4.1

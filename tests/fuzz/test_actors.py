@@ -17,7 +17,7 @@ from tests.fuzz.mutations import mutated
 
 from allstop.actors.channels import ConnectionView, GetConnection
 from allstop.actors.errors import AllstopError
-from allstop.actors.ports import HttpRequest, HttpResponse
+from allstop.actors.ports import HttpRequest, HttpResponse, response_of
 from allstop.actors.protocols.kraken import frames as frames_v2
 from allstop.actors.protocols.kraken.events import MalformedFrame
 from allstop.actors.runtime import Ref
@@ -204,7 +204,7 @@ async def test_damaged_rest_answers_leave_the_account_in_doubt_until_good_ones_c
 
         async def handler(request: HttpRequest) -> HttpResponse:
             nonlocal damage_next
-            answer = await rig.kraken.handle_http(request)
+            answer = await response_of(rig.kraken.handle_http(request))
             if damage_next <= 0:
                 return answer
             damage_next -= 1

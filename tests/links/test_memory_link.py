@@ -3,14 +3,18 @@ import asyncio
 import pytest
 
 from allstop.actors.links import memory_link
+from allstop.actors.links.condition import LinkCondition
 from allstop.actors.links.memory_link import MemoryNetwork, MemoryWebSocket, memory_pair
 from allstop.actors.ports import (
     ConnectFailed,
+    HttpAnswer,
+    HttpHandler,
     HttpNoReply,
     HttpNotSent,
     HttpRequest,
     HttpResponse,
     LinkClosed,
+    response_of,
 )
 
 pytestmark = pytest.mark.virtual
@@ -166,6 +170,47 @@ async def test_a_request_gets_its_answer():
     network.serve_http(BASE, Desk())
     response = await network.open_http(BASE).request(GET, timeout_s=1)
     assert response.body == b"/x"
+
+
+def _now_this_now_that(request: HttpRequest) -> HttpAnswer:
+    return _plain(request) if request.path == "/x" else _later(request)
+
+
+def _plain(request: HttpRequest) -> HttpResponse:
+    if request.path == "/dropped":
+        raise HttpNoReply("dropped")
+    return HttpResponse(status=200, headers={}, body=request.path.encode())
+
+
+async def _later(request: HttpRequest) -> HttpResponse:
+    await asyncio.sleep(0.01)
+    return _plain(request)
+
+
+@pytest.mark.parametrize("wired", [False, True])
+@pytest.mark.parametrize("handler", [_plain, _later, _now_this_now_that])
+async def test_a_handler_may_answer_at_once_or_later_and_may_stand_before_another(
+    handler: HttpHandler, wired: bool
+):
+    async def before(request: HttpRequest) -> HttpResponse:
+        answer = await response_of(handler(request))
+        return HttpResponse(status=201, headers={}, body=answer.body)
+
+    for served, status in ((handler, 200), (before, 201)):
+        network = MemoryNetwork()
+        network.serve_http(BASE, served)
+        if wired:
+            await network.link(BASE).become(LinkCondition(delay_s=0.05))
+        link = network.open_http(BASE)
+        for path in ("/x", "/y"):
+            response = await link.request(HttpRequest(method="GET", path=path), timeout_s=1)
+            assert (response.status, response.body) == (status, path.encode())
+        with pytest.raises(HttpNoReply, match="dropped"):
+            await link.request(HttpRequest(method="GET", path="/dropped"), timeout_s=1)
+        network.faults.lose_replies = 1
+        with pytest.raises(HttpNoReply):
+            await link.request(GET, timeout_s=1)
+        await network.close()
 
 
 class Refusal(Exception):

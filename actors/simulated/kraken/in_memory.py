@@ -8,6 +8,8 @@ from typing import Any, Protocol, Self
 from allstop.actors.clock import Clock
 from allstop.actors.ports import (
     ConnectFailed,
+    HttpAnswer,
+    HttpHandler,
     HttpNoReply,
     HttpRequest,
     HttpResponse,
@@ -30,9 +32,7 @@ class Network(Protocol):
         self, url: str, handler: Callable[[WebSocketLink, Any], Awaitable[None]], enter: Callable[[], Any], /
     ) -> None: ...
 
-    def serve_http(
-        self, base_url: str, handler: Callable[[HttpRequest], HttpResponse | Awaitable[HttpResponse]], /
-    ) -> None: ...
+    def serve_http(self, base_url: str, handler: HttpHandler, /) -> None: ...
 
 
 class InMemoryKraken(Shell):
@@ -106,7 +106,7 @@ class InMemoryKraken(Shell):
         network.serve_websocket(self.ws_url, self.handle, lambda: self.enter(private=False))
         network.serve_websocket(self.ws_auth_url, self.handle, lambda: self.enter(private=True))
 
-    def handle_http(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse]:
+    def handle_http(self, request: HttpRequest) -> HttpAnswer:
         """One REST exchange: at once, where no fault holds it back. Raises HttpNoReply where the venue drops the
         connection."""
         headers = {name.lower(): value for name, value in request.headers.items()}
