@@ -7,6 +7,7 @@ holds its pair for as long as it is within its time; after that, and after a res
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
@@ -27,6 +28,7 @@ from allstop.actors.protocols.exiting import (
     CancelExit,
     Exiting,
     Leave,
+    NoRoom,
     Pause,
     SendExit,
     Stage,
@@ -164,7 +166,7 @@ class ExitDuty:
             exiting = self._active[pair] = self._active[pair].told(self._exit_order(pair))
             if exiting.stage is Stage.OVER and exiting.order_ids:
                 await self._notes.write_end(exiting.order_ids[0])
-            room_s = await self._room_s(exiting)
+            no_room = await self._no_room(exiting)
             orders = self._open_orders(pair)
             step = next_exit_step(
                 exiting,
@@ -175,7 +177,7 @@ class ExitDuty:
                 now_s=self._clock.now_s(),
                 busy=self._acting(pair) or pair in self._orders.pairs(),
                 permitted=self._permitted(pair, origin),
-                room_s=room_s,
+                no_room=no_room,
             )
             match step:
                 case Leave():
@@ -194,22 +196,28 @@ class ExitDuty:
                 case AmendStop() | CancelStops() | PlaceStop() | CancelExit():
                     await self._move(pair, step, orders)
 
-    async def _room_s(self, exiting: Exiting) -> float:
-        """How long an exit that has not begun must wait: for the venue's order rate, or for one that answers faster."""
+    async def _no_room(self, exiting: Exiting) -> NoRoom | None:
+        """Why an exit that has not begun must wait: for the venue's order rate, or for a venue that answers faster."""
         if exiting.stage is not Stage.WAITING or exiting.bare_s is not None:
-            return 0.0
-        pair = exiting.intent.pair
+            return None
+        pair, times = exiting.intent.pair, self._settings.times
         position, orders = self._memory.book.position(pair), self._open_orders(pair)
         whole = planned(exiting, position, orders, self._instruments[pair])
         # Each is a call of its own, and a question of a look may go between: on a link on which the last of them does
         # not begin before covering again is given up, stops that were moved would not be back in time.
-        calls = len(whole.amends) + len(whole.cancels) + bool(whole.cancels) + 1
-        if calls > 1 and calls * self._call_s() > self._settings.times.flatten_after_s:
-            return self._settings.times.cover_s
+        calls, call_s = len(whole.amends) + len(whole.cancels) + bool(whole.cancels) + 1, self._call_s()
+        if calls > 1 and calls * call_s > times.flatten_after_s:
+            most = f"the {times.flatten_after_s:g} s after which covering again is given up"
+            return NoRoom(f"{calls} calls of {call_s:.3f} s each do not fit into {most}", times.cover_s)
         try:
-            return await self._desk.room_s(whole)
+            room_s = await self._desk.room_s(whole)
         except QueryFailed:
-            return self._settings.times.cover_s  # the ledger is starting again: asked once more then
+            # The ledger is starting again: asked once more then.
+            return NoRoom("whether the order rate has room is not known", times.cover_s)
+        if not room_s:
+            return None
+        when = f"in {room_s:.0f} s" if math.isfinite(room_s) else "as it stands, never"
+        return NoRoom(f"the order rate has no room to move the stops and cover again: {when}", room_s)
 
     async def _send(self, pair: str, step: SendExit) -> None:
         exiting = self._active[pair] = self._active[pair].began(self._clock.now_s())

@@ -5,7 +5,8 @@ made smaller first, then the exit is sent, and what it did not sell is covered a
 
     stage      what is true                                   next
     WAITING    another write on the pair is under way, or     Pause, until the intent's time to live is over
-               the order rate has no room for all of it
+               the order rate has no room for all of it, or
+               its calls would take too long
                not permitted, too late, refused, too large    Withhold, and then as OVER
                stops + exit > position                        AmendStop down, CancelStops
                otherwise                                      SendExit
@@ -23,7 +24,6 @@ executed included: a stop that triggers meanwhile sells no more than that. A can
 venue has told how it ended.
 """
 
-import math
 from collections.abc import Sequence
 from decimal import Decimal
 from enum import StrEnum
@@ -54,6 +54,13 @@ class Stage(StrEnum):
     SENT = "sent"
     UNKNOWN = "unknown"
     OVER = "over"
+
+
+class NoRoom(msgspec.Struct, frozen=True):
+    """Why an exit's stops cannot be moved and covered again now, and for how long (math.inf: as it stands, never)."""
+
+    why: str
+    wait_s: float
 
 
 class Moved(msgspec.Struct, frozen=True):
@@ -215,20 +222,19 @@ def next_exit_step(
     now_s: float,
     busy: bool = False,
     permitted: bool = True,
-    room_s: float = 0.0,
+    no_room: NoRoom | None = None,
 ) -> ExitStep:
     """The one thing to do now. `orders`: ours that are open on the pair. `busy`: another write on it is under way.
-    `room_s`: until the order rate has room for what `planned` says."""
+    `no_room`: for what `planned` says."""
     elapsed_s = exiting.elapsed_s(now_s)
     match exiting.stage:
         case Stage.WAITING:
             if why := _why_not(exiting, position, orders, times, now_s, permitted):
                 return Withhold(why)
-            if room_s and exiting.bare_s is None:
-                if now_s + room_s >= exiting.due_s:
-                    when = f"in {room_s:.0f} s" if math.isfinite(room_s) else "as it stands, never"
-                    return Withhold(f"there is no room to move the stops and cover again: {when}")
-                return Pause(max(room_s, times.cover_s * PAUSE_SHARE))
+            if no_room is not None and exiting.bare_s is None:
+                if now_s + no_room.wait_s >= exiting.due_s:
+                    return Withhold(no_room.why)
+                return Pause(max(no_room.wait_s, times.cover_s * PAUSE_SHARE))
             if busy:
                 return Pause(times.cover_s * PAUSE_SHARE)
             return _smaller(exiting, position, orders, instrument) or SendExit(exiting.intent)

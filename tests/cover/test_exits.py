@@ -14,7 +14,7 @@ from allstop.actors.intents import OrderIntent, OrderType, Side, TimeInForce
 from allstop.actors.journal import read
 from allstop.actors.levels import IntentKind, Level, Origin, Vote
 from allstop.actors.protocols.order_life import life_of
-from allstop.actors.protocols.records import IntentCommitted, from_row
+from allstop.actors.protocols.records import IntentCommitted, Withheld, from_row
 
 pytestmark = pytest.mark.virtual
 both_balances = pytest.mark.parametrize("holds", [False, True], ids=["free balance", "stops hold balance"])
@@ -431,3 +431,21 @@ async def test_an_exit_that_moves_three_stops_on_a_slow_link_has_cover_again_in_
         assert longest_s <= COVER_S
         assert not r.naked()
         assert r.venue.flips == 0
+
+
+async def test_an_exit_that_is_withheld_since_its_calls_do_not_fit_says_so_and_not_that_the_order_rate_is_full() -> (
+    None
+):
+    async with rig() as r:
+        await r.enter(entry(), fill="1")
+        r.desk.latency_s = 0.8
+        await asyncio.sleep(3)
+        await leave(r, msgspec.structs.replace(leaving("0.4"), ttl_s=3.0))
+        await asyncio.sleep(6)
+        assert not r.naked()
+        assert await state(r) == "NOT_PLACED"
+        told = [from_row(row) for row in await read(r.journal, key="exit-1")]
+        [reason] = [record.reason for record in told if isinstance(record, Withheld)]
+        assert reason == (
+            "3 calls of 0.800 s each do not fit into the 1.4 s after which covering again is given up"
+        )

@@ -105,7 +105,7 @@ async def test_an_exit_that_would_use_up_the_order_rate_is_not_begun_and_all_sta
         await asyncio.sleep(8)
         kept(rig, "0.01")
         assert (await state(rig), sent(rig)) == ("NOT_PLACED", 0)
-        assert "no room to move the stops and cover again" in await withheld(rig)
+        assert "the order rate has no room to move the stops and cover again" in await withheld(rig)
 
 
 @both_balances
