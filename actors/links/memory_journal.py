@@ -25,7 +25,8 @@ class MemoryDisk:
         ] = {}  # broken chains, by the name that they were set aside under
         self._conditions: dict[str, DiskCondition] = {}
         self._torn: dict[str, float] = {}
-        self._pending: dict[str, list[JournalRow]] = {}  # a commit that is being made
+        self._pending: dict[str, list[JournalRow]] = {}  # a durable commit that is being made
+        self._unflushed: dict[str, list[int]] = {}  # where each commit ends that was made and not flushed
         self._rows: dict[str, list[JournalRow]] = {}
         self._durable: dict[str, int] = {}  # how many rows of a chain have been flushed
         self._failing: dict[str, str] = {}
@@ -58,6 +59,7 @@ class MemoryDisk:
         self.aside[file] = self._rows[chain]
         self._rows[chain] = fresh
         self._durable[chain] = len(fresh)
+        self._unflushed.pop(chain, None)
 
     def fail_next_commit(self, chain: str, error: str = "disk I/O error") -> None:
         """The next commit of the chain fails, and with it its journal."""
@@ -68,9 +70,10 @@ class MemoryDisk:
         self._conditions[chain] = condition
 
     def tear(self, chain: str, keep: float) -> None:
-        """At the next power cut this part (0 to 1) of the rows that were not flushed is on the disk, and the rest is
-        not; a commit that was being made is there whole from a half on, though nobody was told. A commit is never there
-        in part: its store writes it in one transaction."""
+        """At the next power cut this part (0 to 1) of the commits that were not flushed is on the disk, the oldest first,
+        and the rest is not. The one that is being made is the last of them; nobody was told of it. A commit is never
+        there in part, for its store writes it in one transaction: so half of one commit is that commit, half of three
+        are two."""
         self._torn[chain] = keep
 
     def flip(self, chain: str, where: float) -> bool:
@@ -105,11 +108,12 @@ class MemoryDisk:
         left: dict[str, list[JournalRow]] = {}
         for chain, rows in self._rows.items():
             durable, keep = self._durable.get(chain, 0), self._torn.pop(chain, 0.0)
-            kept = durable + int(keep * (len(rows) - durable))
-            del rows[kept:]
-            pending = self._pending.pop(chain, [])
-            if keep >= 0.5 and pending and pending[0].seq == len(rows) + 1:
+            ends, pending = self._unflushed.pop(chain, []), self._pending.pop(chain, [])
+            kept = int(keep * (len(ends) + bool(pending)) + 0.5)
+            if kept > len(ends):
                 rows.extend(pending)
+            else:
+                del rows[ends[kept - 1] if kept else durable :]
             if len(rows) > durable:
                 left[chain] = rows[durable:]
             self._durable[chain] = len(rows)
@@ -136,6 +140,8 @@ class MemoryDisk:
 
     def store(self, chain: str, rows: list[JournalRow], *, durable: bool) -> None:
         """One commit. Raises Fatal where a failure was asked for; then nothing is stored."""
+        if durable:
+            self._pending.pop(chain, None)
         if error := self._failing.pop(chain, ""):
             raise Fatal("JOURNAL_FAILED", f"{chain}: {error}")
         if rows and chain in self._conditions and self._conditions[chain].full:
@@ -144,7 +150,9 @@ class MemoryDisk:
         stored.extend(rows)
         if durable:
             self._durable[chain] = len(stored)
-            self._pending.pop(chain, None)
+            self._unflushed.pop(chain, None)
+        else:
+            self._unflushed.setdefault(chain, []).append(len(stored))
 
 
 class _Commit:
@@ -198,7 +206,7 @@ class MemoryJournal:
 
     def _begin(self) -> None:
         loop, commit = asyncio.get_running_loop(), self._commits[0]
-        if commit.entries:
+        if commit.entries and self._over is None:  # what has ended begins nothing: its successor has the disk
             commit.tip, commit.rows = linked(self._tip, commit.entries, commit.ts_ns, self.epoch)
             if commit.durable:
                 self._disk.begun(self.chain, commit.rows)

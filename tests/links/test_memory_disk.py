@@ -94,6 +94,55 @@ async def test_a_commit_that_was_being_made_when_the_power_went_is_there_whole_o
     assert on.verify(CHAIN).bad is None
 
 
+@pytest.mark.parametrize(("keep", "left"), [(0.1, 0), (0.3, 1), (0.5, 2), (0.7, 2), (1.0, 3)])
+async def test_of_commits_that_were_not_flushed_the_oldest_are_there_each_whole_the_one_under_way_last(
+    keep: float, left: int
+):
+    on = disk()
+    journal = await opened(on)
+    commits = [[1, 2, 3], [4], [5, 6]]
+    for commit in commits[:2]:
+        await journal.append([entry(n) for n in commit], durable=False)
+    on.set(CHAIN, DiskCondition(commit_s=1.0))
+    committing = asyncio.create_task(journal.append([entry(n) for n in commits[2]]))
+    await asyncio.sleep(0.5)
+    on.tear(CHAIN, keep)
+    assert [row.key for row in on.power_cut().get(CHAIN, [])] == [str(n) for c in commits[:left] for n in c]
+    assert keys(on) == [str(n) for commit in commits[:left] for n in commit]
+    assert on.verify(CHAIN).bad is None
+    with pytest.raises(Fatal, match="power is off"):
+        await committing
+
+
+async def test_a_commit_that_failed_and_those_that_waited_behind_it_are_not_on_the_disk_after_a_tear():
+    on = disk()
+    journal = await opened(on)
+    on.fail_next_commit(CHAIN)
+    ends = await asyncio.gather(*(journal.append([entry(n)]) for n in range(3)), return_exceptions=True)
+    assert [type(end) for end in ends] == [Fatal, Fatal, Fatal]
+    on.tear(CHAIN, 1.0)
+    assert on.power_cut() == {}
+    assert keys(on) == []
+
+
+async def test_what_waited_in_a_journal_without_power_is_not_torn_into_the_chain_of_the_next():
+    on = disk()
+    journal = await opened(on)
+    on.set(CHAIN, DiskCondition(commit_s=1.0))
+    waiting = [asyncio.create_task(journal.append([entry(n)])) for n in range(2)]
+    await asyncio.sleep(0.5)
+    on.power_cut()
+    on.set(CHAIN, DiskCondition())
+    await opened(on)
+    rows = on.rows(CHAIN)
+    await asyncio.sleep(0.6)  # the first is over, and the second would have begun
+    on.tear(CHAIN, 1.0)
+    assert on.power_cut() == {}
+    assert on.rows(CHAIN) == rows
+    assert on.verify(CHAIN).bad is None
+    assert [type(task.exception()) for task in waiting] == [Fatal, Fatal]
+
+
 async def test_a_tear_is_for_one_power_cut():
     on = disk()
     journal = await opened(on)
