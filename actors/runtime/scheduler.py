@@ -38,6 +38,7 @@ FAIR_AFTER: Final = (
 FAIR_NS: Final = (
     200_000  # several switch intervals of a saturated process (tuning.py): a thread that waits gets in
 )
+FAIR_TURNS_MAX: Final = 64  # whatever the clock says
 BUSY: Final = 16  # activations that wait: with more, a runtime message does not take its place behind them
 URGENT: Final = (
     64  # runtime messages of busy actors per turn: ten thousand Downs at once are 0.1 ms at a time
@@ -63,6 +64,7 @@ class Scheduler:
         "ready",
         "saturated",
         "thread_id",
+        "ticket",
         "ticks_ns",
         "turn",
         "untimed",
@@ -76,6 +78,7 @@ class Scheduler:
         self.thread_id = get_ident()
         self.ready: deque[tuple[Cell, Any]] = deque()
         self.armed = False
+        self.ticket: object = None  # of the turn that the loop is to run
         self.closed = False
         self.turn = turn
         self.pace = turn  # messages of the next turn
@@ -98,14 +101,17 @@ class Scheduler:
         return get_ident() == self.thread_id
 
     def arm(self) -> None:
-        """Has the loop run the queue. From any thread."""
+        """Has the loop run the queue. From any thread; several may find it unarmed at once, and of their tickets the last
+        one counts: a turn arms the next one, so that two would go on beside each other for ever."""
         self.armed = True
         if self.closed:
             self.run()
-        elif get_ident() == self.thread_id:
-            self.loop.call_soon(self.run, context=self.context)
+            return
+        ticket = self.ticket = object()
+        if get_ident() == self.thread_id:
+            self.loop.call_soon(self.run, ticket, context=self.context)
         else:
-            self.loop.call_soon_threadsafe(self.run, context=self.context)
+            self.loop.call_soon_threadsafe(self.run, ticket, context=self.context)
 
     def hop(self, function: Callable[..., Any], *args: Any) -> None:
         """Calls the function on the loop's thread: now if this is it, else soon."""
@@ -153,8 +159,11 @@ class Scheduler:
         self.closed = True
         self.call_timeouts.close()
 
-    def run(self) -> None:
-        """One turn. Whatever happens in it, the queue is run again while there is something in it."""
+    def run(self, ticket: object = None) -> None:
+        """One turn, unless another was armed since. Whatever happens in it, the queue is run again while there is something
+        in it."""
+        if ticket is not self.ticket and ticket is not None:
+            return
         began_ns = 0
         if self.untimed:
             self.untimed -= 1
@@ -188,7 +197,11 @@ class Scheduler:
         if not self.hastened:
             self.hastened = True
             hasten(self)
-        while self.ready and self.ticks_ns() - began_ns < FAIR_NS:
+        for _ in range(FAIR_TURNS_MAX):
+            if not self.ready or self.ticks_ns() - began_ns >= FAIR_NS:
+                break
+            if self.ready[0][0].detour is not None:  # a task's work is not done here, and is this turn's all the same
+                break
             self._turn()
         return 0
 

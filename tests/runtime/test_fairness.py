@@ -1,6 +1,7 @@
 """A saturated loop starves nobody: what one turn of the loop may do is bounded, and runtime messages go first."""
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -72,6 +73,7 @@ class Idle(Actor):
 async def crowd(system: ActorSystem, kind: type[Busy], count: int, work: Work) -> list[Ref]:
     """Busy actors, each with its task, if it needs one, and an empty mailbox. Their turns are counted, not timed."""
     system.scheduler.ticks_ns = int
+    system.scheduler.fair_after = sys.maxsize
     refs = [await system.spawn(kind, work) for _ in range(count)]
     for ref in refs:
         await ref.call("warm up")

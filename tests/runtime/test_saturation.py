@@ -4,11 +4,12 @@ import asyncio
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import pairwise
 
 import pytest
 
-from allstop.actors.runtime import Actor, ActorSystem, Ref
+from allstop.actors.runtime import Actor, ActorSystem, MailboxFull, Ref
 from allstop.actors.runtime.scheduler import FAIR_AFTER, FAIR_NS, TURN
 from allstop.actors.runtime.tuning import SATURATED_INTERVAL_S, SWITCH_INTERVAL_S
 
@@ -88,6 +89,30 @@ async def test_turns_that_are_long_by_themselves_are_not_made_longer() -> None:
         assert max(await turns(actor, 3 * FAIR_AFTER)) <= 3
 
 
+async def test_work_that_tasks_do_is_not_handed_out_beyond_a_turn() -> None:
+    class Async(Actor):
+        done = 0
+
+        async def on_receive(self, message: object) -> None:
+            self.done += 1
+            self.ref.tell(message)
+
+    async with ActorSystem() as system:
+        refs = [await system.spawn(Async) for _ in range(100)]
+        system.scheduler.ticks_ns = lambda: 1  # handing out takes no time
+        for ref in refs:
+            for _ in range(64):
+                ref.tell("again")
+        handled: list[int] = []
+        for _ in range(5 * FAIR_AFTER):
+            before = sum(ref.cell.actor.done for ref in refs)
+            await asyncio.sleep(0)
+            handled.append(sum(ref.cell.actor.done for ref in refs) - before)
+        assert max(handled[FAIR_AFTER:]) <= 2 * TURN
+        for ref in refs:
+            system.kill(ref)
+
+
 async def test_the_switch_interval_is_shorter_while_a_loop_is_saturated() -> None:
     async with ActorSystem() as system:
         _, actor = await endless(system)
@@ -163,6 +188,49 @@ async def test_in_virtual_time_every_turn_is_as_long() -> None:
             ref.tell("again")
         await turns(ref.cell.actor, 3 * FAIR_AFTER)
         assert set(await turns(ref.cell.actor, 3 * FAIR_AFTER)) == {TURN}
+        system.kill(ref)
+
+
+async def test_two_senders_that_wake_the_loop_at_once_do_not_make_it_run_twice_a_turn_for_ever() -> None:
+    """A thread that tests whether the loop is armed may be overtaken by another before it arms it, or by the loop."""
+    async with ActorSystem() as system:
+        ref, actor = await endless(system)
+        system.scheduler.fair_after = sys.maxsize
+        for _ in range(5):
+            system.scheduler.arm()
+            await turns(actor, 3)
+        assert set(await turns(actor, 3 * FAIR_AFTER)) == {TURN}
+        system.kill(ref)
+
+
+async def test_a_loop_that_many_threads_wake_beside_its_own_mail_runs_once_a_turn() -> None:
+    """With real threads, which switch as often as can be: it was a dozen times a turn after two seconds."""
+
+    class Idle(Actor):
+        pass
+
+    async with ActorSystem() as system:
+        ref, actor = await endless(system)
+        system.scheduler.fair_after = sys.maxsize
+        sys.setswitchinterval(1e-6)
+        others = [await system.spawn(Idle) for _ in range(2)]
+        over = threading.Event()
+
+        def tell(other: Ref) -> None:
+            while not over.is_set():
+                with suppress(MailboxFull):  # it waits its turn for longer than it takes to fill
+                    other.tell("wake up")
+
+        threads = [threading.Thread(target=tell, args=(other,)) for other in others]
+        for thread in threads:
+            thread.start()
+        for _ in range(300):
+            await asyncio.sleep(0)
+        over.set()
+        for thread in threads:
+            await asyncio.to_thread(thread.join)
+        await turns(actor, 5)
+        assert max(await turns(actor, 20)) <= TURN
         system.kill(ref)
 
 
