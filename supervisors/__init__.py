@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         Restarting,
         Running,
         StartFailure,
+        UnknownRequest,
     )
     from allstop.supervisors.gates import GateState, GateView
     from allstop.supervisors.lasting import declare_gates, gates
@@ -134,6 +135,7 @@ __all__ = [
     "Task",
     "TaskSupervisor",
     "TreeNode",
+    "UnknownRequest",
     "Votes",
     "async_",
     "async_nolink",
@@ -203,6 +205,7 @@ _LATE: Final = {
     "InvalidFlags": "allstop.supervisors.errors",
     "MaxChildren": "allstop.supervisors.errors",
     "NotASupervisor": "allstop.supervisors.errors",
+    "UnknownRequest": "allstop.supervisors.errors",
     "NotForDynamic": "allstop.supervisors.errors",
     "NotFound": "allstop.supervisors.errors",
     "Restarting": "allstop.supervisors.errors",

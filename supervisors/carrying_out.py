@@ -28,6 +28,7 @@ from allstop.actors.runtime.states import ENDED, RUNNING
 from allstop.actors.runtime.stopping import ended_idle, stopped_at_once
 from allstop.actors.spec import BRUTAL_KILL, ChildSpec, Isolation
 from allstop.supervisors import decisions as d
+from allstop.supervisors.childspecs import child_segment
 from allstop.supervisors.core import SupervisorCore
 from allstop.supervisors.lasting import tell_moved
 from allstop.supervisors.votes import Votes
@@ -205,8 +206,8 @@ class CarryingOut(Actor):
 
     # -- children --------------------------------------------------------------------------------------------------
     def child_path(self, child_id: Hashable) -> str:
-        """A child's address: a slash in its id would read as another level."""
-        return f"{self.path.rstrip('/')}/{str(child_id).replace('/', '-')}"
+        """A child's address."""
+        return f"{self.path.rstrip('/')}/{child_segment(child_id)}"
 
     def _start_child(self, spec: ChildSpec) -> d.Given | Wait:
         begun = self._begun(spec, self._clock.now_s())

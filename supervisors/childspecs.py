@@ -65,6 +65,7 @@ def check_childspecs(specs: object, auto_shutdown: AutoShutdown | None = None) -
     if auto_shutdown is not None:
         want("auto_shutdown", auto_shutdown, AutoShutdown, "one of AutoShutdown")
     seen: set[Hashable] = set()
+    places: dict[str, Hashable] = {}
     for value in specs:
         spec = as_child_spec(value)
         if auto_shutdown is not None:
@@ -72,6 +73,13 @@ def check_childspecs(specs: object, auto_shutdown: AutoShutdown | None = None) -
         if spec.id in seen:
             raise InvalidChildSpec("duplicate_child_name", spec.id)
         seen.add(spec.id)
+        if (other := places.setdefault(child_segment(spec.id), spec.id)) != spec.id:
+            raise InvalidChildSpec("duplicate_child_path", (other, spec.id), spec.id)
+
+
+def child_segment(child_id: Hashable) -> str:
+    """What a child's id is in its address: a slash would read as another level."""
+    return str(child_id).replace("/", "-")
 
 
 def check_significant(spec: ChildSpec, auto_shutdown: AutoShutdown) -> None:

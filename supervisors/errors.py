@@ -73,6 +73,7 @@ _EXPECTED: Final = {
     "failure_ratio above 0 and at most 1",
     "invalid_partitions": "a whole number from 1 on, and not thousands: each is an actor that is always there",
     "badarg": "a list of child specs",
+    "duplicate_child_path": "ids that differ, and would be one address: it has their text, with a dash for each slash",
     "invalid_auto_shutdown": "one of AutoShutdown",
     "invalid_backoff": "a Backoff: seconds from 0 on, and max_backoff_s at least min_backoff_s",
     "invalid_budget": "a ChildBudget: max_restarts from 0 on, seconds above 0, on_exceeded one of OnChildExceeded",
@@ -91,7 +92,7 @@ _EXPECTED: Final = {
     "invalid_start_timeout": "seconds above 0",
     "invalid_max_children": "a whole number from 1 on",
     "invalid_strategy": "one of Strategy; a dynamic supervisor takes ONE_FOR_ONE only",
-    "invalid_type": "SupervisorFlags",
+    "invalid_type": "SupervisorFlags come first, the children after them",
     "invalid_while_down": "Stash(n) with n from 1 on",
     "missing_id": "only a dynamic supervisor gives children one",
     "unknown_gate": "declare_gates comes first",
@@ -147,6 +148,17 @@ class InvalidFlags(ReplyError):
         super().__init__(_what_is_wrong(code, value, None))
         self.code = code
         self.value = None if value is _NOTHING else value
+
+
+class UnknownRequest(ReplyError):
+    """A supervisor was called with what it does not know: nothing was done, and it goes on. Ask with the functions of
+    `allstop.supervisors`, such as `which_children`."""
+
+    def __init__(self, path: str, message: object) -> None:
+        super().__init__(
+            f"{path}: a supervisor does not know {type(message).__name__}; which_children, start_child and the others "
+            "are functions of allstop.supervisors"
+        )
 
 
 class NotASupervisor(AllstopError, TypeError):

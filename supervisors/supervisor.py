@@ -22,7 +22,7 @@ from allstop.supervisors.children import ChildCount, ChildInfo
 from allstop.supervisors.childspecs import SECONDS_MAX
 from allstop.supervisors.core import SupervisorCore
 from allstop.supervisors.degrade import Breaker
-from allstop.supervisors.errors import InvalidChildSpec, NotASupervisor
+from allstop.supervisors.errors import InvalidChildSpec, NotASupervisor, UnknownRequest
 from allstop.supervisors.lasting import lasting_of
 from allstop.supervisors.votes import Votes
 from allstop.supervisors.waiting import Minding, Wait
@@ -165,6 +165,8 @@ class Supervisor(CarryingOut):
             ):
                 return self._carry_out(message)
             case _:
+                if self.called:
+                    raise UnknownRequest(self.path, message)
                 self.log.warning("supervisor.unexpected_message", message=type(message).__name__)
                 return None
 

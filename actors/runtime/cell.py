@@ -44,9 +44,9 @@ if TYPE_CHECKING:
     from allstop.actors.runtime.scheduler import Scheduler
     from allstop.actors.runtime.system import ActorSystem
 
-WIND_DOWN_S: Final = (
-    5.0  # how long the tasks of an ended actor may take to see their cancellation; then they are leaks
-)
+# How long the tasks of an actor that ends may take to see their cancellation. Then they are leaks, and its end is told:
+# whoever restarts it, or covers what it left, must not wait for them.
+WIND_DOWN_S: Final = 0.5
 
 
 class Cell:

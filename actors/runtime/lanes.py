@@ -91,7 +91,8 @@ def post(cell: "Cell", message: Any) -> None:
         return
     if cell.control is None:
         cell.control = deque()
-    if len(cell.control) >= CONTROL_LANE_MAX:
+    # A Down comes once for each child or monitor: it is bounded by what was started, and ten thousand may end at once.
+    if len(cell.control) >= CONTROL_LANE_MAX and message.__class__ is not m.Down:
         cell.crash(ControlLaneFull(f"{cell.path}: {CONTROL_LANE_MAX} runtime messages wait"), message)
         return
     cell.control.append(message)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from allstop.actors.errors import ReplyError
 from allstop.actors.exits import Exit
 from allstop.actors.runtime.afar import FarRef
+from allstop.actors.runtime.arguments import want_seconds
 from allstop.actors.runtime.entrance import count
 from allstop.actors.runtime.errors import (
     ActorDead,
@@ -162,9 +163,13 @@ class Ref(FarRef):
     async def call(self, message: Any, timeout_s: float = CALL_TIMEOUT_S) -> Any:
         """Sends and waits for the answer: what the handler returns.
 
-        Raises what the handler raised, ActorDead if the actor ends first or none runs, CallTimeout after `timeout_s`.
+        Raises TypeError or ValueError for a timeout that is none, with nothing sent; what the handler raised; ActorDead if the actor ends first or none runs, CallTimeout after `timeout_s`.
         An idle actor with a plain handler answers at once, within this call.
         """
+        if (
+            timeout_s is not CALL_TIMEOUT_S
+        ):  # before anything is sent: a wrong one must not show only under load
+            want_seconds("timeout_s", timeout_s)
         cell = self._cell
         scheduler = cell.scheduler
         if get_ident() != scheduler.thread_id:

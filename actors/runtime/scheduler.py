@@ -200,7 +200,9 @@ class Scheduler:
         for _ in range(FAIR_TURNS_MAX):
             if not self.ready or self.ticks_ns() - began_ns >= FAIR_NS:
                 break
-            if self.ready[0][0].detour is not None:  # a task's work is not done here, and is this turn's all the same
+            if (
+                self.ready[0][0].detour is not None
+            ):  # a task's work is not done here, and is this turn's all the same
                 break
             self._turn()
         return 0

@@ -26,7 +26,7 @@ what exists after the start out of its sight, so that later collections look at 
 that got a message each. The thresholds stay Python's.
 
 Both are settings of the process, and systems may overlap: the first sets, the last puts back. One that is never closed
-has asked until it is collected.
+has asked until it is collected, which it is not any more once it froze.
 """
 
 import gc
@@ -109,6 +109,10 @@ def _untune() -> None:
     global _tuned, _before_s
     with _lock:
         _tuned -= 1
+        if (
+            _tuned and not tuple(_saturated) and _is(SATURATED_INTERVAL_S)
+        ):  # it was collected while it was saturated
+            sys.setswitchinterval(SWITCH_INTERVAL_S)
         if _tuned == 0 and _before_s is not None:
             if _is(SWITCH_INTERVAL_S) or _is(SATURATED_INTERVAL_S):
                 sys.setswitchinterval(_before_s)

@@ -97,3 +97,25 @@ async def test_a_call_that_has_a_lane_to_itself_times_out_too() -> None:
     await asyncio.wait(futures)
     assert all(isinstance(future.exception(), CallTimeout) for future in futures)
     assert not timeouts.lane(99.0).alone  # the others are over: there is room again
+
+
+@pytest.mark.parametrize("wrong", [-1, None, float("nan"), "5", True])
+@pytest.mark.parametrize("busy", [False, True])
+async def test_a_timeout_that_is_none_is_refused_before_anything_is_sent(
+    system: ActorSystem, wrong: Any, busy: bool
+) -> None:
+    handled: list[object] = []
+
+    class Notes(Actor):
+        async def on_receive(self, message: object) -> None:
+            await asyncio.sleep(1)
+            handled.append(message)
+
+    ref = await system.spawn(Notes)
+    if busy:
+        ref.tell("first")
+        await asyncio.sleep(0)
+    with pytest.raises((TypeError, ValueError), match="timeout_s"):
+        await ref.call("second", timeout_s=wrong)
+    await asyncio.sleep(5)
+    assert "second" not in handled

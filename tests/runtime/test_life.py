@@ -27,6 +27,7 @@ from allstop.actors.runtime import (
     StartError,
     StartTimeout,
 )
+from allstop.actors.runtime.cell import WIND_DOWN_S
 from allstop.actors.runtime.incarnations import Incarnations
 from allstop.actors.runtime.messages import CONTROL
 from allstop.actors.spec import BRUTAL_KILL, Stash
@@ -523,7 +524,7 @@ async def test_owned_tasks_have_ended_when_the_end_is_told(system: ActorSystem, 
             await asyncio.sleep(3600)
         finally:
             if end != "kill":
-                await asyncio.sleep(1)
+                await asyncio.sleep(0.4)
             log.append("pump ended")
 
     class Logs(Puppet):
@@ -544,6 +545,35 @@ async def test_owned_tasks_have_ended_when_the_end_is_told(system: ActorSystem, 
         ["pump ended", {"stop": "shutdown", "kill": "killed", "crash": "crashed"}[end]]
     )
     assert end == "kill" or log[0] == "pump ended"
+
+
+@pytest.mark.parametrize("end", ["stop", "crash"])
+async def test_a_task_that_is_slow_to_see_its_cancellation_holds_the_end_back_for_half_a_second_at_most(
+    system: ActorSystem, end: str
+) -> None:
+    async def pump() -> None:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            await asyncio.sleep(20)
+
+    told: list[float] = []
+
+    class Watcher(Puppet):
+        def on_receive(self, message: Any) -> Any:
+            told.append(asyncio.get_running_loop().time())
+
+    ref = await system.spawn(Puppet, None, lambda puppet: puppet.start_task(pump(), "pump") and None)
+    await system.spawn(Watcher, None, lambda puppet: puppet.monitor(ref) and None)
+    await asyncio.sleep(1)  # its task has begun
+    began_s = asyncio.get_running_loop().time()
+    if end == "stop":
+        await system.stop(ref)
+    else:
+        ref.tell(fails(ValueError()))
+    await asyncio.sleep(2)
+    assert [at_s - began_s for at_s in told] == [pytest.approx(WIND_DOWN_S, abs=0.01)]
+    assert not ref.is_alive()
     assert system.leaked == []
 
 

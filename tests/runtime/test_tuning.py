@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from allstop.actors.runtime import Actor, ActorSystem, FreeThreaded
-from allstop.actors.runtime.tuning import SWITCH_INTERVAL_S
+from allstop.actors.runtime.tuning import SATURATED_INTERVAL_S, SWITCH_INTERVAL_S, hasten
 
 
 @pytest.fixture(autouse=True)
@@ -116,3 +116,22 @@ async def test_a_free_threaded_build_that_runs_with_its_lock_will_do(monkeypatch
     monkeypatch.setattr(sys, "_is_gil_enabled", lambda: True, raising=False)
     async with ActorSystem() as system:
         assert (await system.spawn(Actor)).is_alive()
+
+
+async def test_a_system_that_is_collected_while_it_is_saturated_leaves_its_neighbours_their_interval() -> (
+    None
+):
+    def saturates_and_forgets() -> None:
+        async def main() -> None:
+            system = ActorSystem(max_handler_s=None)
+            await system.start()
+            system.scheduler.hastened = True
+            hasten(system.scheduler)
+            assert shown() == SATURATED_INTERVAL_S
+
+        asyncio.run(main())
+
+    async with ActorSystem():
+        await asyncio.to_thread(saturates_and_forgets)
+        gc.collect()
+        assert shown() == SWITCH_INTERVAL_S

@@ -204,3 +204,10 @@ def test_words_stand_for_the_members_of_enums() -> None:
 
 def _word(word: str) -> Any:
     return word
+
+
+@pytest.mark.parametrize("ids", [(1, "1"), ("BTC/USD", "BTC-USD")])
+def test_two_ids_that_would_be_one_address_are_refused_by_name(ids: tuple[Any, Any]) -> None:
+    with pytest.raises(InvalidChildSpec, match=r"duplicate_child_path.*ids that differ") as caught:
+        check_childspecs([spec(child_id) for child_id in ids])
+    assert caught.value.value == ids

@@ -15,6 +15,7 @@ from allstop.supervisors import (
     InvalidFlags,
     NotFound,
     Supervisor,
+    UnknownRequest,
     delete_child,
     get_childspec,
     reconfigure,
@@ -136,3 +137,15 @@ async def test_the_most_children_of_a_dynamic_supervisor_are_a_whole_number(most
         refused = failed.value.__cause__
         assert isinstance(refused, InvalidFlags)
         assert refused.code == "invalid_max_children"
+
+
+async def test_a_call_that_a_supervisor_does_not_know_is_an_error_and_not_an_answer() -> None:
+    async with ActorSystem() as system:
+        top = await system.spawn(
+            Supervisor, SupervisorFlags(), [ChildSpec("child", Start(Plain))], path="/top"
+        )
+        with pytest.raises(UnknownRequest, match="/top: a supervisor does not know str; which_children"):
+            await top.call("which_children")
+        top.tell("which_children")
+        assert len(await which_children(top)) == 1
+        assert top.incarnation == 1
