@@ -9,7 +9,7 @@ from tests.runtime.puppet import AsyncPuppet, Puppet, ThreadPuppet, Witness, sle
 
 from allstop.actors.exits import NORMAL
 from allstop.actors.runtime import ActorDead, ActorSystem, Mailbox, MailboxFull, Overflow, StartError, lanes
-from allstop.actors.runtime.messages import LinkEnded
+from allstop.actors.runtime.messages import ExitSignal, LinkEnded
 
 pytestmark = pytest.mark.virtual
 
@@ -203,7 +203,7 @@ async def test_a_full_control_lane_crashes_the_actor(
     monkeypatch.setattr(lanes, "CONTROL_LANE_MAX", 3)
     ref = await busy(system, witness, Overflow.REFUSE)
     for _ in range(4):
-        ref.cell.post(LinkEnded(ref, NORMAL))
+        ref.cell.post(LinkEnded(ref, ExitSignal(ref, 1, NORMAL)))
     assert "ControlLaneFull" in str(ref.last_exit)
 
 
