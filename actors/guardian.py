@@ -45,7 +45,7 @@ from allstop.actors.instruments import Instrument
 from allstop.actors.journal import JournalDown
 from allstop.actors.levels import CastVote, Level, LevelBoard, Vote, WithdrawVote
 from allstop.actors.ports import Desk, QueryFailed
-from allstop.actors.protocols.cover import Uncovered, Verdict
+from allstop.actors.protocols.cover import Covered, Uncovered, Verdict
 from allstop.actors.protocols.cover_memory import CoverMemory
 from allstop.actors.protocols.records import Record
 from allstop.actors.protocols.remedies import (
@@ -541,7 +541,12 @@ def left_by(found: Verdict | None, written: Written) -> Verdict | None:
     """What a reading that follows a write must find for two readings to agree on it: those before the write found more,
     and the write took a part of it away. None: nothing is left."""
     if not written.taken:
-        return found
+        match found, written.step:
+            case Covered(), Flatten(qty=qty):
+                # While it was out it counted as cover: it never arrived, so what two readings found before it is left.
+                return Uncovered(qty, 0.0)
+            case _:
+                return found
     match found, written.step:
         case Uncovered(qty=qty, since_s=since_s), PlaceStop(qty=placed) if placed < qty:
             return Uncovered(qty - placed, since_s)
