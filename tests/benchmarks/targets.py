@@ -121,7 +121,7 @@ TARGETS: tuple[Target, ...] = (
         "saturated",
         "thread",
         "",
-        20_000,
+        5000,
         2000,
         quietest=True,
     ),
