@@ -214,9 +214,12 @@ def test_when_the_flatten_is_refused_too_the_step_is_to_give_up() -> None:
     assert isinstance(step(BARE, effort=Effort(since_s=0.0, stop_refusals=2, flatten_refusals=2)), GiveUp)
 
 
-def test_after_giving_up_it_rests_until_the_retry() -> None:
-    told = step(BARE, effort=Effort(since_s=0.0, gave_up_s=0.5), now_s=1.0)
-    assert told == Rest("everything was tried; again later", 1.5)
+@pytest.mark.parametrize(("gave_up", "again_s"), [(1, 0.5), (2, 1.5)])
+def test_after_giving_up_it_rests_for_half_of_cover_s_and_then_each_time_until_the_retry(
+    gave_up: int, again_s: float
+) -> None:
+    told = step(BARE, effort=Effort(since_s=0.0, gave_up_s=0.5, gave_up=gave_up), now_s=1.0)
+    assert told == Rest("everything was tried; again later", again_s)
 
 
 def test_a_part_too_small_for_a_stop_makes_an_existing_one_larger() -> None:

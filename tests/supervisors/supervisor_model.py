@@ -19,16 +19,18 @@ class Kid:
     delay: float = 0.0  # the first delay before a restart; it doubles up to four times itself
     state: str = DOWN
     failures: int = 0
-    up_since: float = 0.0
+    up_since: float | None = None  # since it was last seen to start; a failure takes it away, a stop does not
     due: float = 0.0
     order: int = 0  # among those that are due at the same time
 
     def backoff(self) -> float:
         return min(4 * self.delay, self.delay * 2 ** (self.failures - 1))
 
-    def failed(self, now: float, was_up: bool) -> None:
-        healthy = was_up and now - self.up_since >= (self.delay + 4 * self.delay) / 2
+    def failed(self, now: float) -> None:
+        """Also where the start fails that follows a sibling's failure: it had stayed up for long enough before that."""
+        healthy = self.up_since is not None and now - self.up_since >= (self.delay + 4 * self.delay) / 2
         self.failures = 1 if healthy else self.failures + 1
+        self.up_since = None
 
 
 @dataclass
@@ -99,7 +101,7 @@ class Model:
             self.finish("shutdown")
 
     def failed(self, kid: Kid, *, was_up: bool) -> None:
-        kid.failed(self.now, was_up)
+        kid.failed(self.now)
         self.restarts = [at for at in [*self.restarts, self.now] if self.now - at <= self.period]
         if len(self.restarts) > self.intensity:
             self.finish("gave up")
