@@ -7,7 +7,9 @@ import asyncio
 import random
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Final, Protocol
 
 UUID: Final = uuid.UUID  # the class alone: for whoever has to know one when it sees one
@@ -115,6 +117,34 @@ class SeededIds:
 
     def new(self) -> str:
         return uuid7(self._wall_ns() // 1_000_000, self._random.getrandbits(128))
+
+
+_SYSTEM_IDS: Final = SystemIds()
+# Whose ids a value gets that is built with no port at hand. It rides in the context, so that two worlds in one process
+# do not meet.
+_IDS: Final[ContextVar[Ids]] = ContextVar("allstop_ids", default=_SYSTEM_IDS)
+
+
+def new_id() -> str:
+    """A new id of whatever this runs in: in an actor on the loop its system's, in a simulated world that world's; the
+    machine's anywhere else, in threads that an actor starts, too."""
+    return _IDS.get().new()
+
+
+def take_ids(ids: Ids) -> None:
+    """From now on, in this context, `new_id` gives ids of these."""
+    _IDS.set(ids)
+
+
+@contextmanager
+def ids_from(ids: Ids) -> Generator[None]:
+    """While the block runs, in this context, `new_id` gives ids of these."""
+    before = _IDS.get()
+    _IDS.set(ids)
+    try:
+        yield
+    finally:
+        _IDS.set(before)  # no token: whoever leaves may be in another context than who entered
 
 
 def uuid7(unix_ms: int, bits: int) -> str:

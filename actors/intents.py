@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import msgspec
 
-from allstop.actors.clock import SystemIds
+from allstop.actors.clock import new_id
 from allstop.actors.errors import RefusalCode, Refused
 from allstop.actors.instruments import Instrument
 from allstop.actors.levels import IntentKind
@@ -65,15 +65,15 @@ class StopLoss(msgspec.Struct, frozen=True, kw_only=True):
     limit_price: Decimal | None = None
 
 
-_ids = SystemIds()
-
-
 class OrderIntent(msgspec.Struct, frozen=True, kw_only=True):
     """One order that somebody wants. An ENTRY carries its stop. A REDUCE leaves a position, or a part of it, at market
     or with an immediate-or-cancel limit, and has none; a PROTECT is one, and the guardian's alone.
 
     `ttl_s` is how long after `submit` the intent may still be sent for the first time: an order older than its
     decision is dangerous.
+
+    Without an `id` it gets a new one: of its actor's system on the loop, so that in a simulated world the seed makes
+    it; elsewhere the machine's.
     """
 
     no_replay: ClassVar[bool] = True
@@ -90,7 +90,7 @@ class OrderIntent(msgspec.Struct, frozen=True, kw_only=True):
     post_only: bool = False
     reduce_only: bool = False
     ttl_s: float = 5.0
-    id: str = msgspec.field(default_factory=_ids.new)
+    id: str = msgspec.field(default_factory=new_id)
 
 
 def check_intent(intent: OrderIntent, instrument: Instrument | None) -> Refused | None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, Self
 
-from allstop.actors.clock import Clock, Dice, Ids, LoopClock, SystemClock, SystemDice, SystemIds
+from allstop.actors.clock import Clock, Dice, Ids, LoopClock, SystemClock, SystemDice, SystemIds, take_ids
 from allstop.actors.events import Event, Unstopped
 from allstop.actors.exits import SHUTDOWN, Exit
 from allstop.actors.runtime.actor import Actor
@@ -113,6 +113,7 @@ class ActorSystem:
         check_interpreter()
         loop = asyncio.get_running_loop()
         self._scheduler = Scheduler(loop, turn=self._turn, batch=self._batch, tuned=self._tuned)
+        self._scheduler.context.run(take_ids, self.ids)
         if self._clock is None:
             self._clock = LoopClock(loop) if isinstance(loop, VirtualTimeLoop) else SystemClock()
         mirror(self)

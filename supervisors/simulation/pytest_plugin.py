@@ -270,6 +270,7 @@ def world(request: pytest.FixtureRequest, tree: "Tree") -> Generator[SimulatedTr
     """The tree in its simulated world, trading. After the test it is halted and stopped, and the oracles judge: a
     promise that was broken fails the test."""
     # Imported here: pytest loads this module in every project that has allstop installed.
+    from allstop.actors.clock import ids_from
     from allstop.actors.runtime.virtual_time import VirtualTimeLoop
     from allstop.supervisors.simulation.stage import Stage, broken
 
@@ -281,7 +282,8 @@ def world(request: pytest.FixtureRequest, tree: "Tree") -> Generator[SimulatedTr
         ended = False
         try:
             runner.run(stage.until_trading())
-            yield SimulatedTree(runner, stage)
+            with ids_from(stage.scene.ids):  # the test itself is no part of what the runner runs
+                yield SimulatedTree(runner, stage)
             runner.run(stage.__aexit__(None, None, None))
             ended = True
         finally:

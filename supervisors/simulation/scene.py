@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
-from allstop.actors.clock import LoopClock
+from allstop.actors.clock import LoopClock, SeededIds
 from allstop.actors.errors import AllstopError
 from allstop.actors.events import ChildStarted, CrashReport, Event, LevelChanged
 from allstop.actors.levels import Level
@@ -47,6 +47,7 @@ class Scene:
         writing = _Writing(trace, self.counts)
         self.world = SimulatedWorld(seed, witness=writing)
         self.clock = LoopClock(self.world.loop, origin_ns=ORIGIN_NS)
+        self.ids = SeededIds(f"{seed}:0", self.clock.wall_ns)  # of who plays: no life of the engine
         self.venue = SimulatedVenue(tree, self.world.network, self.clock, seed=seed)
         self.watching = writing.watching = Watching(tree, self.clock.wall_ns, self.venue.environ.values())
         self.venue.kraken.venue.attach(self.watching.venue)

@@ -22,6 +22,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
+from allstop.actors.clock import ids_from
 from allstop.actors.intents import OrderIntent
 from allstop.supervisors.build import Runtime
 from allstop.supervisors.chaos.chaos import Chaos, NotTrading
@@ -84,6 +85,7 @@ class Stage:
         )
         self._restarter = scene.restarter
         self._injector = Injector(self.chaos)
+        self._process.enter_context(ids_from(scene.ids))
         await self.venue.__aenter__()
         self._restarter.begin()
         while not self._restarter.stands.is_set():

@@ -19,7 +19,7 @@ from collections.abc import Callable, Coroutine
 from itertools import count
 from typing import Any, Final, TypeVar
 
-from allstop.actors.clock import SeededDice, SeededIds
+from allstop.actors.clock import SeededDice, SeededIds, take_ids
 from allstop.actors.errors import AllstopError
 from allstop.actors.links.memory_link import MemoryNetwork
 from allstop.actors.ports import World
@@ -65,6 +65,7 @@ class Life:
         self._disk = LifeDisk(whole.host.disk, whole.witness)
         self._host = LifeHost(whole.host, number)
         dice, ids = SeededDice(f"{seed}:{number}"), SeededIds(f"{seed}:{number}", clock.wall_ns)
+        self.context.run(take_ids, ids)
         self._plain = (clock, dice, ids)
         self.world = World(
             clock=clock, dice=dice, ids=ids, connect_websocket=self._links.connect_websocket,
