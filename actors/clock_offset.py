@@ -60,7 +60,8 @@ class ClockOffset(Actor):
     """Asks the venue for its time every `interval_s` and tells each gate whether the clock is proven; beyond the
     limit it votes READ_ONLY on `scope` until an answer is within it again. No answer proves nothing and changes
     nothing; a proof older than three intervals is withdrawn. Between two answers `venue_clock` runs on: a wall clock that
-    steps away from it closes the gates with the next tell, and the venue is asked at once."""
+    steps away from it closes the gates with the next tell, and the venue is asked at once; so it is when the wall has
+    moved since it was found beyond the limit, by half of that or more: it may have been set right."""
 
     def __init__(self, *, world: World, base_url: str, gates: tuple[Ref, ...], votes: Ref, scope: Scope,
                  interval_s: float = 60.0, retry_s: float = 2.0, tell_s: float = 0.5, drift_max_s: float = 1.0,
@@ -83,6 +84,7 @@ class ClockOffset(Actor):
         self._beyond = False
         self._venue_clock = venue_clock
         self._stepped = False
+        self._measured_off_s = 0.0  # how far the wall was off when the venue was asked
         self._ask_now = asyncio.Event()
 
     def on_start(self) -> Continue:
@@ -114,8 +116,9 @@ class ClockOffset(Actor):
                 self._last, self._measured_s = found, self.clock.now_s()
                 self._reason = f"offset {found.low_s:.1f} to {found.high_s:.1f} s"
                 self._vote(found)
+                self._measured_off_s = self._off_s()
                 self._stepped = (
-                    self._is_stepped()
+                    abs(self._measured_off_s) > self._drift_max_s
                 )  # by what was just measured: that is no reason to ask again
             self._ask_now.clear()
             with suppress(TimeoutError):
@@ -137,7 +140,8 @@ class ClockOffset(Actor):
         fresh = last is not None and now_s - self._measured_s <= 3 * self._interval_s
         off_s = self._off_s()
         stepped = abs(off_s) > self._drift_max_s
-        if stepped is not self._stepped:
+        moved = abs(off_s - self._measured_off_s) > self._drift_max_s / 2
+        if stepped is not self._stepped or (self._beyond and moved):
             self._stepped = stepped
             self._ask_now.set()
         holds = fresh and not self._beyond and not stepped
@@ -146,9 +150,6 @@ class ClockOffset(Actor):
             if gate.knows(holds=holds, reason=reason):
                 continue
             gate.tell(Proof(name="clock", holds=holds, at_s=now_s, by=self.path, reason=reason))
-
-    def _is_stepped(self) -> bool:
-        return abs(self._off_s()) > self._drift_max_s
 
     def _off_s(self) -> float:
         assert self._venue_clock is not None

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.infrastructure.recorder import Recorder
 
-from allstop.actors.clock import Clock, SeededDice, SeededIds
+from allstop.actors.clock import Clock, LoopClock, SeededDice, SeededIds
 from allstop.actors.clock_offset import Bounds, ClockOffset, GetBounds
 from allstop.actors.commands import Proof
 from allstop.actors.levels import CastVote, Level, WithdrawVote
@@ -155,3 +155,35 @@ async def test_a_step_of_the_wall_closes_the_gate_within_half_a_second_and_the_v
         await asyncio.sleep(0.6)
         assert gate[-1].holds
         assert venue.asked == asked + 2
+
+
+async def test_a_wall_that_is_set_right_again_is_measured_at_once_though_it_was_just_found_to_be_wrong() -> (
+    None
+):
+    """It drifted towards the limit, was measured just within it, where it still counts as beyond, and was then set: with
+    no step to be seen from the limit's side the venue was not asked for a minute."""
+    gate: list[Proof] = []
+    votes: list[Any] = []
+    wall = SteppedWall(LoopClock(asyncio.get_running_loop()))
+    async with ActorSystem(clock=wall) as system:
+        _, venue = await started(system, gate, votes)
+
+        def set_wall(off_s: float) -> None:
+            wall.step_s = venue.off_s = off_s
+
+        await asyncio.sleep(2.2)
+        set_wall(-1.7)
+        await asyncio.sleep(1.5)  # so that the venue is asked next at the beginning of one of its seconds
+        assert isinstance(votes[-1], CastVote)
+        set_wall(-0.95)
+        await asyncio.sleep(1.0)
+        assert isinstance(votes[-1], CastVote), (
+            "its bounds reach from -2 to -1 s: not likely within the limit"
+        )
+        assert not gate[-1].holds
+        asked = venue.asked
+        set_wall(0.7)
+        await asyncio.sleep(1.0)
+        assert votes[-1] == WithdrawVote("/clock", ())
+        assert gate[-1].holds
+        assert venue.asked == asked + 1
