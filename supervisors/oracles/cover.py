@@ -4,6 +4,8 @@ Time in which nothing could be done does not count, and is told apart: the venue
 was dead. Neither does time in which a market takes neither a stop nor a market order, nor, up to half of `cover_s` in
 each stretch, time in which the venue's own counter of the key that protects had no room for a call. What an engine that
 comes to life finds uncovered counts from the moment at which it is connected. A halt excuses nothing.
+
+What a person bought or sold past the engine is no position of it before somebody claims it.
 """
 
 from dataclasses import dataclass
@@ -17,12 +19,16 @@ from allstop.supervisors.oracles.facts import (
     CallsSpent,
     Exposed,
     Freed,
+    OrderAccepted,
     OrderExecuted,
+    PositionMoved,
+    Recorded,
 )
 from allstop.supervisors.oracles.oracle import Oracle, Takes, Terms
 
 # Of what a key has left an engine may use too much itself: so much of each stretch may pass without a call, no more.
 SPENT_SHARE = 0.5
+ZERO = Decimal(0)
 
 
 @dataclass(slots=True)
@@ -34,6 +40,22 @@ class _Uncovered:
     counted_ns: int = 0
     spent_ns: int = 0  # what was excused because the key had no call left
     told: bool = False
+
+
+@dataclass(slots=True)
+class _ByHand:
+    """An order that nobody has claimed, and what it moved the account's position by."""
+
+    key: tuple[str, str]
+    net: Decimal = ZERO
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What the venue told last of an account's position in a pair."""
+
+    net: Decimal = ZERO
+    bare: Decimal = ZERO
 
 
 class CoverInTime(Oracle):
@@ -48,6 +70,8 @@ class CoverInTime(Oracle):
         self._calls: dict[int, int] = {}  # requests without an answer yet -> when they were written
         self._unserved_until_ns = 0
         self._spent_until_ns: dict[str, int] = {}  # by account: since when its key has room for a call again
+        self._by_hand: dict[str, _ByHand] = {}
+        self._seen: dict[tuple[str, str], _Seen] = {}
         self._executed = 0
         self._longest_ns = 0
 
@@ -58,10 +82,13 @@ class CoverInTime(Oracle):
 
     def takes(self) -> Takes:
         return {
+            PositionMoved: self._moved,
             Exposed: self._exposed,
             Barred: self._barred,
             Freed: self._freed,
+            OrderAccepted: self._accepted,
             OrderExecuted: self._was_executed,
+            Recorded: self._recorded,
             CallBegan: self._asked,
             CallEnded: self._answered,
             CallsSpent: self._spent,
@@ -82,20 +109,49 @@ class CoverInTime(Oracle):
     def finish(self, at_ns: int) -> None:
         self.passed(at_ns)
 
-    def _was_executed(self, _: OrderExecuted) -> None:
+    def _accepted(self, fact: OrderAccepted) -> None:
+        """Of a run that is over only the end of an order is known, not when which part of it filled."""
+        if self.terms.ordered and (fact.by_hand or fact.parent_id in self._by_hand):
+            self._by_hand[fact.order_id] = _ByHand((fact.account, fact.pair))
+
+    def _was_executed(self, fact: OrderExecuted) -> None:
         self._executed += 1
+        if (order := self._by_hand.get(fact.order_id)) is not None:
+            order.net += fact.qty if fact.side == "buy" else -fact.qty
+
+    def _recorded(self, fact: Recorded) -> None:
+        if fact.kind == "external.claim" and (order := self._by_hand.pop(fact.key, None)) is not None:
+            self._weigh(order.key, fact.at_ns)
+
+    def _moved(self, fact: PositionMoved) -> None:
+        self._seen.setdefault((fact.account, fact.pair), _Seen()).net = fact.net
 
     def _exposed(self, fact: Exposed) -> None:
         if self.terms.account not in (None, fact.account):
             return
         key = (fact.account, fact.pair)
+        self._seen.setdefault(key, _Seen()).bare = fact.bare
+        self._weigh(key, fact.at_ns)
+
+    def _weigh(self, key: tuple[str, str], at_ns: int) -> None:
+        """Begins or ends a stretch, by what the venue told last."""
+        bare = self._bare(key)
         if key in self._open:
-            self._count(key, fact.at_ns)
-            if fact.bare <= Decimal(0):
-                self._look(key, fact.at_ns, over=True)
+            self._count(key, at_ns)
+            if bare <= ZERO:
+                self._look(key, at_ns, over=True)
                 del self._open[key]
-        elif fact.bare > Decimal(0):
-            self._open[key] = _Uncovered(fact.at_ns, fact.at_ns)
+        elif bare > ZERO:
+            self._open[key] = _Uncovered(at_ns, at_ns)
+
+    def _bare(self, key: tuple[str, str]) -> Decimal:
+        """What the stops leave uncovered of what was not done by hand."""
+        seen = self._seen.get(key, _Seen())
+        by_hand = sum((order.net for order in self._by_hand.values() if order.key == key), ZERO)
+        if not by_hand:
+            return seen.bare
+        ours, stops = seen.net - by_hand, abs(seen.net) - seen.bare
+        return abs(ours) - (stops if ours * seen.net > ZERO else ZERO)
 
     def _asked(self, fact: CallBegan) -> None:
         self.passed(fact.at_ns)

@@ -16,7 +16,8 @@ from allstop.supervisors.oracles.evidence import RowLike
 
 @dataclass(frozen=True, slots=True)
 class OrderAccepted:
-    """The venue took an order. `parent_id`: the order whose conditional close made this one."""
+    """The venue took an order. `parent_id`: the order whose conditional close made this one. `by_hand`: somebody made it
+    past the engine."""
 
     at_ns: int
     account: str
@@ -26,6 +27,7 @@ class OrderAccepted:
     pair: str = ""
     side: str = ""
     order_type: str = ""
+    by_hand: bool = False
 
 
 @dataclass(frozen=True, slots=True)

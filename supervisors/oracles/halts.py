@@ -62,7 +62,7 @@ class HaltHolds(Oracle):
         self._net[fact.account, fact.pair] = fact.net
 
     def _accepted(self, fact: OrderAccepted) -> None:
-        if self._reduces(fact) or fact.parent_id is not None or fact.order_id in self.terms.external:
+        if self._reduces(fact) or fact.parent_id is not None or fact.by_hand:
             return
         self._open[fact.order_id] = fact
         if self._latched_ns is not None and fact.at_ns > self._latched_ns + self._arrives_ns:

@@ -4,7 +4,7 @@ Between the venue's clock and the engine's there may be a difference, so the ord
 not relied on; what needs it compares the times themselves.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -48,12 +48,12 @@ def judged(evidence: Evidence, oracles: Iterable[type[Oracle]] = EIGHT) -> Watch
         cover_s=evidence.cover_s,
         recover_s=evidence.recover_s,
         secrets=tuple(evidence.secrets),
-        external=tuple(evidence.external),
         account=evidence.account,
         ordered=False,
     )
     watch = Watch(terms, oracles=oracles)
-    for fact in sorted([*venue_facts(evidence.truth), *world_facts(evidence)], key=lambda fact: fact.at_ns):
+    facts = [*venue_facts(evidence.truth, evidence.external), *world_facts(evidence)]
+    for fact in sorted(facts, key=lambda fact: fact.at_ns):
         watch.pass_to(fact.at_ns)
         watch.see(fact)
     watch.pass_to(int(evidence.truth.get("at_ns", 0)))
@@ -62,10 +62,10 @@ def judged(evidence: Evidence, oracles: Iterable[type[Oracle]] = EIGHT) -> Watch
     return watch
 
 
-def venue_facts(truth: Any) -> Iterable[Fact]:
-    """What the venue says happened. Facts of one moment come in the order in which they can have happened."""
+def venue_facts(truth: Any, by_hand: Collection[str] = ()) -> Iterable[Fact]:
+    """What the venue says happened; `by_hand`: the orders that somebody made past the engine. Facts of one moment come in the order in which they can have happened."""
     for order in truth["orders"].values():
-        yield from _order_facts(order)
+        yield from _order_facts(order, by_hand=order["order_id"] in by_hand)
     at_ns = int(truth.get("at_ns", 0))
     for account, nets in truth["positions"].items():
         for pair, net in nets.items():
@@ -102,7 +102,7 @@ def asked(request: Any) -> Asked:
     )
 
 
-def _order_facts(order: Any) -> Iterable[Fact]:
+def _order_facts(order: Any, *, by_hand: bool) -> Iterable[Fact]:
     account, order_id = str(order.get("account", "")), order["order_id"]
     opened_ns = int(order["opened_ns"])
     yield OrderAccepted(
@@ -114,6 +114,7 @@ def _order_facts(order: Any) -> Iterable[Fact]:
         order.get("symbol", ""),
         order.get("side", ""),
         order.get("order_type", ""),
+        by_hand=by_hand,
     )
     closed_ns = max(opened_ns, int(order.get("closed_ns") or 0))
     if Decimal(order["filled"]):

@@ -45,6 +45,7 @@ class KrakenWitness(Witness):
                 order.pair.symbol,
                 order.side,
                 order.order_type,
+                by_hand=self.by_hand,
             )
         )
 

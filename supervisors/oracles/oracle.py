@@ -26,7 +26,6 @@ class Terms:
     cover_s: float = 2.0
     recover_s: float = 30.0
     secrets: tuple[str, ...] = ()
-    external: tuple[str, ...] = ()
     account: str | None = None  # judge this account alone; None: every one
     ordered: bool = True
     connects_max: int = 150  # Kraken: about 150 connects per rolling 10 minutes and IP

@@ -185,7 +185,7 @@ class JournalComplete(Oracle):
         self._orders[fact.order_id] = fact
         if fact.cl_ord_id is not None:
             self._order_of[fact.cl_ord_id] = fact.order_id
-        if not self.terms.ordered or fact.parent_id is not None or fact.order_id in self.terms.external:
+        if not self.terms.ordered or fact.parent_id is not None or fact.by_hand:
             return
         if fact.cl_ord_id is None:
             self.broken(fact.at_ns, f"{fact.order_id} came to the venue without a client id")

@@ -112,7 +112,11 @@ class SimulatedVenue:
         Its result. Raises Refusal."""
         venue, at = self.kraken.venue, self.kraken.at()
         key = next(key for key in venue.keys.values() if key.account == account)
-        said = CALLS[method].serve(venue, key, {name: str(value) for name, value in params.items()}, at)
+        venue.witness.by_hand = True
+        try:
+            said = CALLS[method].serve(venue, key, {name: str(value) for name, value in params.items()}, at)
+        finally:
+            venue.witness.by_hand = False
         venue.settle(at)
         self.kraken.flush()
         return said

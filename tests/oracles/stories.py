@@ -96,8 +96,11 @@ class Story:
 
     # -- the venue -----------------------------------------------------------------------------------------------
 
-    def accepted(self, order_id: str, cl_ord_id: str | None, parent_id: str | None = None) -> None:
-        self.see(OrderAccepted(self.now_ns, "main", order_id, cl_ord_id, parent_id, BTC, "buy", "limit"))
+    def accepted(
+        self, order_id: str, cl_ord_id: str | None, parent_id: str | None = None, *, by_hand: bool = False
+    ) -> None:
+        order = (order_id, cl_ord_id, parent_id, BTC, "buy", "limit")
+        self.see(OrderAccepted(self.now_ns, "main", *order, by_hand=by_hand))
 
     def executed(self, order_id: str, qty: str) -> None:
         self.see(OrderExecuted(self.now_ns, "main", order_id, BTC, "buy", Decimal(qty)))

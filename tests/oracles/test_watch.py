@@ -585,6 +585,31 @@ def test_the_time_of_a_call_that_was_served_counts() -> None:
     assert story.broken() == [("O3", 102.0)]
 
 
+def test_what_was_bought_by_hand_counts_from_the_moment_at_which_somebody_claims_it() -> None:
+    story = Story(cover_s=2.0)
+    story.accepted("O-2", None, by_hand=True)
+    story.executed("O-2", "0.5")
+    story.position("0.5", "0.5")
+    story.silence(10.0)
+    assert story.broken() == []
+    story.row("external.claim", "O-2", order_id="O-2", by="me", reason="ours")
+    story.silence(1.9)
+    assert story.broken() == []
+    story.silence(0.2)
+    assert story.broken() == [("O3", 112.0)]
+
+
+def test_what_was_bought_by_hand_excuses_nothing_of_our_own() -> None:
+    story = Story(cover_s=2.0)
+    story.accepted("O-2", None, by_hand=True)
+    story.executed("O-2", "0.5")
+    story.position("0.5", "0.5")
+    story.executed("O-1", "0.3")
+    story.position("0.8", "0.6")
+    story.silence(2.1)
+    assert story.broken() == [("O3", 102.0)]
+
+
 def test_two_bars_at_once_end_with_the_last() -> None:
     story = uncovered()
     for by in ("venue", "net"):
@@ -648,8 +673,8 @@ def test_a_guardian_may_protect_when_no_journal_can_be_written_and_nobody_else_m
 
 
 def test_an_order_that_somebody_else_made_is_not_ours_to_explain() -> None:
-    story = Story(external=("O-2",))
-    story.accepted("O-2", None)
+    story = Story()
+    story.accepted("O-2", None, by_hand=True)
     assert story.broken() == []
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 from allstop.actors.commands import CoverView, OrderView, PairCover
 from allstop.actors.intents import OrderIntent, OrderType, Side, StopLoss
 from allstop.actors.levels import IntentKind, Level
+from allstop.actors.ports import JournalRow
 from allstop.supervisors.config import Tree, accounts, data, halt_root, kraken, kraken_public
 from allstop.supervisors.simulation.pytest_plugin import SimulatedTree, Venue
 from allstop.supervisors.simulation.trees import PRIVATE_URL, PUBLIC_URL, REST_URL
@@ -113,6 +114,14 @@ def alerts(world: SimulatedTree) -> list[str]:
 
 def journalled(world: SimulatedTree, intent: OrderIntent) -> str:
     """All that the account's journal has under this intent, as text."""
+    return "\n".join(f"{row.kind} {row.body.decode()}" for row in _rows(world, intent))
+
+
+def journal_kinds(world: SimulatedTree, intent: OrderIntent) -> list[str]:
+    """The kinds of the records that the account's journal has under this intent, the oldest first."""
+    return [row.kind for row in _rows(world, intent)]
+
+
+def _rows(world: SimulatedTree, intent: OrderIntent) -> list[JournalRow]:
     disk = world.stage.world.host.disk
-    rows = [row for chain in disk.chains() for row in disk.rows(chain) if row.key == intent.id]
-    return "\n".join(f"{row.kind} {row.body.decode()}" for row in rows)
+    return [row for chain in disk.chains() for row in disk.rows(chain) if row.key == intent.id]

@@ -27,7 +27,6 @@ from tests.scenarios.engine import (
     leave,
     level,
     missing,
-    model,
     position,
     position_with_stop,
     refusal,
@@ -50,8 +49,6 @@ from allstop.actors.links.condition import DiskCondition, LinkCondition, Turned
 from allstop.actors.ports import JournalEntry
 from allstop.actors.reports import NotSent
 from allstop.actors.runtime import Actor
-from allstop.actors.simulated.kraken.orders import OrderRequest
-from allstop.actors.simulated.kraken.pairs import PAIRS
 from allstop.supervisors.config import ENTRIES_MAX_PER_S, Tree, child
 from allstop.supervisors.simulation import trees
 from allstop.supervisors.simulation.host import NobodyThere
@@ -323,32 +320,20 @@ def test_a_halt_outlives_the_process_and_ends_only_by_a_person_with_a_reason(
 
 
 @pytest.mark.scenario("T113")
-@pytest.mark.simulated(judged=False)  # what was bought by hand has no stop until somebody claims it
 def test_an_order_by_hand_is_recorded_and_left_alone_freezes_its_pair_when_it_executes_and_a_halt_cancels_it(
     world: SimulatedTree, venue: Venue, advance: Advance
 ) -> None:
     advance(1.0)
-    shell = model(venue)
 
-    async def order(kind: str, price: str | None) -> str:
-        request = OrderRequest(
-            pair=PAIRS[PAIR], side="buy", order_type=kind, qty=Decimal("0.001"),
-            limit_price=None if price is None else Decimal(price),
-        )  # fmt: skip
-        placed = shell.venue.engine.add("main", request, shell.at())
-        shell.venue.settle(shell.at())
-        shell.flush()
-        return placed.order_id
+    def by_hand(**order: str) -> str:
+        return venue.by_hand("AddOrder", pair=PAIR, type="buy", volume="0.001", **order)["txid"][0]
 
-    def by_hand(kind: str, price: str | None) -> str:
-        return world.run(order(kind, price))
-
-    rests = by_hand("limit", "20000")
+    rests = by_hand(ordertype="limit", price="20000")
     advance(2.0)
     externals = world.call(f"{TRADING}/orders", GetExternals())
     assert set(externals) == {rests}
     assert refusal(world, resting(venue)) is None
-    executes = by_hand("market", None)
+    executes = by_hand(ordertype="market")
     advance(3.0)
     assert set(world.call(f"{TRADING}/orders", GetExternals())) == {rests, executes}
     assert refusal(world, resting(venue)) is RefusalCode.INSTRUMENT_FROZEN

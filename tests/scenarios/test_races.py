@@ -11,6 +11,7 @@ from tests.scenarios.steps import (
     at_market,
     below,
     cover,
+    journal_kinds,
     protected,
     resting,
     state,
@@ -64,6 +65,8 @@ def test_of_two_amends_at_once_the_second_waits_for_the_first_and_wins(
     asked = [amended(world, intent, first), amended(world, intent, last)]
     advance(0.2)
     assert not any(one.done() for one in asked)
+    commands = [kind for kind in journal_kinds(world, intent) if kind.startswith("command")]
+    assert commands == ["command"]  # the other one is not even meant yet
     advance(2.0)
     (order,) = venue.sent(intent.id)
     prices = [row["limit_price"] for row in order["history"] if row["what"] == "amended"]
@@ -113,9 +116,6 @@ def test_a_fill_that_is_told_by_the_stream_twice_by_its_snapshot_and_by_rest_cou
 
 
 @pytest.mark.scenario("T031")
-@pytest.mark.simulated(
-    judged=False
-)  # the oracles want every position of the account covered, whoever made it
 def test_a_fill_of_an_order_that_nobody_here_knows_freezes_its_instrument_until_somebody_claims_it(
     world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance
 ) -> None:

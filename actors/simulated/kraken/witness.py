@@ -13,6 +13,8 @@ from allstop.actors.simulated.kraken.orders import Execution, Order
 class Witness:
     """Told nothing means nothing happened. Override what you want to hear."""
 
+    by_hand = False  # what happens now is done by a person past the client
+
     def accepted(self, order: Order) -> None:
         """An order is taken. One that a conditional close makes names its parent."""
 
