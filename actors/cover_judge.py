@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from allstop.actors.audit import Audit
 from allstop.actors.commands import CoverView, PairCover
-from allstop.actors.cover_orders import CoverOrders, Written
+from allstop.actors.cover_orders import CoverOrders
 from allstop.actors.events import CoverChanged
 from allstop.actors.guardian_settings import GuardianSettings
 from allstop.actors.instruments import Instrument
@@ -17,6 +17,7 @@ from allstop.actors.protocols.cover import Covered, Dust, OverCovered, Uncovered
 from allstop.actors.protocols.cover_memory import CoverMemory
 from allstop.actors.protocols.cover_watch import PairWatch
 from allstop.actors.protocols.exiting import CancelExit, SendExit
+from allstop.actors.protocols.pending_write import Written
 from allstop.actors.protocols.remedies import GiveUp, PlaceStop, Rest, Step
 from allstop.actors.reports import OrderReport
 from allstop.actors.runtime import Actor

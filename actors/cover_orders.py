@@ -1,9 +1,9 @@
 """The guardian's own writes: each durable first, one at a time per pair, and none on a guess.
 
-A write that was not answered leaves its pair *pending*: nothing else is written for that pair until readings of the
-venue have shown the order or, past its deadline, twice not (`protocols/lookup.py`). A stop or a flatten is an intent
-with an id that follows from the journal, so that it is the same after a restart; an exit has the id that its strategy
-gave it. Amends and cancels set a state and do no harm twice, and are over with the next reading that began after them.
+A write that was not answered leaves its pair *pending* (`protocols/pending_write.py`): nothing else is written for that
+pair until readings of the venue have shown the order or, past its deadline, twice not (`protocols/lookup.py`). Which
+order a step is stands in `protocols/cover_intents.py`. Amends and cancels set a state and do no harm twice, and are over
+with the next reading that began after them.
 """
 
 import asyncio
@@ -14,13 +14,14 @@ import msgspec
 
 from allstop.actors.clock import Ids
 from allstop.actors.cover_journal import CoverJournal
-from allstop.actors.errors import Fault, Remedy
-from allstop.actors.intents import OrderIntent, OrderType, StopLoss, TimeInForce
+from allstop.actors.intents import OrderIntent, OrderType
 from allstop.actors.levels import IntentKind, Origin, Scope
 from allstop.actors.ports import Desk
-from allstop.actors.protocols.cover_memory import CoverMemory, OwnWrite, Parentage, cover_id
+from allstop.actors.protocols.cover_intents import ended_by, intent_of, is_exit_intent, not_placed, step_of
+from allstop.actors.protocols.cover_memory import CoverMemory, OwnWrite
 from allstop.actors.protocols.exiting import CancelExit, SendExit
-from allstop.actors.protocols.lookup import Lookup, ProvenAbsent, Search, Timing
+from allstop.actors.protocols.lookup import Lookup, Search, Timing
+from allstop.actors.protocols.pending_write import PendingWrite, Write, Written
 from allstop.actors.protocols.positions import ZERO
 from allstop.actors.protocols.records import (
     AttemptEnded,
@@ -31,7 +32,6 @@ from allstop.actors.protocols.records import (
     IntentCommitted,
     LookupDone,
     Record,
-    Terminal,
     Withheld,
 )
 from allstop.actors.protocols.remedies import (
@@ -40,32 +40,9 @@ from allstop.actors.protocols.remedies import (
     CancelStops,
     Flatten,
     PlaceStop,
-    Step,
 )
-from allstop.actors.reports import Accepted, NotSent, Rejected, Unknown, WriteOutcome
+from allstop.actors.reports import WriteOutcome
 from allstop.actors.venue_clock import VenueClock
-
-Write = Step | SendExit | CancelExit
-
-
-class Written(msgspec.Struct, frozen=True):
-    """What became of a step. `fault`: the venue refused it. Neither taken nor refused: it was not sent, or is proven
-    never to have arrived."""
-
-    pair: str
-    step: Write
-    taken: bool
-    fault: Fault | None = None
-
-
-class _Pending(msgspec.Struct):
-    step: Write
-    intent_id: str | None = None
-    order_ids: tuple[str, ...] = ()
-    lookup: Lookup | None = None
-    fault: Fault | None = None  # what a lookup is to confirm
-    answered: bool = False  # of a command: the venue said yes or no
-    over_after_s: float | None = None  # of a command: any reading that began later shows its effect
 
 
 class CoverOrders:
@@ -92,7 +69,7 @@ class CoverOrders:
         self._memory = memory
         self._clock = clock
         self._ids = ids
-        self._pending: dict[str, _Pending] = {}
+        self._pending: dict[str, PendingWrite] = {}
         self._turn = turn
         self._queued: list[OwnWrite] = []  # of an earlier incarnation, more than one for a pair
 
@@ -108,17 +85,16 @@ class CoverOrders:
     def due_s(self, held: Callable[[str], bool]) -> float | None:
         """When the next reading can tell what became of a write that nobody answered; None when none is open on a pair
         that nobody else holds."""
-        moments = [_due_s(pending) for pair, pending in self._pending.items() if not held(pair)]
+        moments = [pending.due_s() for pair, pending in self._pending.items() if not held(pair)]
         return min((at_s for at_s in moments if at_s is not None), default=None)
 
     def waits(self, pair: str) -> bool:
         """Whether a write there has no known outcome, and no reading that begins now could tell it."""
         pending = self._pending.get(pair)
-        due_s = None if pending is None else _due_s(pending)
+        due_s = None if pending is None else pending.due_s()
         if pending is None or due_s is None:
             return False
-        shown = pending.intent_id is not None and self._memory.book.order_of(pending.intent_id) is not None
-        return not shown and self._clock.now_s() < due_s
+        return not pending.shown(self._memory.book) and self._clock.now_s() < due_s
 
     def awaited(self) -> tuple[str, ...]:
         """Orders that the venue accepted and no report has shown yet."""
@@ -133,27 +109,18 @@ class CoverOrders:
             if intent is not None and is_exit_intent(intent) and intent.order_type is OrderType.LIMIT:
                 immediate += order.leaves_qty
         pending = self._pending.get(pair)
-        match pending.step if pending is not None else None:
-            case Flatten(qty=qty) | SendExit(OrderIntent(qty=qty)):
-                assert pending is not None
-                shown = pending.intent_id is not None and book.order_of(pending.intent_id) is not None
-                return immediate + (ZERO if shown else qty)
-            case _:
-                return immediate
+        return immediate if pending is None else immediate + pending.in_flight(book)
 
     def accepted(self, pair: str) -> bool:
         """Whether the venue took the last order there. A list in which it stands is all that is needed of it; where it
         stands in none, a reading asks for it."""
         pending = self._pending.get(pair)
-        return pending is not None and pending.lookup is None and bool(pending.order_ids)
+        return pending is not None and pending.accepted()
 
     def shown(self, pair: str) -> None:
         """The venue was asked by name about the orders of the last write: if it was answered, it is no longer open."""
         pending = self._pending.get(pair)
-        if pending is None or pending.lookup is not None:
-            return
-        intent_id = pending.intent_id
-        if pending.answered or (intent_id is not None and self._memory.book.order_of(intent_id) is not None):
+        if pending is not None and pending.over(self._memory.book):
             del self._pending[pair]
 
     def order_ids(self, pair: str) -> tuple[str, ...]:
@@ -185,7 +152,7 @@ class CoverOrders:
                 raise TypeError(f"{step!r} is no write")
 
     async def _order(self, pair: str, step: PlaceStop | Flatten) -> Written | None:
-        intent, parentage = self._intent(step)
+        intent, parentage = intent_of(self._name, step, self._memory.count)
         return await self._attempt(
             pair,
             step,
@@ -208,7 +175,7 @@ class CoverOrders:
         self, pair: str, step: Write, intent: OrderIntent, *committed: Record
     ) -> Written | None:
         """The one attempt that there is: `committed` and its beginning become durable together, then it is sent."""
-        pending = self._pending[pair] = _Pending(step, intent.id)
+        pending = self._pending[pair] = PendingWrite(pair, step, intent.id)
         await self._note(
             *committed,
             AttemptStarted(
@@ -222,36 +189,19 @@ class CoverOrders:
         outcome = await self._desk.submit(intent, attempt=1, deadline_s=self._timing.deadline_s)
         await self._note(
             AttemptEnded(intent_id=intent.id, attempt=1, outcome=outcome),
-            *_ended(intent, outcome),
+            *ended_by(intent, outcome),
             durable=False,
         )
-        now_s = self._clock.now_s()
-        match outcome:
-            case Accepted(order_ids=order_ids):
-                pending.order_ids = order_ids
-                return Written(pair, step, taken=True)
-            case Rejected(fault=fault) if fault.remedy is Remedy.RENONCE:
-                pending.fault = fault
-                pending.lookup = Lookup.begin(now_s, self._timing, check=True)
-                return None
-            case Rejected(fault=fault):
-                del self._pending[pair]
-                return Written(pair, step, taken=False, fault=fault)
-            case NotSent():
-                del self._pending[pair]
-                return Written(pair, step, taken=False)
-            case Unknown():
-                pending.lookup = Lookup.begin(now_s, self._timing)
-                return None
+        return self._answered(pending, outcome)
 
     async def withhold(self, intent: OrderIntent, reason: str) -> None:
         """An exit that was committed will not be sent."""
-        await self._note(Withheld(intent_id=intent.id, reason=reason), *_not_placed(intent, reason))
+        await self._note(Withheld(intent_id=intent.id, reason=reason), *not_placed(intent, reason))
 
     async def _command(
         self, pair: str, step: Write, order_ids: tuple[str, ...], order_qty: Decimal | None
     ) -> Written | None:
-        pending = self._pending[pair] = _Pending(step)
+        pending = self._pending[pair] = PendingWrite(pair, step)
         command_id = self._ids.new()
         amends = order_qty is not None
         await self._note(
@@ -278,80 +228,50 @@ class CoverOrders:
                 deadline_s=self._timing.deadline_s,
             )
         await self._note(CommandEnded(command_id=command_id, intent_id="", outcome=outcome), durable=False)
-        now_s = self._clock.now_s()
-        match outcome:
-            case Accepted():
-                pending.over_after_s, pending.answered = now_s, True
-                return Written(pair, step, taken=True)
-            case Rejected(fault=fault):
-                pending.over_after_s, pending.answered = now_s, True
-                return Written(pair, step, taken=False, fault=fault)
-            case NotSent():
-                del self._pending[pair]
-                return Written(pair, step, taken=False)
-            case Unknown():
-                # A late amend could undo the next one: wait until the venue can no longer take it.
-                pending.over_after_s = now_s + (self._timing.quiet_s if amends else 0.0)
-                return None
+        return self._answered(pending, outcome)
 
-    def _intent(self, step: PlaceStop | Flatten) -> tuple[OrderIntent, Parentage]:
-        if isinstance(step, Flatten):
-            subject = f"flatten {step.pair}"
-            intent = OrderIntent(
-                id=cover_id(self._name, subject, self._memory.count(subject)),
-                pair=step.pair,
-                side=step.side,
-                qty=step.qty,
-                order_type=OrderType.MARKET,
-                kind=IntentKind.PROTECT,
-            )
-            return intent, Parentage(intent.id, subject)
-        subject = step.parent or f"stop {step.pair}"
-        intent = OrderIntent(
-            id=cover_id(self._name, subject, self._memory.count(subject)),
-            pair=step.pair,
-            side=step.side,
-            qty=step.qty,
-            order_type=OrderType.STOP_LOSS if step.stop.limit_price is None else OrderType.STOP_LOSS_LIMIT,
-            trigger_price=step.stop.trigger_price,
-            limit_price=step.stop.limit_price,
-            kind=IntentKind.PROTECT,
-        )
-        return intent, Parentage(intent.id, subject, step.parent)
+    def _answered(self, pending: PendingWrite, outcome: WriteOutcome) -> Written | None:
+        after, written = pending.after(outcome, self._clock.now_s(), self._timing)
+        if after is None:
+            del self._pending[pending.pair]
+        elif self._pending.get(pending.pair) is pending:  # a report may have shown it before the answer came
+            self._pending[pending.pair] = after
+        return written
 
     # -- finding out -----------------------------------------------------------------------------------------
 
     async def read(self, started_s: float) -> list[Written]:
         """After a full reading that began at `started_s`: what is known now of the pending writes."""
         known: list[Written] = []
-        for pair, pending in list(self._pending.items()):
-            if pending.intent_id is None:
-                if pending.over_after_s is not None and started_s >= pending.over_after_s:
-                    del self._pending[pair]
-            elif self._memory.book.order_of(pending.intent_id) is not None:
+        for pair in tuple(self._pending):
+            pending = self._pending.get(pair)
+            if pending is None:  # its answer came while another was searched
+                continue
+            if pending.over_by(started_s, self._memory.book):
                 del self._pending[pair]
-                self._memory.unresolved.pop(pending.intent_id, None)
+                if pending.intent_id is not None:
+                    self._memory.unresolved.pop(pending.intent_id, None)
                 if pending.lookup is not None:
-                    known.append(Written(pair, pending.step, taken=True))
-            elif pending.lookup is not None:
-                known += await self._searched(pair, pending, pending.lookup, started_s)
+                    known.append(pending.written(taken=True))
+            elif pending.lookup is not None and pending.intent_id is not None:
+                known += await self._searched(pending, pending.lookup, pending.intent_id, started_s)
         self._take_queued()
         return known
 
     async def _searched(
-        self, pair: str, pending: _Pending, lookup: Lookup, started_s: float
+        self, pending: PendingWrite, lookup: Lookup, intent_id: str, started_s: float
     ) -> list[Written]:
         search = Search(started_s=started_s, ended_s=self._clock.now_s())
-        pending.lookup, verdict = lookup.searched(search)
-        if not isinstance(verdict, ProvenAbsent) or pending.intent_id is None:
+        self._pending[pending.pair], evidence = pending.searched(lookup, search)
+        if evidence is None:
             return []
         await self._note(
-            LookupDone(intent_id=pending.intent_id, verdict="absent", evidence=verdict.evidence),
-            Withheld(intent_id=pending.intent_id, reason="proven absent"),
-            *_not_placed(self._memory.book.intent(pending.intent_id), "the venue never took it"),
+            LookupDone(intent_id=intent_id, verdict="absent", evidence=evidence),
+            Withheld(intent_id=intent_id, reason="proven absent"),
+            *not_placed(self._memory.book.intent(intent_id), "the venue never took it"),
         )
-        del self._pending[pair]
-        return [Written(pair, pending.step, taken=False, fault=pending.fault)]
+        del self._pending[pending.pair]
+        return [pending.written(taken=False, fault=pending.fault)]
 
     def _take_queued(self) -> None:
         for write in list(self._queued):
@@ -360,8 +280,9 @@ class CoverOrders:
             self._queued.remove(write)
             # By a clock that nobody has compared with the venue's nothing has elapsed: what it is waited for is final.
             elapsed_s = (self._clock.wall_ns() - write.sent_ns) / 1e9 if self._clock.measured else 0.0
-            self._pending[write.intent.pair] = _Pending(
-                _step_of(write.intent),
+            self._pending[write.intent.pair] = PendingWrite(
+                write.intent.pair,
+                step_of(write.intent),
                 write.intent.id,
                 lookup=Lookup.begin(self._clock.now_s() - max(elapsed_s, 0.0), self._timing),
             )
@@ -370,51 +291,3 @@ class CoverOrders:
         await self._journal.note(*records, durable=durable)
         for record in records:  # without a journal nobody else tells the memory; with one, twice is once
             self._memory.note(record)
-
-
-def _due_s(pending: _Pending) -> float | None:
-    """When a reading can tell what became of it; None: any can."""
-    return pending.lookup.next_search_s() if pending.lookup is not None else pending.over_after_s
-
-
-def is_exit_intent(intent: OrderIntent) -> bool:
-    """An exit that somebody wanted, and no order that the guardian thought of itself."""
-    ioc = intent.order_type is OrderType.LIMIT and intent.time_in_force is TimeInForce.IOC
-    return intent.kind is IntentKind.REDUCE and (ioc or intent.order_type is OrderType.MARKET)
-
-
-def _ended(intent: OrderIntent, outcome: WriteOutcome) -> tuple[Record, ...]:
-    """What follows from an answer for the intent. The next try is a new intent: one that was not sent is over."""
-    match outcome:
-        case NotSent(reason=reason):
-            return (Withheld(intent_id=intent.id, reason=reason), *_not_placed(intent, reason))
-        case Rejected(fault=fault) if fault.remedy is not Remedy.RENONCE and is_exit_intent(intent):
-            return (
-                Terminal(intent_id=intent.id, state="REJECTED", evidence=f"answer to attempt 1: {fault}"),
-            )
-        case _:
-            return ()
-
-
-def _not_placed(intent: OrderIntent | None, why: str) -> tuple[Record, ...]:
-    """For an exit the end is written, as a tracker would: somebody asks for it by its id."""
-    if intent is None or not is_exit_intent(intent):
-        return ()
-    evidence = f"nothing of it is at the venue: {why}"
-    return (Terminal(intent_id=intent.id, state="NOT_PLACED", evidence=evidence),)
-
-
-def _step_of(intent: OrderIntent) -> Write:
-    """The step that an intent of an earlier incarnation was; its stop's parent no longer matters."""
-    if is_exit_intent(intent):
-        return SendExit(intent)
-    if intent.order_type is OrderType.MARKET:
-        return Flatten(intent.pair, intent.side, intent.qty)
-    trigger = intent.trigger_price or ZERO
-    return PlaceStop(
-        intent.pair,
-        intent.side,
-        intent.qty,
-        StopLoss(trigger_price=trigger, limit_price=intent.limit_price),
-        None,
-    )
