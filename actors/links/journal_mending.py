@@ -10,8 +10,8 @@ a fresh file that was not finished. All of it runs under the lock of the file's 
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import closing, suppress
+from collections.abc import Generator, Iterable
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,23 +48,55 @@ def opened(path: Path, chain: str, wall_ns: int) -> tuple[sqlite3.Connection, Ti
     aside, and this is what stands in its place. Raises Fatal for a file that is not this journal, or is of a newer
     version: nobody touches those."""
     _go_on(path)
-    try:
+    if _is_emptied(path):  # SQLite would take it for a new one, and delete the log
+        _make_fresh(path, chain, ([], False), "the file is empty, and its log is not", wall_ns)
+        _go_on(path)
         return _prepared(path, chain)
-    except Fatal as fatal:
-        if fatal.code != "JOURNAL_BROKEN":
-            raise
-        what = fatal.message
-    except sqlite3.Error as error:
-        if _code(error) not in _DAMAGE and not (
-            _code(error) == sqlite3.SQLITE_NOTADB and _bears_our_mark(path)
-        ):
-            raise
-        what = f"SQLite cannot read it: {error}"
-    except UnicodeDecodeError as error:  # a damaged schema, and even what SQLite says of it
-        what = f"SQLite cannot read it: {error}"
-    _make_fresh(path, chain, what, wall_ns)
+    with _as_found(path):
+        try:
+            return _prepared(path, chain)
+        except Fatal as fatal:
+            if fatal.code != "JOURNAL_BROKEN":
+                raise
+            what = fatal.message
+        except (
+            sqlite3.Error,
+            UnicodeDecodeError,
+        ) as error:  # a damaged schema, and even what SQLite says of it
+            if not _is_damage(error) and not (_is_no_database(error) and _bears_our_mark(path)):
+                raise
+            what = f"SQLite cannot read it: {error}"
+        _make_fresh(path, chain, _damaged_rows(path), what, wall_ns)
     _go_on(path)
     return _prepared(path, chain)
+
+
+def _is_emptied(path: Path) -> bool:
+    log = _beside(path, "-wal")
+    return path.exists() and path.stat().st_size == 0 and log.exists() and log.stat().st_size > 0
+
+
+@contextmanager
+def _as_found(path: Path) -> Generator[None, None, None]:
+    """Whoever closes a file last copies its log into it and deletes the log: while somebody reads it, nobody is that."""
+    if not path.exists():
+        yield
+        return
+    with closing(reader(path)) as connection:
+        with suppress(sqlite3.Error, UnicodeDecodeError):  # what cannot be read, nobody copies anything into
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        yield
+
+
+def _is_damage(error: Exception) -> bool:
+    """And not a disk that is full, a file that cannot be opened now, or somebody else who has it."""
+    return isinstance(error, UnicodeDecodeError) or (
+        isinstance(error, sqlite3.Error) and _code(error) in _DAMAGE
+    )
+
+
+def _is_no_database(error: Exception) -> bool:
+    return isinstance(error, sqlite3.Error) and _code(error) == sqlite3.SQLITE_NOTADB
 
 
 def _bears_our_mark(path: Path) -> bool:
@@ -103,9 +135,10 @@ def _beside(path: Path, ending: str) -> Path:
     return path.with_name(path.name + ending)
 
 
-def _make_fresh(path: Path, chain: str, what: str, wall_ns: int) -> None:
-    found = list(_damaged_rows(path))
-    rows = fresh_chain(chain, found, file=f"{path.name}.broken.{wall_ns}", what=what, at_ns=wall_ns)
+def _make_fresh(path: Path, chain: str, read: tuple[list[Found], bool], what: str, wall_ns: int) -> None:
+    found, to_the_end = read
+    file = f"{path.name}.broken.{wall_ns}"
+    rows = fresh_chain(chain, found, file=file, what=what, at_ns=wall_ns, unread=0 if to_the_end else 1)
     part = _beside(path, ".fresh.part")
     for ending in ("", "-wal", "-shm"):
         _beside(part, ending).unlink(missing_ok=True)
@@ -148,26 +181,35 @@ def _go_on(path: Path) -> None:
                     "JOURNAL_OTHER", f"{aside} is there already: {old} cannot be set aside under that name"
                 )
             old.rename(aside)
+    fsync_directory(path.parent)  # a log that came back after a power cut would be taken for the fresh file's
     fresh.rename(path)
     fsync_directory(path.parent)
 
 
-def _damaged_rows(path: Path) -> Iterator[Found]:
-    """Every row that can be read: from the first up to where SQLite stumbles, and from the last down to there."""
+def _damaged_rows(path: Path) -> tuple[list[Found], bool]:
+    """Every row that can be read: from the first up to where SQLite stumbles, and from the last down to there. And
+    whether the last is among them. Raises what is no damage: rows that cannot be read now are not lost."""
     upwards: list[Found] = []
     downwards: list[Found] = []
-    with suppress(sqlite3.Error, UnicodeDecodeError), closing(reader(path)) as connection:
-        connection.text_factory = _text
-        try:
-            upwards.extend(map(_found, connection.execute(f"SELECT {COLUMNS} FROM record ORDER BY seq")))
-        except (sqlite3.Error, UnicodeDecodeError):
+    try:
+        with closing(reader(path)) as connection:
+            connection.text_factory = _text
+            try:
+                upwards.extend(map(_found, connection.execute(f"SELECT {COLUMNS} FROM record ORDER BY seq")))
+            except (sqlite3.Error, UnicodeDecodeError) as error:
+                if not _is_damage(error):
+                    raise
+            else:
+                return upwards, True
             last = upwards[-1].row.seq if upwards else 0
             for values in connection.execute(f"SELECT {COLUMNS} FROM record ORDER BY seq DESC"):
                 if values[0] <= last:
                     break
                 downwards.append(_found(values))
-    yield from upwards
-    yield from reversed(downwards)
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        if not _is_damage(error) and not _is_no_database(error):
+            raise
+    return [*upwards, *reversed(downwards)], bool(downwards)
 
 
 def _text(read: bytes) -> str:

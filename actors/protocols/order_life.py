@@ -26,6 +26,7 @@ from allstop.actors.protocols.order_table import (
     State,
 )
 from allstop.actors.protocols.records import (
+    LOST,
     ORDERS,
     AttemptEnded,
     AttemptStarted,
@@ -348,7 +349,7 @@ def fold(records: Iterable[Record | Opaque]) -> dict[str, Life]:
             # A commit that was repeated after a lost answer is the same fact.
             lives.setdefault(record.intent.id, born(record))
         elif (life := lives.get(key_of(record))) is not None and life.owner == ORDERS:
-            lives[life.intent.id] = plan(life, record).life
+            lives[life.intent.id] = _replayed(life, record)
     return lives
 
 
@@ -359,8 +360,25 @@ def life_of(records: Iterable[Record | Opaque]) -> Life | None:
         if isinstance(record, IntentCommitted):
             life = life or born(record)
         elif life is not None and not isinstance(record, Opaque | RowLost):
-            life = plan(life, record).life
+            life = _replayed(life, record)
     return life
+
+
+def _replayed(life: Life, record: Record) -> Life:
+    """A life after one more fact of its journal. What is missing between them was lost with a damaged one: whoever began
+    an attempt knew that the one before had come to nothing, and what has ended had begun."""
+    replace = msgspec.structs.replace
+    undecided = life.state in (State.INTENT, State.SENT, State.CHECKING)
+    match record:
+        case AttemptStarted() if undecided:
+            life = replace(life, state=State.INTENT, live=None)
+        case AttemptStarted(channel=channel) if channel == LOST:
+            return life  # what is known of the order says more
+        case AttemptEnded(attempt=attempt) if undecided and attempt > life.attempts:
+            life = replace(life, state=State.SENT, attempts=attempt, live=attempt)
+        case _:
+            pass
+    return plan(life, record).life
 
 
 def content(intent: OrderIntent) -> bytes:

@@ -22,6 +22,7 @@ from allstop.actors.reports import Fill, OrderReport, WriteOutcome
 
 JOURNAL_KEY: Final = "journal"  # of records about the journal itself
 ORDERS: Final = "orders"  # `owner` of the intents that have a tracker
+LOST: Final = "lost"  # `channel` of an attempt that may have stood where rows of a damaged journal were lost
 
 
 class UnknownVersion(Fatal):

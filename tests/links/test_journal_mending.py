@@ -3,17 +3,27 @@
 import random
 import sqlite3
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from allstop.actors.clock import ManualClock
 from allstop.actors.errors import Fatal
+from allstop.actors.intents import OrderIntent, OrderType, Side, StopLoss
+from allstop.actors.levels import Origin
 from allstop.actors.links import journal_mending
 from allstop.actors.links.journal_file import verify_journal
 from allstop.actors.links.journal_sqlite import SqliteJournal
 from allstop.actors.ports import JournalEntry, JournalRow
-from allstop.actors.protocols.records import AttemptStarted, JournalSetAside, RowLost, from_row
+from allstop.actors.protocols.records import (
+    AttemptStarted,
+    IntentCommitted,
+    JournalSetAside,
+    RowLost,
+    from_row,
+    to_entry,
+)
 
 CHAIN = "kraken.main"
 ROWS = 60
@@ -23,6 +33,27 @@ def entry(n: int, kind: str = "intent") -> JournalEntry:
     return JournalEntry(
         kind=kind, key=f"key-{n}", body=b'{"v":1,"r":{"needle":"' + str(n).encode() * 40 + b'"}}'
     )
+
+
+COMMITTED = to_entry(
+    IntentCommitted(
+        intent=OrderIntent(
+            id="ours",
+            pair="BTC/USD",
+            side=Side.BUY,
+            qty=Decimal("0.1"),
+            order_type=OrderType.MARKET,
+            stop=StopLoss(trigger_price=Decimal("20000.0")),
+        ),
+        origin=Origin.STRATEGY,
+        scope=("kraken", "main", "BTC/USD"),
+        at_ns=1,
+    )
+)
+
+
+def wal(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
 
 
 async def opened(path: Path, wall_s: float = 1000.0) -> SqliteJournal:
@@ -198,6 +229,80 @@ async def test_a_disk_that_is_only_full_sets_nothing_aside(
     with pytest.raises(Fatal, match="disk is full"):
         await opened(path)
     assert asides(path) == []
+
+
+async def test_the_log_beside_a_damaged_file_is_set_aside_with_it_and_both_are_as_they_were(
+    path: Path,
+) -> None:
+    """Whoever closes an SQLite file last copies the log into it: what was found would be neither file nor log."""
+    await written(path)
+    journal = await opened(path, 1500.0)
+    await journal.append([entry(n) for n in range(ROWS, ROWS + 30)])
+    content, log = bytearray(path.read_bytes()), wal(path).read_bytes()
+    await journal.close()
+    content[content.index(b"key-7{") + 40] ^= 0x04
+    path.write_bytes(content)
+    wal(path).write_bytes(log)
+    rows = await rows_of(path)
+    assert keys(rows) == [f"key-{n}" for n in range(ROWS + 30) if n != 7]
+    [aside] = asides(path)
+    assert aside.read_bytes() == bytes(content)
+    assert wal(aside).read_bytes() == log
+
+
+async def test_a_file_that_was_emptied_beside_its_log_is_damage_and_no_new_journal(path: Path) -> None:
+    await written(path)
+    journal = await opened(path, 1500.0)
+    await journal.append([entry(1000)])
+    log = wal(path).read_bytes()
+    await journal.close()
+    path.write_bytes(b"")
+    wal(path).write_bytes(log)
+    rows = await rows_of(path)
+    first = from_row(rows[0])
+    assert isinstance(first, JournalSetAside)
+    assert "empty" in first.what
+    assert first.lost >= 1
+    [aside] = asides(path)
+    assert (aside.read_bytes(), wal(aside).read_bytes()) == (b"", log)
+
+
+async def test_rows_that_cannot_be_read_just_now_are_not_lost(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No file descriptor is left, say: a fresh journal would be made that knows no order."""
+    content = bytearray(await written(path))
+    content[content.index(b"key-7{") + 40] ^= 0x04
+    path.write_bytes(content)
+    tries: list[Path] = []
+
+    def elsewhere(file: Path) -> sqlite3.Connection:
+        tries.append(file)
+        return real(file if len(tries) == 1 else file.with_name("nowhere") / file.name)
+
+    real = journal_mending.reader
+    with monkeypatch.context() as patched:
+        patched.setattr(journal_mending, "reader", elsewhere)
+        with pytest.raises(Fatal, match="unable to open"):
+            await opened(path)
+    assert asides(path) == []
+    assert path.read_bytes() == bytes(content)
+    assert keys(await rows_of(path)) == [f"key-{n}" for n in range(ROWS) if n != 7]
+
+
+async def test_where_pages_are_destroyed_an_intent_before_them_may_have_been_sent(path: Path) -> None:
+    journal = await opened(path)
+    await journal.append([COMMITTED])
+    await journal.append([entry(n) for n in range(ROWS)])
+    await journal.close()
+    content = bytearray(path.read_bytes())
+    page = content.index(b"key-30{") // 4096
+    content[page * 4096 : page * 4096 + 200] = bytes(200)
+    path.write_bytes(content)
+    rows = await rows_of(path)
+    [unknown] = [from_row(row) for row in rows if row.kind == "attempt" and row.key == "ours"]
+    assert isinstance(unknown, AttemptStarted)
+    assert (unknown.attempt, unknown.channel) == (1, "lost")
 
 
 @pytest.mark.parametrize("seed", range(40))
