@@ -6,9 +6,11 @@ has to be written down while a life lasts, except with each task: by it, tasks a
 
 import asyncio
 import contextvars
+import inspect
 from collections.abc import Coroutine
 from contextvars import ContextVar
 from itertools import count
+from types import CoroutineType
 from typing import Any, Final
 
 import msgspec
@@ -77,6 +79,17 @@ def sweep(loop: asyncio.AbstractEventLoop, life: int, left: list[CoroutineLeft])
     return swept
 
 
+def _unbegun(coroutine: Any) -> list[Any]:
+    """A coroutine that has not begun, and those that it was given to await, the outer one first. To close it is to drop
+    them, and Python complains of each that nobody awaited it."""
+    if coroutine.__class__ is not CoroutineType:
+        return []
+    if inspect.getcoroutinestate(coroutine) != inspect.CORO_CREATED:
+        return []
+    given = coroutine.cr_frame.f_locals.values()
+    return [coroutine, *(one for value in given for one in _unbegun(value))]
+
+
 def _drop_handles(loop: Any, life: int) -> bool:
     """Cancelled where they stand: the loop counts on the length of its queue within a turn."""
     dropped = False
@@ -89,6 +102,8 @@ def _drop_handles(loop: Any, life: int) -> bool:
 
 def _close(task: NumberedTask, left: list[CoroutineLeft]) -> None:
     coroutine: Any = task.get_coro()
+    for unbegun in _unbegun(coroutine):
+        unbegun.close()
     for _ in range(CLOSE_TRIES):
         try:
             coroutine.close()

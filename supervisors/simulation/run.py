@@ -80,7 +80,7 @@ def simulate(
 
     Raises BadInput when the tree is wrong, with nothing run.
     """
-    with quiet_logs() as logs, no_collector(), quiet_ends():
+    with quiet_logs() as logs, quiet_ends(), no_collector():
         return run_virtual(_Run(tree, seed, duration_s, profile, keep, logs, plan).outcome())
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import inspect
+from collections.abc import Coroutine
 from typing import Any
 
 import pytest
@@ -329,4 +331,25 @@ async def test_the_tasks_of_a_dead_engine_are_not_kept() -> None:
         world.power_cut()
     gc.collect()
     assert len(asyncio.all_tasks()) == before
+    assert world.left == []
+
+
+async def test_a_handler_that_a_death_finds_before_its_first_step_is_closed_with_the_task_that_was_to_await_it() -> (
+    None
+):
+    async def handler() -> None:
+        raise AssertionError("the engine is dead")
+
+    async def watched(handled: Coroutine[Any, Any, None]) -> None:
+        await handled
+
+    async def serve(handled: Coroutine[Any, Any, None]) -> None:
+        await handled
+
+    world = SimulatedWorld(1)
+    life = world.new_life()
+    made = handler()
+    life.start(serve(watched(made)))
+    world.power_cut()
+    assert inspect.getcoroutinestate(made) == inspect.CORO_CLOSED
     assert world.left == []
