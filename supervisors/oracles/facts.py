@@ -366,6 +366,22 @@ class Restarted:
 
 
 @dataclass(frozen=True, slots=True)
+class Paused:
+    """A supervisor whose budget was spent stopped its children: its breaker is open."""
+
+    at_ns: int
+    supervisor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """Its breaker is closed again: after the pause it was tried, and the proofs were there."""
+
+    at_ns: int
+    supervisor: str
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
     """Text that left the engine: a log line, a report, an answer of the command line."""
 
@@ -385,5 +401,5 @@ class Ended:
 Fact = (
     OrderAccepted | OrderExecuted | OrderEnded | PositionMoved | Exposed | LimitBreach | Asked | SecretIssued | ConnectTried | CallsSpent | KeyRevoked
     | Barred | Freed | CallBegan | CallEnded | DiskFailed | JournalGaveUp | RowDamaged | ChainReplaced | FaultsOver | Settled | Held | Released | Heard | BookWrong | BookAnew | Placing | Fell
-    | RowDurable | Recorded | Promised | Denied | Believed | Halted | Latched | Lifted | Restarted | Written | Ended
+    | RowDurable | Recorded | Promised | Denied | Believed | Halted | Latched | Lifted | Restarted | Paused | Resumed | Written | Ended
 )  # fmt: skip

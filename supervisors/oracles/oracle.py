@@ -36,6 +36,9 @@ class Terms:
     budgets: Mapping[str, tuple[int, float]] = field(
         default_factory=dict[str, tuple[int, float]]
     )  # restarts, seconds
+    cooldowns: Mapping[str, float] = field(
+        default_factory=dict[str, float]
+    )  # of those that pause: how long at least
 
 
 Takes = Mapping[type[Any], Callable[[Any], None]]

@@ -8,11 +8,12 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from allstop.actors.events import ChildStarted, ChildTerminated, Event, GaveUp
+from allstop.actors.events import BreakerChanged, ChildStarted, ChildTerminated, Event, GaveUp
 from allstop.actors.links.latch import LatchState, MemoryLatch
 from allstop.actors.ports import HttpRequest, HttpResponse, JournalRow
 from allstop.actors.protocols.lookup import PROFILES
-from allstop.supervisors.config import Tree
+from allstop.actors.spec import OnExceeded
+from allstop.supervisors.config import Budget, Tree
 from allstop.supervisors.kraken_account import account_path
 from allstop.supervisors.oracles import EIGHT, PROMISES, Terms, Violation, Watch
 from allstop.supervisors.oracles.facts import (
@@ -33,10 +34,12 @@ from allstop.supervisors.oracles.facts import (
     JournalGaveUp,
     Latched,
     Lifted,
+    Paused,
     Placing,
     Promised,
     Released,
     Restarted,
+    Resumed,
     RowDamaged,
     RowDurable,
     Settled,
@@ -58,15 +61,10 @@ PARTS = {
 }  # fmt: skip
 
 
-def budgets_of(tree: Tree) -> dict[str, tuple[int, float]]:
-    """The restarts that each supervisor of a tree was given, by its path: restarts, and the seconds they count in."""
-    found = {
-        "/accounts": (tree.accounts.budget.max_restarts, tree.accounts.budget.max_seconds),
-        "/strategies": (tree.strategies.budget.max_restarts, tree.strategies.budget.max_seconds),
-    }
-    for node in tree.accounts.children:
-        found[f"{account_path(node)}/trading"] = (node.trading.max_restarts, node.trading.max_seconds)
-    return found
+def budgets_of(tree: Tree) -> dict[str, Budget]:
+    """What each supervisor of a tree was given, by its path."""
+    trading = {f"{account_path(node)}/trading": node.trading for node in tree.accounts.children}
+    return {"/accounts": tree.accounts.budget, "/strategies": tree.strategies.budget, **trading}
 
 
 class Watching:
@@ -80,7 +78,18 @@ class Watching:
         on_violation: Callable[[Violation], None] | None = None,
     ) -> None:
         cover_s = max((node.cover_s for node in tree.accounts.children), default=2.0)
-        terms = Terms(cover_s=cover_s, secrets=tuple(secrets), budgets=budgets_of(tree), permits=True)
+        budgets = budgets_of(tree)
+        terms = Terms(
+            cover_s=cover_s,
+            secrets=tuple(secrets),
+            budgets={path: (one.max_restarts, one.max_seconds) for path, one in budgets.items()},
+            cooldowns={
+                path: one.pause.cooldown_s
+                for path, one in budgets.items()
+                if one.on_exceeded is OnExceeded.PAUSE
+            },
+            permits=True,
+        )
         self.watch = Watch(terms, on_violation=on_violation, oracles=(*EIGHT, *PROMISES))
         self.venue = _Witness(self)
         self._now_ns = now_ns
@@ -241,6 +250,10 @@ class Watching:
                 failed = child in self._failed
                 self._failed.discard(child)
                 self.watch.see(Restarted(self._now_ns(), event.path, event.child, after_failure=failed))
+            case BreakerChanged(state="open"):
+                self.watch.see(Paused(self._now_ns(), event.path))
+            case BreakerChanged(state="closed"):
+                self.watch.see(Resumed(self._now_ns(), event.path))
             case _:
                 pass
 

@@ -44,9 +44,11 @@ from allstop.supervisors.oracles.facts import (
     Lifted,
     LimitBreach,
     OrderAccepted,
+    Paused,
     Promised,
     Released,
     Restarted,
+    Resumed,
     RowDurable,
     Settled,
     Written,
@@ -804,6 +806,50 @@ def test_restarts_that_the_window_has_left_behind_do_not_count() -> None:
         story.see(Restarted(story.now_ns, "/trading", "session"))
         story.wait(20.1)
     assert story.broken() == []
+
+
+def a_spent_budget(cooldowns: dict[str, float]) -> Story:
+    """A supervisor that has used up what it has, and paused."""
+    story = Story(budgets={"/trading": (3, 60.0)}, cooldowns=cooldowns)
+    for _ in range(3):
+        story.see(Restarted(story.now_ns, "/trading", "session"))
+        story.wait(1.0)
+    story.see(Paused(story.now_ns, "/trading"))
+    return story
+
+
+def test_after_a_pause_that_was_ended_by_its_proofs_a_budget_is_had_anew() -> None:
+    story = a_spent_budget({"/trading": 15.0})
+    story.wait(15.0)
+    story.see(Resumed(story.now_ns, "/trading"))
+    for _ in range(3):
+        story.see(Restarted(story.now_ns, "/trading", "session"))
+    assert story.broken() == []
+    story.see(Restarted(story.now_ns, "/trading", "session"))
+    assert [oracle for oracle, _ in story.broken()] == ["budget"]
+
+
+def test_a_pause_that_was_none_gives_no_budget_back() -> None:
+    story = a_spent_budget({"/trading": 15.0})
+    story.wait(14.9)
+    story.see(Resumed(story.now_ns, "/trading"))
+    story.see(Restarted(story.now_ns, "/trading", "session"))
+    assert [oracle for oracle, _ in story.broken()] == ["budget"]
+
+
+def test_a_breaker_that_is_only_tried_has_no_budget_yet() -> None:
+    story = a_spent_budget({"/trading": 15.0})
+    story.wait(16.0)
+    story.see(Restarted(story.now_ns, "/trading", "session"))
+    assert [oracle for oracle, _ in story.broken()] == ["budget"]
+
+
+def test_one_that_may_not_pause_has_no_pause_that_counts() -> None:
+    story = a_spent_budget({})
+    story.wait(16.0)
+    story.see(Resumed(story.now_ns, "/trading"))
+    story.see(Restarted(story.now_ns, "/trading", "session"))
+    assert [oracle for oracle, _ in story.broken()] == ["budget"]
 
 
 # -- one verdict, told live or judged afterwards -----------------------------------------------------------------------
