@@ -55,6 +55,15 @@ class KeyTurns(msgspec.Struct, kw_only=True):
         self.waiting.append(waiter)
         self.waiting.sort(key=lambda one: one.order)
 
+    def free(self, cost: float, now_s: float, lane: Lane) -> bool:
+        """Whether a caller that comes now has the turn at once: nobody holds it or waits for it, and there is room."""
+        return (
+            self.held is None
+            and not self.waiting
+            and now_s >= self.cool_until_s
+            and self.rest.meter.wait_s(cost, now_s, lane) <= 0
+        )
+
     def first_ready(self, now_s: float) -> Waiter | None:
         """The first waiter with room. One that must wait for room lets only those pass that need none."""
         if now_s < self.cool_until_s:

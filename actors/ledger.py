@@ -162,7 +162,7 @@ class AccountLedger(Actor):
             key.nonces = key.nonces.reserving(high)
         return key.nonces.last
 
-    def _take_turn(self, take: TakeTurn) -> Coroutine[Any, Any, None] | None:
+    def _take_turn(self, take: TakeTurn) -> Turn | Coroutine[Any, Any, Turn | None] | None:
         key = self._key(take.key)
         if key.stopped:
             raise KeyStopped(key.stopped, place=key.name)
@@ -170,14 +170,17 @@ class AccountLedger(Actor):
             raise Refused(RefusalCode.NOT_COMMITTED, UNWRITTEN, place=take.path)
         if key.full:
             raise RateRefused("too many callers wait for a turn", place=take.path, retry_after_s=take.hold_s)
+        now_s, cost = self.clock.now_s(), rest_cost(take.path)
+        if take.wait_max_s > 0 and key.free(cost, now_s, take.lane):  # as nearly always: nobody has to wait
+            return self._given(key, take, cost, now_s)
         self._arrivals += 1
         key.queue(
             Waiter(
                 take=take,
                 reply=self.defer(),
-                cost=rest_cost(take.path),
+                cost=cost,
                 order=(take.lane, self._arrivals),
-                until_s=self.clock.now_s() + take.wait_max_s,
+                until_s=now_s + take.wait_max_s,
             )
         )
         return self._serve(key)
@@ -188,9 +191,11 @@ class AccountLedger(Actor):
             if end.unsent:  # what is promised on disk stays higher until it is due
                 key.rest = key.rest.with_meter(key.rest.meter.taken(-rest_cost(key.held.path), now_s))
             key.held = None
+        if not key.waiting and not end.tells:
+            return None
         for waiter in [w for w in key.waiting if w.take.id == end.id]:
             key.waiting.remove(waiter)  # its caller gave up; nobody listens for the answer
-        if end.over_limit or end.bad_nonce or end.cool_s > 0 or end.stop:
+        if end.tells:
             return self._take_in(key, end)
         return self._serve(key)
 
@@ -234,19 +239,31 @@ class AccountLedger(Actor):
             waiter.reply.fail(self._refusal(key, waiter, now_s))
         if key.held is None and (waiter := key.first_ready(now_s)) is not None:
             key.waiting.remove(waiter)
-            key.held, key.held_until_s = waiter.take, now_s + waiter.take.hold_s
-            charged = key.rest.with_meter(key.rest.meter.taken(waiter.cost, now_s))
-            nonces = key.nonces.next(self.clock.wall_ns())
-            if not (charged.covered(now_s) and nonces.covered):
-                return self._grant(key, waiter, charged)
-            key.rest, key.nonces = charged, nonces
-            waiter.reply.set(Turn(id=waiter.take.id, nonce=nonces.last))
+            turn = self._given(key, waiter.take, waiter.cost, now_s)
+            if not isinstance(turn, Turn):
+                return self._grant(key, waiter, turn)
+            waiter.reply.set(turn)
         self._wake_for(key)
         return None
 
-    async def _grant(self, key: KeyTurns, waiter: Waiter, charged: Promised) -> None:
+    def _given(
+        self, key: KeyTurns, take: TakeTurn, cost: float, now_s: float
+    ) -> Turn | Coroutine[Any, Any, Turn]:
+        """The turn; a coroutine where something has to be promised on disk first."""
+        key.held, key.held_until_s = take, now_s + take.hold_s
+        charged = key.rest.with_meter(key.rest.meter.taken(cost, now_s))
+        nonces = key.nonces.next(self.clock.wall_ns())
+        if not (charged.covered(now_s) and nonces.covered):
+            return self._promised(key, take, charged)
+        key.rest, key.nonces = charged, nonces
+        return Turn(id=take.id, nonce=nonces.last)
+
+    async def _promised(self, key: KeyTurns, take: TakeTurn, charged: Promised) -> Turn:
         key.rest = await self._promises.kept(f"rest:{key.name}", charged)
-        waiter.reply.set(Turn(id=waiter.take.id, nonce=await self._next_nonce(key)))
+        return Turn(id=take.id, nonce=await self._next_nonce(key))
+
+    async def _grant(self, key: KeyTurns, waiter: Waiter, turn: Coroutine[Any, Any, Turn]) -> None:
+        waiter.reply.set(await turn)
         self._wake_for(key)
 
     def _is_hopeless(self, key: KeyTurns, waiter: Waiter, now_s: float) -> bool:

@@ -88,6 +88,11 @@ class EndTurn(msgspec.Struct, frozen=True, kw_only=True):
     cool_s: float = 0.0  # a lockout or a throttle: no call on this key for so long
     stop: str = ""  # the key was refused: never use it again, for this reason
 
+    @property
+    def tells(self) -> bool:
+        """Whether the venue said anything of the key."""
+        return self.over_limit or self.bad_nonce or self.cool_s > 0 or bool(self.stop)
+
 
 class StopKey(msgspec.Struct, frozen=True, kw_only=True):
     """The venue refused this key: never use it again. Answered with True when that is on disk; told, for what a socket

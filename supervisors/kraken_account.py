@@ -15,7 +15,7 @@ from allstop.actors.key_roles import Role
 from allstop.actors.kraken_desk import KrakenDesk
 from allstop.actors.kraken_listing import KrakenListing
 from allstop.actors.last_ledger import LastLedger
-from allstop.actors.ledger import AccountLedger, GetLedger, LedgerView
+from allstop.actors.ledger import AccountLedger
 from allstop.actors.levels import ROOT, CastVote, Level, LevelBoard, Vote
 from allstop.actors.limits.kraken import Tier
 from allstop.actors.limits.lanes import Lane
@@ -205,10 +205,14 @@ def _guardian(parts: AccountParts) -> ChildSpec:
     node = parts.node
     holder = parts.at("guardian")
 
+    ledger = parts.at("store/ledgers")
+
     async def key_state() -> KeyState:
-        view: LedgerView = await parts.at("store/ledgers").call(GetLedger(), timeout_s=0.1)
-        key = parts.keys.protect.fingerprint
-        return KeyState(view.rest.get(key, 0.0), key in view.wanted)
+        """Off the board, where a ledger that is down is no loss: its counter decays by itself."""
+        key, now_s = parts.store.keys.get(parts.keys.protect.fingerprint), parts.system.clock.now_s()
+        if key is None:
+            return KeyState(0.0)
+        return KeyState(key.rest.meter.level_at(now_s), ledger.is_alive() and key.wanted(now_s))
 
     kwargs = {
         "open_desk": lambda: parts.desk(holder, "protect", Lane.PROTECT),
@@ -272,7 +276,7 @@ def _trading(parts: AccountParts) -> ChildSpec:
             "make_desk": trade_desk, "stream": stream, "orders": orders, "gate": gate, "board": parts.gate_board, "listeners": told, "settings": settings,
             "journal": parts.at("store/journal"), "keep_listing": parts.listing.keep,
         })),
-        ChildSpec("prober", Start(Prober, (), {"trading": parts.at("trading"), "reconciler": parts.at("trading/reconciler"), "ledger": ledger, "gate": gate, "key": parts.keys.trade.fingerprint})),
+        ChildSpec("prober", Start(Prober, (), {"trading": parts.at("trading"), "reconciler": parts.at("trading/reconciler"), "store": parts.store, "gate": gate, "key": parts.keys.trade.fingerprint})),
     )  # fmt: skip
     votes = Votes(parts.root, parts.scope, Level.READ_ONLY, Level.READ_ONLY)
     return _supervisor("trading", node.trading.flags(Strategy.REST_FOR_ONE), children, votes)

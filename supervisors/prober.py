@@ -5,14 +5,16 @@ longer. The budget proof says that the key's call counter leaves room and that t
 admitted by a subtree that is still on trial.
 """
 
+from collections.abc import Coroutine
+from typing import Any, ClassVar
+
 import msgspec
 
 from allstop.actors.commands import Proof
-from allstop.actors.ledger_messages import GetLedger, LedgerView
-from allstop.actors.limits.kraken import LIMITS
 from allstop.actors.order_gate import GateWord
 from allstop.actors.reconciler import Reconcile, ReconcileView
 from allstop.actors.runtime import Actor, ActorDead, CallTimeout, Continue, Ref
+from allstop.actors.store_board import StoreBoard
 from allstop.supervisors.degrade import BreakerState
 from allstop.supervisors.supervisor import breaker_state, report_probe
 
@@ -25,43 +27,63 @@ class _Look(msgspec.Struct, frozen=True):
 
 
 class Prober(Actor):
-    """`gate` takes Proof("budget"); `trading` is the supervisor whose breaker is on trial; `key` names the trade key in
-    the ledger. A protect key of its own is the guardian's affair, and the guardian's proof."""
+    """`gate` takes Proof("budget"); `trading` is the supervisor whose breaker is on trial; `key` names the trade key on
+    `store`, where its call counter is read. A protect key of its own is the guardian's affair, and the guardian's proof."""
+
+    keeps_task: ClassVar[bool] = False
 
     def __init__(
-        self, *, trading: Ref, reconciler: Ref, ledger: Ref, gate: Ref, key: str, interval_s: float = 1.0
+        self,
+        *,
+        trading: Ref,
+        reconciler: Ref,
+        store: StoreBoard,
+        gate: Ref,
+        key: str,
+        interval_s: float = 1.0,
     ) -> None:
         self._key = key
         self._trading = trading
         self._reconciler = reconciler
-        self._ledger = ledger
+        self._store = store
         self._gate = GateWord(gate)
         self._interval_s = interval_s
+        self._closed = (
+            False  # the breaker: one that was seen closed opens by ending its children, us with them
+        )
 
     def on_start(self) -> Continue:
         return Continue(_Look())
 
-    async def on_continue(self, argument: object) -> None:
-        await self._look()
+    def on_continue(self, argument: object) -> object:
+        return self._look()
 
-    async def on_receive(self, message: object) -> None:
+    def on_receive(self, message: object) -> object:
         match message:
             case _Look():
-                await self._look()
+                return self._look()
             case _:
                 raise TypeError(f"{self.path} takes no {message!r}")
 
-    async def _look(self) -> None:
+    def _look(self) -> Coroutine[Any, Any, None] | None:
+        """Gives a coroutine while the breaker may be on trial."""
+        if not self._closed:
+            return self._on_trial()
+        self._prove(BreakerState.CLOSED)
+        self.send_after(self._interval_s, _Look())
+        return None
+
+    async def _on_trial(self) -> None:
         # The supervisor is busy while it starts this very child, and when it stops it: no answer is no news.
         try:
             breaker = await breaker_state(self._trading, timeout_s=self._interval_s)
-            view: LedgerView = await self._ledger.call(GetLedger(), timeout_s=self._interval_s)
         except (ActorDead, CallTimeout):
             self.send_after(self._interval_s, _Look())
             return
+        self._closed = breaker.state is BreakerState.CLOSED
         if breaker.state is BreakerState.HALF_OPEN:
             report_probe(self._trading, await self._probe())
-        self._prove(breaker.state, view)
+        self._prove(breaker.state)
         self.send_after(self._interval_s, _Look())
 
     async def _probe(self) -> bool:
@@ -71,16 +93,15 @@ class Prober(Actor):
             return False
         return view.last_held  # an earlier round's proof is no answer to this probe
 
-    def _prove(self, state: BreakerState, view: LedgerView) -> None:
-        most = LIMITS[view.tier].rest_max * ROOM
-        level = view.rest.get(self._key, 0.0)
-        reason = ""
+    def _prove(self, state: BreakerState) -> None:
+        now_s, reason = self.clock.now_s(), ""
+        key = self._store.keys.get(self._key)
+        level, most = (
+            (0.0, 0.0) if key is None else (key.rest.meter.level_at(now_s), key.rest.meter.max * ROOM)
+        )
         if state is not BreakerState.CLOSED:
             reason = f"the breaker is {state.value}"
         elif level > most:
             reason = f"the call counter is at {level:.1f} of {most:g}"
-        if self._gate.knows(holds=not reason, reason=reason):
-            return
-        self._gate.tell(
-            Proof(name="budget", holds=not reason, at_s=self.clock.now_s(), by=self.path, reason=reason)
-        )
+        if not self._gate.knows(holds=not reason, reason=reason):
+            self._gate.tell(Proof(name="budget", holds=not reason, at_s=now_s, by=self.path, reason=reason))

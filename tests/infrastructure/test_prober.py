@@ -4,16 +4,20 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 from tests.infrastructure.recorder import Recorder
 
 from allstop.actors.commands import Proof
 from allstop.actors.exits import Exit
-from allstop.actors.ledger_messages import LedgerView
-from allstop.actors.limits.kraken import Tier
+from allstop.actors.key_turns import KeyTurns
+from allstop.actors.limits.kraken import Tier, rest_meter
+from allstop.actors.limits.nonces import Nonces
+from allstop.actors.limits.promised import fresh
 from allstop.actors.reconciler import Reconcile, ReconcileView
 from allstop.actors.runtime import ActorSystem
 from allstop.actors.spec import Pause
+from allstop.actors.store_board import StoreBoard
 from allstop.supervisors import decisions as d
 from allstop.supervisors.degrade import Breaker, BreakerState
 from allstop.supervisors.prober import Prober
@@ -39,6 +43,15 @@ def answering(value: object) -> Callable[[object], object]:
     return answer
 
 
+def board(**levels: float) -> StoreBoard:
+    """An account's board whose keys' call counters stand at these levels from now on: nothing is given back."""
+    made = StoreBoard()
+    for name, level in levels.items():
+        meter = msgspec.structs.replace(rest_meter(Tier.PRO, now_s=0.0), level=level, decay_per_s=0.0)
+        made.keys[name] = KeyTurns(name=name, nonces=Nonces(), rest=fresh(meter, 0.0))
+    return made
+
+
 async def proofs(
     state: BreakerState, level: float, *, reconciled: bool = True, before: bool = False
 ) -> tuple[list[Proof], list[Any], list[Any]]:
@@ -47,19 +60,15 @@ async def proofs(
     told: list[Any] = []
     asked: list[Any] = []
     breaker = Breaker(Pause(), 60.0, state=state)
-    view = LedgerView(
-        tier=Tier.PRO, rest={"ours": level, "the guardian's": 20.0}, orders={}, waiting=0, stopped={}
-    )
     round_ = ReconcileView(holds=reconciled or before, last_held=reconciled, proven_at_ns=1, rounds=1)
     async with ActorSystem() as system:
         trading = await system.spawn(Trading, told, answering(breaker))
         reconciler = await system.spawn(Recorder, asked, answering(round_))
-        ledger = await system.spawn(Recorder, [], answering(view))
         await system.spawn(
             Prober,
             trading=trading,
             reconciler=reconciler,
-            ledger=ledger,
+            store=board(ours=level, guardian=20.0),
             gate=await system.spawn(Recorder, gate),
             key="ours",
         )
@@ -97,3 +106,25 @@ async def test_a_proof_of_an_earlier_round_is_no_good_probe() -> None:
     """What was proven stands when a later read fails, and says nothing of whether the venue answers now."""
     _, reported, _ = await proofs(BreakerState.HALF_OPEN, 5.0, reconciled=False, before=True)
     assert {message.category for message in reported} == {"probe"}
+
+
+async def test_a_breaker_that_was_seen_closed_is_not_asked_for_again_and_the_counter_is_looked_at_each_second() -> (
+    None
+):
+    told: list[Any] = []
+    gate: list[Proof] = []
+    store = board(ours=5.0)
+    async with ActorSystem() as system:
+        trading = await system.spawn(
+            Trading, told, answering(Breaker(Pause(), 60.0, state=BreakerState.CLOSED))
+        )
+        reconciler = await system.spawn(Recorder, [])
+        listening = await system.spawn(Recorder, gate)
+        await system.spawn(
+            Prober, trading=trading, reconciler=reconciler, store=store, gate=listening, key="ours"
+        )
+        await asyncio.sleep(3.5)
+        store.keys["ours"].rest = board(ours=19.0).keys["ours"].rest
+        await asyncio.sleep(1.0)
+    assert len(told) == 1
+    assert [proof.holds for proof in gate] == [True, False]
