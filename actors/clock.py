@@ -152,4 +152,5 @@ def uuid7(unix_ms: int, bits: int) -> str:
     value = (unix_ms & (1 << 48) - 1) << 80 | (bits & (1 << 80) - 1)
     value = value & ~(0xF << 76) | 0x7 << 76  # version
     value = value & ~(0x3 << 62) | 0x2 << 62  # variant
-    return str(uuid.UUID(int=value))
+    digits = f"{value:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

@@ -69,6 +69,7 @@ class Engine:
         self.orders: dict[str, Order] = {}
         self.executions: list[Execution] = []
         self.happened: list[Happened] = []
+        self._expiring: dict[str, Order] = {}  # of those that are open
         self.accepted_ids: dict[tuple[str, str], list[str]] = {}
         self.switch = DeadMansSwitch()
         self.positions = Positions(accounts, limits_cover=limits_cover)
@@ -185,24 +186,16 @@ class Engine:
 
     def tick(self, at: At) -> None:
         """What time alone does: orders expire, the dead man's switch fires once."""
-        for account in self.accounts.values():
-            for order in list(account.open.values()):
-                if order.expire_ns and at.wall_ns >= order.expire_ns:
-                    self._end(order, "expired", "Order expired", at)
+        for order in [order for order in self._expiring.values() if at.wall_ns >= order.expire_ns]:
+            self._end(order, "expired", "Order expired", at)
         for name in self.switch.fired(at):
             for order in list(self.accounts[name].open.values()):
                 self._end(order, "canceled", "Cancel all orders after", at)
 
-    def due_s(self, at: At) -> float | None:
-        """The first moment at which `tick` does something, as things stand; None: there is none."""
-        moments = list(self.switch.moments())
-        for account in self.accounts.values():
-            moments += [
-                at.now_s + (order.expire_ns - at.wall_ns) / 1e9
-                for order in account.open.values()
-                if order.expire_ns
-            ]
-        return min(moments) if moments else None
+    def moments(self, at: At) -> list[float]:
+        """When `tick` does something, as things stand."""
+        expire = [at.now_s + (order.expire_ns - at.wall_ns) / 1e9 for order in self._expiring.values()]
+        return [*self.switch.moments(), *expire]
 
     def turn(self, status: str, at: At) -> None:
         """Changes the system's status. Matching resumes at online."""
@@ -260,6 +253,8 @@ class Engine:
         if kept:
             self.orders[order.order_id] = order
             account.open[order.order_id] = order
+            if order.expire_ns:
+                self._expiring[order.order_id] = order
             order.note("accepted", at.wall_ns, **_terms(order))
             order.amends.append(
                 {
@@ -378,6 +373,7 @@ class Engine:
         order.status, order.reason, order.closed_ns = status, reason, at.wall_ns
         order.note(status, at.wall_ns, **({"reason": reason} if reason else {}))
         self.accounts[order.account].open.pop(order.order_id, None)
+        self._expiring.pop(order.order_id, None)
         self.witness.ended(order)
         self._tell(status, order, at)
         if measured:

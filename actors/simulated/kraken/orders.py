@@ -115,6 +115,17 @@ class Order:
     reason: str | None = None
     history: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     amends: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    told: tuple[tuple[object, ...], msgspec.Raw] | None = (
+        None  # what REST told of it last, and when it was so
+    )
+
+    @property
+    def changing(self) -> tuple[object, ...]:
+        """All of it that REST tells and that can change."""
+        return (
+            self.status, self.qty, self.filled, self.cost, self.fee, self.limit_price, self.trigger_price, self.triggered,
+            self.closed_ns, self.reason, len(self.trades),
+        )  # fmt: skip
 
     @property
     def open(self) -> bool:

@@ -12,7 +12,7 @@ from allstop.actors.simulated.kraken.orders import LIMIT, Execution, Order, desc
 from allstop.actors.simulated.kraken.pairs import Pair
 from allstop.actors.simulated.kraken.refusal import Refusal
 from allstop.actors.simulated.kraken.signing import ApiKey
-from allstop.actors.simulated.kraken.wire import fixed, rfc3339_seconds, unix
+from allstop.actors.simulated.kraken.wire import encode, fixed, rfc3339_seconds, unix
 
 if TYPE_CHECKING:
     from allstop.actors.simulated.kraken.venue import KrakenVenue
@@ -27,8 +27,16 @@ class Call(msgspec.Struct, frozen=True):
     cost: float = 1.0
 
 
-def order_result(order: Order) -> dict[str, Any]:
-    """An order as OpenOrders, ClosedOrders and QueryOrders tell it."""
+def order_result(order: Order) -> msgspec.Raw:
+    """An order as OpenOrders, ClosedOrders and QueryOrders tell it: made once for as long as nothing changes of it, for
+    clients ask again and again."""
+    changing = order.changing
+    if order.told is None or order.told[0] != changing:
+        order.told = (changing, msgspec.Raw(encode(_order_result(order)).encode()))
+    return order.told[1]
+
+
+def _order_result(order: Order) -> dict[str, Any]:
     pair = order.pair
     first, second = (
         (order.limit_price, None) if order.order_type == LIMIT else (order.trigger_price, order.limit_price)

@@ -3,7 +3,6 @@
 The truth keeps when each began and ended. A status or a mode may be set for some seconds; `tick` turns it back.
 """
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from allstop.actors.simulated.kraken import public, stream
@@ -70,17 +69,16 @@ class Statuses:
         self._reachability(at)
         self._modes(at)
 
-    def moments(self) -> Iterable[float]:
+    def moments(self) -> tuple[float, ...]:
         """When something that was set ends; what has ended already may be among them."""
         faults = self._venue.faults
-        yield from (faults.refused_until_s, faults.banned_until_s, self._unreachable_until_s)
-        yield faults.limited_until_s.get("orders", 0.0)
+        limited_s = faults.limited_until_s.get("orders", 0.0)
+        return (faults.refused_until_s, faults.banned_until_s, self._unreachable_until_s, limited_s)
 
-    def turns(self) -> Iterable[float]:
+    def turns(self) -> list[float]:
         """When the system's status or a pair's mode turns, and `tick` is needed for it."""
-        yield from self._pairs_until_s.values()
-        if self._until_s is not None:
-            yield self._until_s
+        pairs = list(self._pairs_until_s.values())
+        return pairs if self._until_s is None else [*pairs, self._until_s]
 
     def _turn(self, status: str, at: At) -> None:
         venue = self._venue

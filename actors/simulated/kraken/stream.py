@@ -142,16 +142,14 @@ def due_s(connection: Connection) -> float:
     return connection.opened.now_s + IDLE_S
 
 
-def heartbeats(venue: "KrakenVenue", at: At) -> None:
-    """One a second where nothing else was said, after the first subscription."""
+def time_passed(venue: "KrakenVenue", at: At) -> None:
+    """A heartbeat a second where nothing else was said, after the first subscription; a connection that has subscribed to
+    nothing within about a minute is closed."""
     for connection in list(venue.connections.values()):
-        if connection.subscriptions and at.now_s >= due_s(connection):
+        if at.now_s < due_s(connection):
+            continue
+        if connection.subscriptions:
             said(venue, connection, "heartbeat", public.HEARTBEAT, at)
-
-
-def idle_cut(venue: "KrakenVenue", at: At) -> None:
-    """A connection that has subscribed to nothing within about a minute is closed."""
-    for connection in list(venue.connections.values()):
-        if not connection.subscriptions and at.now_s >= due_s(connection):
+        else:
             connection.cut = True
             venue.has_output(connection)

@@ -208,8 +208,7 @@ class KrakenVenue:
         """What time alone does; the shell calls it several times a second."""
         self.statuses.tick(at)
         self.engine.tick(at)
-        stream.heartbeats(self, at)
-        stream.idle_cut(self, at)
+        stream.time_passed(self, at)
         self._settle(at)
 
     def due_s(self, at: At) -> float | None:
@@ -218,8 +217,7 @@ class KrakenVenue:
         moments = [until_s for until_s in self.statuses.moments() if until_s > at.now_s]
         moments += self.statuses.turns()
         moments += [stream.due_s(connection) for connection in self.connections.values()]
-        if (ends_s := self.engine.due_s(at)) is not None:
-            moments.append(ends_s)
+        moments += self.engine.moments(at)
         return min(moments, default=None)
 
     def take_output(self) -> list[Connection]:
