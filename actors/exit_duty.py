@@ -70,6 +70,7 @@ class ExitDuty:
         call_s: Callable[[], float],
     ) -> None:
         self._call_s = call_s
+        self._commit_s = 0.0  # the last commit of an exit's intent, from asking to its answer
         self._turn = turn
         self._settings = settings
         self._desk = desk
@@ -149,7 +150,9 @@ class ExitDuty:
                 at_ns=self._clock.wall_ns(),
                 owner=self._memory.owner,
             )
+            asked_s = self._clock.now_s()
             await self._journal.note(record)
+            self._commit_s = self._clock.now_s() - asked_s
             if self._journal.lost:
                 reply.fail(Refused(RefusalCode.NOT_COMMITTED, "the journal did not commit", place=intent.id))
                 return Leave("not committed")
@@ -203,12 +206,14 @@ class ExitDuty:
         pair, times = exiting.intent.pair, self._settings.times
         position, orders = self._memory.book.position(pair), self._open_orders(pair)
         whole = planned(exiting, position, orders, self._instruments[pair])
-        # Each is a call of its own, and a question of a look may go between: on a link on which the last of them does
-        # not begin before covering again is given up, stops that were moved would not be back in time.
+        # Each is a call of its own behind a commit of its own, and a question of a look may go between: on a link, or
+        # over a disk, on which the last of them does not begin before covering again is given up, stops that were moved
+        # would not be back in time.
         calls, call_s = len(whole.amends) + len(whole.cancels) + bool(whole.cancels) + 1, self._call_s()
-        if calls > 1 and calls * call_s > times.flatten_after_s:
+        if calls > 1 and calls * (call_s + self._commit_s) > times.flatten_after_s:
+            each = f"{calls} calls of {call_s:.3f} s each, and commits of {self._commit_s:.3f} s,"
             most = f"the {times.flatten_after_s:g} s after which covering again is given up"
-            return NoRoom(f"{calls} calls of {call_s:.3f} s each do not fit into {most}", times.cover_s)
+            return NoRoom(f"{each} do not fit into {most}", times.cover_s)
         try:
             room_s = await self._desk.room_s(whole)
         except QueryFailed:
