@@ -51,7 +51,7 @@ from allstop.supervisors.kraken_account import (
 )
 from allstop.supervisors.lasting import declare_gates
 from allstop.supervisors.preflight import Keys, learn_instruments, probe_keys, wanted_pairs
-from allstop.supervisors.standing_down import PROVE_S, OnStop, stand_down
+from allstop.supervisors.standing_down import OnStop, stand_down
 from allstop.supervisors.submitted import SUBMIT_TIMEOUT_S, Order
 from allstop.supervisors.sync_runtime import SyncRuntime
 
@@ -62,10 +62,15 @@ PHASES = {
     "after_stop": Phase(("stop_tree",)),  # yours: no actor runs any more
 }
 
-STANDING_DOWN = {
-    "stand_down": Phase(("before_stop",), timeout_s=PROVE_S + 5.0),
-    "stop_tree": Phase(("before_stop", "stand_down"), timeout_s=STOP_TIMEOUT_S + 10.0),
-}
+
+def standing_down(on_stop: OnStop) -> dict[str, Phase]:
+    """The phases that an orderly stop has beside these, or in their place."""
+    if on_stop is OnStop.KEEP:
+        return {}
+    return {
+        "stand_down": Phase(("before_stop",), timeout_s=on_stop.lasts_s + 5.0),
+        "stop_tree": Phase(("before_stop", "stand_down"), timeout_s=STOP_TIMEOUT_S + 10.0),
+    }
 
 
 def real_world(state_dir: str | Path) -> World:
@@ -83,8 +88,9 @@ class Runtime:
     `world` and `environ` are the real ones unless given. Leaving runs `shutdown`: your tasks of the phase before_stop,
     then the tree stops in reverse order of its start, then those of after_stop. `phases` adds phases to these three,
     or replaces them. `on_system` is called with the actor system before the first actor of the tree starts: for whoever
-    wants to see every event. With `on_stop=OnStop.CANCEL` an orderly leaving cancels all entries first. After leaving,
-    `leaked` names what could not be stopped, and `unproven` where entries may still rest.
+    wants to see every event. With `on_stop=OnStop.CANCEL` an orderly leaving cancels all entries first, and with
+    `OnStop.FLATTEN` it leaves all positions, too. After leaving, `leaked` names what could not be stopped, and `unproven`
+    where entries may still rest or positions be held.
     """
 
     def __init__(
@@ -99,10 +105,10 @@ class Runtime:
     ) -> None:
         self.tree = tree
         self._on_system = on_system
-        standing_down = STANDING_DOWN if on_stop is OnStop.CANCEL else {}
-        self.shutdown = CoordinatedShutdown(PHASES | standing_down | dict(phases or {}))
-        if standing_down:
-            self.shutdown.add_task("stand_down", "entries", self._stand_down)
+        self._on_stop = on_stop
+        self.shutdown = CoordinatedShutdown(PHASES | standing_down(on_stop) | dict(phases or {}))
+        if on_stop is not OnStop.KEEP:
+            self.shutdown.add_task("stand_down", "entries and positions", self._stand_down)
         self.unproven: list[str] = []
         self.shutdown.add_task("stop_tree", "tree", self._stop_tree)
         self.levels = LevelBoard()
@@ -208,9 +214,9 @@ class Runtime:
 
     async def _stand_down(self) -> None:
         guardians = [(parts.node.id, parts.at("guardian")) for parts in self._accounts_parts]
-        self.unproven = await stand_down(
-            self.root, guardians, self.shutdown.reason or "the engine is stopped"
-        )
+        reason = self.shutdown.reason or "the engine is stopped"
+        flatten = self._on_stop is OnStop.FLATTEN
+        self.unproven = await stand_down(self.root, guardians, reason, flatten=flatten)
 
     async def _stop_tree(self) -> None:
         """Stops the tree in reverse order of its start. Orders and stops at the venue stay as they are."""

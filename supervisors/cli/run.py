@@ -23,14 +23,14 @@ from allstop.supervisors.standing_down import OnStop
     type=click.Choice([one.value for one in OnStop]),
     default=OnStop.KEEP.value,
     show_default=True,
-    help="What becomes of entries at the venue: they stay, or are cancelled, and that is proven.",
+    help="What becomes of entries and positions at the venue: they stay; or entries are cancelled; or positions are left at\n    market, too. What was to be done is proven.",
 )
 def command(tree: str, log_level: str, on_stop: str) -> int:
     """Run TREE (file.py:attribute or module:attribute) until SIGINT or SIGTERM. Logs go to stderr, as JSON lines.
 
-    Stops and positions stay at the venue in any case. Exit 0 after a clean stop, 1 when something of it could not be stopped,
-    entries were to be cancelled and that is not proven, the root itself failed (trading is halted
-    then, and nothing runs any more) or the venue did not answer at the start, 2 when the tree, a key or the state directory is wrong; then nothing was started and nothing was sent.
+    Positions that are not left keep their stops in any case. Exit 0 after a clean stop, 1 when something of it could not be
+    stopped, entries were to be cancelled or positions to be left and that is not proven, the root itself failed (trading is
+    halted then, and nothing runs any more) or the venue did not answer at the start, 2 when the tree, a key or the state directory is wrong; then nothing was started and nothing was sent.
     """
     try:
         problems = asyncio.run(_run(load_tree(tree), log_level, OnStop(on_stop)))

@@ -53,6 +53,7 @@ from allstop.supervisors.config import ENTRIES_MAX_PER_S, Tree, child
 from allstop.supervisors.simulation import trees
 from allstop.supervisors.simulation.host import NobodyThere
 from allstop.supervisors.simulation.pytest_plugin import Advance, Hand, SimulatedTree, Venue
+from allstop.supervisors.simulation.restarter import Restarter
 from allstop.supervisors.standing_down import OnStop
 
 EGRESS = f"{ROOM}/store/egress"
@@ -221,6 +222,16 @@ def test_what_was_lost_with_a_journal_is_not_accepted_before_the_rest_agrees_wit
     assert not ask(world, "reset", path=f"{ROOM}/store/journal", by="me", reason="again")["ok"]
 
 
+def over_budget(world: SimulatedTree, chaos: Hand, advance: Advance, state: str = "open") -> None:
+    """The broker crashes until its supervisor has had enough of it: its breaker is open, or latched."""
+    deadline_s = world.now_s + 90.0
+    while not told(world, "BreakerChanged", TRADING, state):
+        assert world.now_s < deadline_s
+        if SESSION in actors(world):
+            chaos.crash(SESSION)
+        advance(0.2)
+
+
 @pytest.mark.scenario("T105")
 def test_a_broker_over_its_intensity_stops_its_subtree_lowers_its_venue_and_leaves_the_others(
     world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance
@@ -228,12 +239,7 @@ def test_a_broker_over_its_intensity_stops_its_subtree_lowers_its_venue_and_leav
     position_with_stop(world, venue, advance)
     guardian = incarnation(world, GUARDIAN)
     data = incarnation(world, "/data/kraken.public/book.BTC-USD")
-    deadline_s = world.now_s + 60.0
-    while not told(world, "BreakerChanged", TRADING, "open") and world.now_s < deadline_s:
-        if SESSION in actors(world):
-            chaos.crash(SESSION)
-        advance(0.2)
-    assert [line for line in told(world, "BreakerChanged", TRADING) if "open" in line]
+    over_budget(world, chaos, advance)
     assert SESSION not in actors(world)
     assert level(world, *SCOPE) is Level.READ_ONLY
     assert level(world) is Level.NONE
@@ -256,11 +262,7 @@ def test_two_venues_over_their_intensity_are_a_halt_with_entries_cancelled_and_s
     world.runtime.root.tell(CastVote(other, latched=True))
     advance(0.1)
     assert level(world) is Level.NONE  # one venue is that venue's affair
-    deadline_s = world.now_s + 90.0
-    while not told(world, "BreakerChanged", TRADING, "latched") and world.now_s < deadline_s:
-        if SESSION in actors(world):
-            chaos.crash(SESSION)
-        advance(0.2)
+    over_budget(world, chaos, advance, "latched")
     assert level(world) is Level.HALTED
     advance.until(lambda: proofs(world)["proven"], timeout_s=HALT_S)
     assert not at_venue(venue, waiting.id)[0]["open"]
@@ -538,6 +540,16 @@ def test_an_alert_channel_that_hangs_or_dies_holds_up_no_trading(
     assert level(world) is Level.NONE
 
 
+def restarted(world: SimulatedTree, chaos: Hand, advance: Advance, on_stop: OnStop) -> Restarter:
+    """Who starts the engine, after it has started one that does this when it is stopped."""
+    restarter = world.stage._restarter  # pyright: ignore[reportPrivateUsage]
+    restarter.on_stop = on_stop
+    chaos.die(down_s=1.0)
+    advance(0.2)
+    advance.until_trading()
+    return restarter
+
+
 @pytest.mark.scenario("T115")
 def test_a_polite_stop_leaves_stops_and_positions_as_they_are_and_nothing_of_the_engine(
     world: SimulatedTree, venue: Venue, advance: Advance
@@ -557,11 +569,7 @@ def test_a_polite_stop_leaves_stops_and_positions_as_they_are_and_nothing_of_the
 def test_a_stop_that_cancels_leaves_no_entry_and_proves_it_and_one_that_cannot_says_so(
     world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance
 ) -> None:
-    restarter = world.stage._restarter  # pyright: ignore[reportPrivateUsage]
-    restarter.on_stop = OnStop.CANCEL
-    chaos.die(down_s=1.0)
-    advance(0.2)
-    advance.until_trading()
+    restarter = restarted(world, chaos, advance, OnStop.CANCEL)
     position_with_stop(world, venue, advance)
     waiting = [world.submit(resting(venue)), world.submit(resting(venue, OTHER_PAIR))]
     advance(1.0)
@@ -584,17 +592,52 @@ def test_a_stop_that_cancels_leaves_no_entry_and_proves_it_and_one_that_cannot_s
 def test_a_stop_whose_cancels_cannot_be_proven_is_no_clean_one(
     world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance
 ) -> None:
-    restarter = world.stage._restarter  # pyright: ignore[reportPrivateUsage]
-    restarter.on_stop = OnStop.CANCEL
-    chaos.die(down_s=1.0)
-    advance(0.2)
-    advance.until_trading()
+    restarter = restarted(world, chaos, advance, OnStop.CANCEL)
     world.submit(resting(venue))
     advance(1.0)
     with away(chaos, LinkCondition(turned=Turned.REFUSED), *LINKS):
         world.run(restarter.stop())
     assert "not proven" in restarter.ends[-1].why
     assert ACCOUNT in restarter.ends[-1].why
+
+
+@pytest.mark.scenario("T115")
+@pytest.mark.parametrize("paused", [False, True], ids=["trading", "paused"])
+def test_a_stop_that_flattens_leaves_no_entry_no_position_and_no_stop_behind(
+    world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance, paused: bool
+) -> None:
+    restarter = restarted(world, chaos, advance, OnStop.FLATTEN)
+    position_with_stop(world, venue, advance)
+    world.submit(entry(venue, OTHER_PAIR))
+    waiting = world.submit(resting(venue))
+    advance(1.0)
+    assert (position(venue), position(venue, OTHER_PAIR)) == (Decimal("0.001"), Decimal("0.01"))
+    if paused:
+        over_budget(world, chaos, advance)
+    world.run(restarter.stop())
+    assert restarter.ends[-1].why == "stopped"
+    assert (position(venue), position(venue, OTHER_PAIR)) == (0, 0)
+    assert venue.orders(open_only=True) == []
+    assert at_venue(venue, waiting.id)[0]["filled"] == "0"
+    assert max(uncovered_s(venue), uncovered_s(venue, OTHER_PAIR)) < COVER_S
+    assert not world.stage.world.host.latch.read().latched
+
+
+@pytest.mark.scenario("T115")
+def test_a_stop_that_can_leave_only_a_part_of_a_position_says_what_is_held_and_keeps_its_stop(
+    world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance
+) -> None:
+    restarter = restarted(world, chaos, advance, OnStop.FLATTEN)
+    position_with_stop(world, venue, advance)
+    world.submit(entry(venue, OTHER_PAIR))
+    advance(1.0)
+    venue.fault("pair_status", symbol=PAIR, status="cancel_only")
+    world.run(restarter.stop())
+    assert "not proven" in restarter.ends[-1].why
+    assert f"0.001 of {PAIR}" in restarter.ends[-1].why
+    assert OTHER_PAIR not in restarter.ends[-1].why
+    assert (position(venue), position(venue, OTHER_PAIR)) == (Decimal("0.001"), 0)
+    assert [Decimal(stop["qty"]) for stop in stops(venue)] == [Decimal("0.001")]
 
 
 @pytest.mark.scenario("T118")
