@@ -49,7 +49,7 @@ TELL_SHARE = 0.1
 
 class ExitDuty:
     """One account's exits, at most one per pair. `acting(pair)`: the guardian is writing on the pair. `open_orders`:
-    ours that the venue knows."""
+    ours that the venue knows. `matches(pair)`: the venue matches orders there."""
 
     def __init__(
         self,
@@ -68,7 +68,9 @@ class ExitDuty:
         open_orders: Callable[[str], Sequence[OrderReport]],
         turn: asyncio.Lock,
         call_s: Callable[[], float],
+        matches: Callable[[str], bool],
     ) -> None:
+        self._matches = matches
         self._call_s = call_s
         self._commit_s = 0.0  # the last commit of an exit's intent, from asking to its answer
         self._turn = turn
@@ -121,6 +123,9 @@ class ExitDuty:
             raise Refused(RefusalCode.NOT_COMMITTED, "the journal is lost", place=intent.id)
         if not self._permitted(intent.pair, begin.origin):
             raise Refused(RefusalCode.LEVEL, "an exit does not pass at this level", place=intent.pair)
+        if not self._matches(intent.pair):
+            # Nothing would sell, and a stop that made room for it might not be let back in.
+            raise Refused(RefusalCode.NOT_TRADABLE, "the venue matches no orders on the pair", place=intent.pair)
         if intent.pair in self._active:
             raise Refused(
                 RefusalCode.EXIT_UNDER_WAY, f"an exit from {intent.pair} is under way", place=intent.pair

@@ -159,6 +159,7 @@ class Guardian(Actor):
             open_orders=self._judge.stops,
             turn=turn,
             call_s=lambda: self._audit.took_s,
+            matches=self._matches,
         )
         self._round = CoverRound(
             self,

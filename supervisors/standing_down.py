@@ -80,25 +80,21 @@ async def _flat(account: str, guardian: Ref) -> str:
             while True:
                 try:
                     view: CoverView = await guardian.call(GetCover(), timeout_s=ANSWER_S)
-                    if not (held := _held(view)) and view.audited and view.reachable and not view.unresolved:
+                except (ActorDead, CallTimeout, MailboxFull) as error:
+                    trouble = str(error)
+                else:
+                    held = [one for one in view.pairs if one.net and one.state != "dust"]
+                    if not held and view.audited and view.reachable and not view.unresolved:
                         return ""
-                    trouble = ", ".join(f"{one.net} of {one.pair}" for one in held) or "not read to the end"
-                    for one in held:
-                        await guardian.call(_exit(guardian, one), timeout_s=ANSWER_S)
-                except (Refused, ActorDead, CallTimeout, MailboxFull) as error:
-                    # An exit is under way already, the key has no calls, or the guardian starts again: asked again.
-                    trouble = f"{trouble}: {error}"
+                    left = [await _left(guardian, one) for one in held]
+                    trouble = ", ".join(left) or "the venue was not read to the end"
                 await asyncio.sleep(AGAIN_S)
     except TimeoutError:
         return f"{account}: positions may still be held, under their stops: {trouble}"
 
 
-def _held(view: CoverView) -> list[PairCover]:
-    return [one for one in view.pairs if one.net and one.state != "dust"]
-
-
-def _exit(guardian: Ref, held: PairCover) -> BeginExit:
-    """All of it, at market."""
+async def _left(guardian: Ref, held: PairCover) -> str:
+    """Begins to leave all of it, at market. What is held, and why that does not end at once."""
     intent = OrderIntent(
         id=guardian.system.ids.new(),
         pair=held.pair,
@@ -108,4 +104,12 @@ def _exit(guardian: Ref, held: PairCover) -> BeginExit:
         kind=IntentKind.REDUCE,
     )
     until_ns = guardian.system.clock.wall_ns() + int(ANSWER_S * 1e9)
-    return BeginExit(intent=intent, origin=Origin.OPERATOR, until_ns=until_ns)
+    what = f"{held.net} of {held.pair}"
+    try:
+        await guardian.call(
+            BeginExit(intent=intent, origin=Origin.OPERATOR, until_ns=until_ns), timeout_s=ANSWER_S
+        )
+    except (Refused, ActorDead, CallTimeout, MailboxFull) as error:
+        # An exit is under way already, the key has no calls now, or the guardian starts again: it is asked again.
+        return f"{what} ({error})"
+    return what

@@ -66,6 +66,19 @@ async def test_a_part_of_a_position_is_left_at_market_and_the_rest_stays_covered
         assert [i.id for i in r.venue.submitted] == ["exit-1"], "no stop was placed: it was amended down"
 
 
+async def test_where_the_venue_matches_nothing_an_exit_is_refused_and_no_stop_moves() -> None:
+    async with rig() as r:
+        await r.enter(entry(), fill="1")
+        await asyncio.sleep(1.5)
+        r.matches = False
+        assert await refused(r, leaving("1")) is RefusalCode.NOT_TRADABLE
+        await asyncio.sleep(3)
+        assert (r.venue.covered(), r.desk.batches) == (D("1"), [])
+        r.matches = True
+        assert (await leave(r, leaving("1", "exit-2"))).state == "INTENT"
+        await r.until(stands(r, "0"), 0.5)
+
+
 @both_balances
 async def test_a_whole_position_of_many_stops_is_left_with_one_cancel(holds: bool) -> None:
     async with rig(stops_hold_balance=holds) as r:

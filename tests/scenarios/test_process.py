@@ -632,6 +632,8 @@ def test_a_stop_that_can_leave_only_a_part_of_a_position_says_what_is_held_and_k
     world.submit(entry(venue, OTHER_PAIR))
     advance(1.0)
     venue.fault("pair_status", symbol=PAIR, status="cancel_only")
+    refusal(world, resting(venue))  # the venue's answer has the pair read anew
+    advance.until(lambda: world.runtime.untraded(ACCOUNT))
     world.run(restarter.stop())
     assert "not proven" in restarter.ends[-1].why
     assert f"0.001 of {PAIR}" in restarter.ends[-1].why
