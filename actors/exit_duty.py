@@ -125,7 +125,9 @@ class ExitDuty:
             raise Refused(RefusalCode.LEVEL, "an exit does not pass at this level", place=intent.pair)
         if not self._matches(intent.pair):
             # Nothing would sell, and a stop that made room for it might not be let back in.
-            raise Refused(RefusalCode.NOT_TRADABLE, "the venue matches no orders on the pair", place=intent.pair)
+            raise Refused(
+                RefusalCode.NOT_TRADABLE, "the venue matches no orders on the pair", place=intent.pair
+            )
         if intent.pair in self._active:
             raise Refused(
                 RefusalCode.EXIT_UNDER_WAY, f"an exit from {intent.pair} is under way", place=intent.pair

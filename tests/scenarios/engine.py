@@ -9,6 +9,7 @@ from tests.scenarios.steps import GUARDIAN as GUARDIAN
 from tests.scenarios.steps import PAIR as PAIR
 from tests.scenarios.steps import SESSION as SESSION
 from tests.scenarios.steps import cover as cover
+from tests.scenarios.steps import journal_kinds as journal_kinds
 from tests.scenarios.steps import level as level
 
 from allstop.actors.errors import CircuitOpen, Refused
