@@ -104,7 +104,7 @@ class Host(Protocol):
         ...
 
     def drift_clock(self, ppm: float) -> None:
-        """From now on the wall clock runs so many parts per million too fast. 0 ends that."""
+        """From now on the wall clock runs so many parts per million too fast. 0 ends that, and sets it right."""
         ...
 
     async def halt(self, by: str, reason: str) -> None:

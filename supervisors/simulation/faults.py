@@ -175,7 +175,7 @@ _ALL = (
     # -- the clock: the wall's; the one that only goes forward does not step
     Kind(name="clock.step", on=Target.HOST, says="the wall clock steps, and stays so", params={"step_s": Between(-2.5, 2.5)}, lasts=Between(1.0, 30.0),
          not_in_real_time=_ONLY_SIMULATED_CLOCK),
-    Kind(name="clock.drift", on=Target.HOST, says="the wall clock runs too fast or too slow", params={"ppm": Between(-20_000, 20_000, whole=True)}, lasts=Between(2.0, 40.0),
+    Kind(name="clock.drift", on=Target.HOST, says="the wall clock runs too fast or too slow, and is set right in the end", params={"ppm": Between(-20_000, 20_000, whole=True)}, lasts=Between(2.0, 40.0),
          not_in_real_time=_ONLY_SIMULATED_CLOCK),
     # -- people
     Kind(name="operator.halt", on=Target.HOST, says="a person halts, as `allstop halt` does: the latch is written, and whoever runs is told",

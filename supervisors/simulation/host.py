@@ -29,6 +29,7 @@ class HostClock:
         self._origin_ns = origin_ns
         self._rate = 1.0
         self._base_s = 0.0
+        self._gained_ns = 0  # by drifting, and not set right yet
 
     def now_s(self) -> float:
         return self._loop.time()
@@ -41,11 +42,16 @@ class HostClock:
         self._origin_ns += int(seconds * 1e9)
 
     def drift(self, parts_per_million: float) -> None:
-        """From now on the wall runs so much too fast. 0 ends that, and leaves it where it is."""
-        now_ns = self.wall_ns()
-        self._base_s = self._loop.time()
+        """From now on the wall runs so much too fast. 0 ends that: NTP is back, and sets right what it gained or lost.
+        Two drifts of half a second each would otherwise be a wall that is wrong for good, by more than any gate admits."""
+        now_ns, now_s = self.wall_ns(), self._loop.time()
+        self._gained_ns += int((now_s - self._base_s) * (self._rate - 1.0) * 1e9)
+        self._base_s = now_s
         self._origin_ns = now_ns
         self._rate = 1.0 + parts_per_million * 1e-6
+        if not parts_per_million:
+            self._origin_ns -= self._gained_ns
+            self._gained_ns = 0
 
 
 class LifeClock:

@@ -285,7 +285,9 @@ async def test_commands_reach_the_engine_that_listens_and_nobody_else() -> None:
         await asking
 
 
-async def test_the_wall_can_be_set_and_drift_and_the_other_clock_does_not_notice() -> None:
+async def test_the_wall_can_be_set_and_drift_until_it_is_set_right_and_the_other_clock_does_not_notice() -> (
+    None
+):
     world = SimulatedWorld(1)
     clock = world.new_life().world.clock
     before_ns, before_s = clock.wall_ns(), clock.now_s()
@@ -296,8 +298,23 @@ async def test_the_wall_can_be_set_and_drift_and_the_other_clock_does_not_notice
     assert clock.wall_ns() - before_ns == pytest.approx(97.1e9, abs=1e3)
     world.host.clock.drift(0.0)
     await asyncio.sleep(100)
-    assert clock.wall_ns() - before_ns == pytest.approx(197.1e9, abs=1e3)
+    assert clock.wall_ns() - before_ns == pytest.approx(197.0e9, abs=1e3)
     assert clock.now_s() - before_s == pytest.approx(200)
+
+
+async def test_drifts_that_follow_or_overlap_leave_the_wall_where_it_was() -> None:
+    world = SimulatedWorld(1)
+    clock = world.new_life().world.clock
+    before_ns = clock.wall_ns()
+    world.host.clock.drift(20_000.0)
+    await asyncio.sleep(30)
+    world.host.clock.drift(15_000.0)
+    await asyncio.sleep(40)
+    assert clock.wall_ns() - before_ns == pytest.approx(71.2e9, abs=1e3)
+    world.host.clock.drift(0.0)
+    assert clock.wall_ns() - before_ns == pytest.approx(70e9, abs=1e3)
+    world.host.clock.drift(0.0)
+    assert clock.wall_ns() - before_ns == pytest.approx(70e9, abs=1e3)
 
 
 async def test_two_lives_draw_different_numbers_and_the_same_life_of_the_same_seed_the_same() -> None:
