@@ -16,6 +16,9 @@ class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
     turn_wait_max_s: float = (
         10.0  # a query's wait for its turn on the key; a protective call's is cover_s / 2
     )
+    # The same of a search for an order whose outcome is unknown: who leaves the line comes back to its end, and on Starter,
+    # where the guardian's look is six seconds of the key, ten were too few for the second call of a search.
+    lookup_wait_max_s: float = 30.0
     protect_wait_max_s: float = 1.0
     retry_first_s: float = 0.5  # a query that failed is asked again after this, doubling
     retry_max_s: float = 30.0
@@ -56,6 +59,7 @@ LOOPBACK = ConnectionSettings(
     permit_timeout_s=1.0,
     rest_timeout_s=1.0,
     turn_wait_max_s=3.0,
+    lookup_wait_max_s=10.0,
     protect_wait_max_s=1.0,  # the Pro tier gives back one call a second
     retry_first_s=0.1,
     retry_max_s=2.0,

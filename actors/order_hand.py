@@ -23,8 +23,9 @@ from allstop.actors.runtime import ActorDead, CallTimeout, MailboxFull, Ref, Rep
 SESSION: Final = "session"
 DESK: Final = "desk"
 
-# Every page of a day's orders, twice over; beyond this the venue is not answering.
-SEARCH_TIMEOUT_S: Final = 10.0
+# A search is two calls, and on a key that is shared each may wait for its turn (`lookup_wait_max_s`). One that ended after
+# ten seconds got the first of them and never the second, again and again. Beyond this the venue is not answering.
+SEARCH_TIMEOUT_S: Final = 60.0
 
 
 @dataclass(frozen=True)

@@ -94,8 +94,12 @@ class AccountParts:
     def settings(self) -> ConnectionSettings:
         return replace_protect_wait(SETTINGS[self.node.timing], self.node.cover_s)
 
-    def desk(self, holder: Ref, role: Role, lane: Lane) -> KrakenDesk:
-        """A desk of its own for one incarnation of `holder`; the guard in it is that incarnation's."""
+    def desk(self, holder: Ref, role: Role, lane: Lane, *, patient: bool = False) -> KrakenDesk:
+        """A desk of its own for one incarnation of `holder`; the guard in it is that incarnation's. `patient`: its
+        queries wait in line for as long as a search may."""
+        settings = self.settings
+        if patient:
+            settings = msgspec.structs.replace(settings, turn_wait_max_s=settings.lookup_wait_max_s)
         return KrakenDesk(
             http=self.world.open_http(self.node.rest_url, max_connections=2),
             key=self.keys.protect if role == "protect" else self.keys.trade,
@@ -105,7 +109,7 @@ class AccountParts:
             clock=self.checkpoint.clock,
             ids=self.world.ids,
             scope_head=self.scope,
-            settings=self.settings,
+            settings=settings,
             lane=lane,
             role=role,
             doubt=self.listing.doubt,
@@ -251,7 +255,7 @@ def _trading(parts: AccountParts) -> ChildSpec:
 
     links = TrackerLinks(
         journal=parts.at("store/journal"), session=session, orders=orders, root=parts.root,
-        open_desk=SharedDesk(lambda: parts.desk(orders, "trade", Lane.QUERY), lambda: orders.incarnation).open, gate=parts.gate_board, timing=PROFILES[node.timing],
+        open_desk=SharedDesk(lambda: parts.desk(orders, "trade", Lane.QUERY, patient=True), lambda: orders.incarnation).open, gate=parts.gate_board, timing=PROFILES[node.timing],
         clock=parts.checkpoint.clock,
     )  # fmt: skip
     budget = replace(

@@ -245,14 +245,7 @@ class JournalComplete(Oracle):
         """Is everything accounted for? Where facts come in order, only a settled run can be asked."""
         lost = [intent for intent in self._promised if intent not in self._intents]
         lost += [client_id for client_id in self._order_of if self._unexplained(client_id)]
-        lost += [
-            intent
-            for intent in self._promised
-            if intent in self._intents
-            and intent not in self._ended
-            and intent not in self._order_of
-            and not self._unaskable(intent)
-        ]
+        lost += self.in_doubt
         if lost := list(dict.fromkeys(lost)):
             self.broken(at_ns, f"not accounted for: {sorted(lost)[:5]}")
         self._ours = 0
@@ -263,6 +256,19 @@ class JournalComplete(Oracle):
             known, real = self._executed.of(order_id), self._filled.get(order_id, ZERO)
             if known != real and not self._unwritable(order_id):
                 self.broken(at_ns, f"{order_id} executed {real} at the venue and {known} in the journal")
+
+    @property
+    def in_doubt(self) -> list[str]:
+        """The durable intents that a strategy was promised and of which nobody knows yet what became: the journal has no
+        end for them, and the venue no order. Whoever says that a run is settled waits for them first."""
+        return [
+            intent
+            for intent in self._promised
+            if intent in self._intents
+            and intent not in self._ended
+            and intent not in self._order_of
+            and not self._unaskable(intent)
+        ]
 
     def _unexplained(self, client_id: str) -> bool:
         known = client_id in self._intents or client_id in self._commands or client_id in self._emergency

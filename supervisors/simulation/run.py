@@ -33,6 +33,10 @@ from allstop.supervisors.simulation.world import LifeOver
 NONE: Final = "none"  # the profile of a run without faults
 TRADING_AGAIN_S: Final = 30.0  # after the last fault
 HALT_S: Final = 30.0  # a venue that answers, under its own rate limits
+# Until nothing is in doubt any more. An absence takes two searches after the deadline, a search two calls, and a key that
+# everybody shares gives back a third of a call a second. An order is UNKNOWN meanwhile, and its instrument gated, as it
+# should be: RULES.md, "Submitting". What is in doubt after that O6 says is not accounted for.
+DOUBT_S: Final = 30.0
 LOOK_S: Final = 0.1
 
 
@@ -182,6 +186,10 @@ class _Run:
             return Failure(oracle="halt", at_s=self._world.now_s, why=str(error))
         self._scene.venue.kraken.paused = True
         await asyncio.sleep(DRAIN_S)
+        for _ in range(int(DOUBT_S / LOOK_S)):
+            if not self._scene.watching.in_doubt:
+                break
+            await asyncio.sleep(LOOK_S)
         return None
 
     async def _missing(self) -> list[str]:

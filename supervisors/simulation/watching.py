@@ -46,6 +46,7 @@ from allstop.supervisors.oracles.facts import (
     Written,
 )
 from allstop.supervisors.oracles.kraken_witness import KrakenWitness
+from allstop.supervisors.oracles.records import JournalComplete
 
 # Answers by which the venue says that it did not serve the call, and that do not say that the call was wrong.
 UNSERVED = re.compile(rb'"E(Service:|General:Internal|General:Temporary|API:Rate|API:Invalid nonce)')
@@ -263,6 +264,13 @@ class Watching:
         if positions is not None:
             self.watch.see(Believed(at_ns, account, positions, tuple(frozen)))
         self.watch.see(Settled(at_ns))
+
+    @property
+    def in_doubt(self) -> list[str]:
+        """The intents of which it is still being found out what became of them."""
+        records = self.watch["O6"]
+        assert isinstance(records, JournalComplete)
+        return records.in_doubt
 
     def written(self, sink: str, lines: Iterable[str]) -> None:
         at_ns = self._now_ns()

@@ -146,6 +146,7 @@ class Strings:
     cancels: deque[str] = field(default_factory=deque[str])
     amends: deque[str] = field(default_factory=deque[str])
     reads_fail: int = 0  # so many reads fail
+    read_s: float = 0.01  # how long one takes, with the wait for its turn
     reads_cancelled: int = 0  # under so many reads a shared desk is closed by somebody else
     reads: list[str] = field(default_factory=list[str])
     sent: list[str] = field(default_factory=list[str])  # frames that left, in order
@@ -323,7 +324,7 @@ class PuppetDesk:
 
     async def _read(self, what: str) -> None:
         self._strings.reads.append(what)
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(self._strings.read_s)
         if self._strings.reads_cancelled:
             self._strings.reads_cancelled -= 1
             raise asyncio.CancelledError

@@ -61,6 +61,16 @@ async def test_an_order_that_never_arrived_is_not_placed_after_two_empty_searche
         await house.place(entry("b"))
 
 
+async def test_a_search_whose_calls_wait_long_for_their_turns_on_the_key_is_a_search_all_the_same() -> None:
+    async with House() as house:
+        house.strings.submits.append("lost")
+        house.strings.read_s = 8.0
+        await house.place(entry("a"))
+        await asyncio.sleep(40)
+        assert house.strings.reads == ["open", "closed", "open", "closed"]
+        assert await house.state("a") == "NOT_PLACED"
+
+
 async def test_a_search_that_fails_for_20_s_leaves_the_order_unknown() -> None:  # T004
     async with House() as house:
         house.strings.submits.append("lost")

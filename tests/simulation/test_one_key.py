@@ -65,7 +65,7 @@ def test_on_a_key_that_all_share_the_reconciler_gets_its_calls_and_trading_goes_
     assert outcome.failed is None, outcome.failed
 
 
-@pytest.mark.parametrize("seed", [22, 37, 54])
+@pytest.mark.parametrize("seed", [11, 22, 37, 54, 55, 68, 69])
 def test_on_a_key_that_all_share_an_order_without_an_answer_is_searched_for_until_it_is_known(
     seed: int,
 ) -> None:
