@@ -81,7 +81,7 @@ class HostLedger(Actor):
         connects = self._connects(venue)
         wait_s = connects.wait_s(now_s, lane)
         if wait_s <= 0:
-            await self._keep(venue, connects.taken(now_s))
+            await self._keep(venue, connects.taken(now_s, lane))
         return wait_s
 
     async def _ban(self, venue: str, reason: str, for_s: float | None) -> None:

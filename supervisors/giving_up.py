@@ -10,7 +10,7 @@ from allstop.supervisors import decisions as d
 from allstop.supervisors.children import Child
 from allstop.supervisors.degrade import BreakerState
 from allstop.supervisors.lasting import Latched
-from allstop.supervisors.outages import CATEGORIES, away, unanswered
+from allstop.supervisors.outages import CATEGORIES, away, dropped, unanswered
 from allstop.supervisors.plan import Purpose
 from allstop.supervisors.requests import Requests
 
@@ -49,7 +49,9 @@ class GivingUp(Requests):
         return began_s is not None and self.breaker.answered_s < began_s and away(recent)
 
     def _still_away(self, error: BaseException) -> bool:
-        return self.breaker.answered_s < self.breaker.since_s and unanswered(error)
+        """Whether what is on trial failed because nothing out there has answered anything since it began: no connection,
+        no reply, or connections that are taken and dropped before they were of any use."""
+        return self.breaker.answered_s < self.breaker.since_s and (unanswered(error) or dropped(error))
 
     def _open(self, reason: str, *, latch: bool, outage: bool = False) -> None:
         """The breaker opens: the level goes down first, then the children are stopped. `outage`: nothing answered."""

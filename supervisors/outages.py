@@ -11,6 +11,7 @@ from allstop.actors.errors import Category
 from allstop.actors.exits import causes
 from allstop.actors.ports import ConnectFailed, HttpNoReply, HttpNotSent, LinkClosed
 
+ABNORMAL: Final = 1006  # a WebSocket that ended without a close frame: nobody said why
 # What a child that lives reports when no answer came to it (actors/call_reports.py).
 CATEGORIES: Final = frozenset({Category.NETWORK.value, Category.TIMEOUT.value})
 
@@ -22,6 +23,12 @@ def unanswered(error: BaseException) -> bool:
         or (isinstance(cause, ConnectFailed) and not cause.answered)
         for cause in causes(error)
     )
+
+
+def dropped(error: BaseException) -> bool:
+    """Whether a connection ended without a word of why. An edge before a venue that is down takes connections, and drops
+    them; a venue that wants to be rid of us says so with a code."""
+    return any(isinstance(cause, LinkClosed) and cause.code == ABNORMAL for cause in causes(error))
 
 
 def away(errors: Iterable[BaseException]) -> bool:

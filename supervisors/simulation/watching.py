@@ -246,11 +246,12 @@ class Watching:
                     self.watch.see(Fell(self._now_ns(), *self._parts[path]))
             case GaveUp(offender="journal", action="latch", path=path):
                 self.watch.see(JournalGaveUp(self._now_ns(), path.removesuffix("/store").rpartition("/")[2]))
-            case ChildStarted(attempt=attempt, origin="restart") if attempt > 0:
+            case ChildStarted(attempt=attempt, origin=origin):
                 child = f"{event.path}/{event.child}"
                 failed = child in self._failed
                 self._failed.discard(child)
-                self.watch.see(Restarted(self._now_ns(), event.path, event.child, after_failure=failed))
+                if attempt > 0 and origin == "restart":
+                    self.watch.see(Restarted(self._now_ns(), event.path, event.child, after_failure=failed))
             case BreakerChanged(state="open"):
                 self.watch.see(Paused(self._now_ns(), event.path))
             case BreakerChanged(state="closed"):

@@ -363,7 +363,13 @@ class TestOutage:
         assert rig.core.breaker.trips == 2
 
     @pytest.mark.parametrize(
-        "error", [ConnectFailed("HTTP 429", answered=True), ValueError("a bug"), LinkClosed("reset")]
+        "error",
+        [
+            ConnectFailed("HTTP 429", answered=True),
+            ValueError("a bug"),
+            LinkClosed("reset"),
+            LinkClosed("policy", 1008),
+        ],
     )
     def test_an_answer_that_is_no_or_a_bug_of_ours_counts_until_it_latches(self, error: Exception) -> None:
         rig = tripped()
@@ -371,6 +377,23 @@ class TestOutage:
             rig.advance(60)
             rig.end("a", crashed(error))
         assert rig.core.breaker.state is BreakerState.LATCHED
+
+    def test_connections_that_are_taken_and_dropped_without_a_word_never_latch_it(self) -> None:
+        rig = tripped()
+        for _ in range(20):
+            rig.advance(15)
+            assert rig.core.breaker.state is BreakerState.HALF_OPEN
+            rig.end("a", crashed(LinkClosed("reset by the peer", 1006)))
+            assert rig.core.breaker.state is BreakerState.OPEN
+        assert rig.core.breaker.trips == 1
+
+    def test_a_connection_that_was_of_use_before_it_was_dropped_has_failed(self) -> None:
+        rig = tripped()
+        rig.advance(15)
+        rig.advance(0.5)
+        rig.tell(d.CallReported(None, probe=False))
+        rig.end("a", crashed(LinkClosed("reset by the peer", 1006)))
+        assert rig.core.breaker.trips == 2
 
     def test_an_outage_that_spends_the_budget_is_not_the_first_trip(self) -> None:
         rig = Rig(pausing(max_restarts=2), *permanent("a", "b"))
