@@ -1,5 +1,6 @@
 """The books of a tape, remembered: the same books as those made anew, and each made once."""
 
+from decimal import Decimal
 from itertools import pairwise
 
 import pytest
@@ -62,8 +63,38 @@ def test_a_snapshot_of_another_depth_is_another_book() -> None:
 
 
 def test_more_books_than_are_remembered_are_right_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(books_of_a_tape, "BOOKS_MAX", 2)
+    monkeypatch.setattr(books_of_a_tape, "LEVELS_MAX", 7)  # two books of these
     books, anew, remembered = Books(), empty(), empty()
     for frame in REEL * 3:
         anew, remembered = anew.after(frame), books.after(remembered, frame)
         assert shown(remembered) == shown(anew)
+
+
+def test_deep_books_are_remembered_for_as_long_as_there_is_room_and_then_made_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def level(n: int) -> tuple[str, str]:
+        return f"{n}.0", "1.0"
+
+    monkeypatch.setattr(books_of_a_tape, "LEVELS_MAX", 1000)
+    deep = TapeFrame(
+        snapshot=True, bids=tuple(map(level, range(1, 101))), asks=tuple(map(level, range(101, 201)))
+    )
+    moves = [TapeFrame(snapshot=False, bids=((f"{n}.0", "2.0"),), asks=()) for n in range(1, 21)]
+    books, book = Books(), Book(1000, {}, {})
+    rounds: list[list[Book]] = [[], []]
+    for played in rounds:
+        for frame in (deep, *moves):
+            book = books.after(book, frame)
+            played.append(book)
+    kept = [one is other for one, other in zip(*rounds, strict=True)]
+    assert kept == [True] * 4 + [False] * 17, "a thousand levels are four books of two hundred"
+    assert list(map(shown, rounds[0])) == list(map(shown, rounds[1]))
+
+
+def test_who_asks_for_the_best_of_a_deep_book_does_not_have_all_of_it_worked_out() -> None:
+    deep = TapeFrame(snapshot=True, bids=(("99.0", "1.0"), ("98.0", "2.0")), asks=(("101.0", "1.0"),))
+    book = empty().after(deep)
+    assert shown(book)
+    assert not {"sold_to", "bought_from"} & vars(book).keys()
+    assert book.sold_to == ((Decimal("99.0"), Decimal("1.0")), (Decimal("98.0"), Decimal("2.0")))

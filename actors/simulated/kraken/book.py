@@ -14,7 +14,10 @@ from zlib import crc32
 from allstop.actors.simulated.kraken.tape import Level, Reel, TapeFrame
 
 CHECKED_LEVELS: Final = 10  # what the checksum covers, of each side
-BOOKS_MAX: Final = 4_096  # remembered: a few KiB each; a recording that is longer goes on without
+# Of the books that a reel remembers, about 200 bytes each: four thousand books of ten levels a side, or fifty of a
+# thousand. A recording that is longer or deeper goes on without.
+LEVELS_MAX: Final = 100_000
+REELS_MAX: Final = 4  # whose books are remembered: a process plays one or two
 
 Priced = tuple[Decimal, Decimal]  # price and quantity
 
@@ -50,22 +53,30 @@ class Book:
     @cached_property
     def sold_to(self) -> tuple[Priced, ...]:
         """The bids, best first."""
-        return tuple((price, Decimal(self.bids[price][1])) for price in sorted(self.bids, reverse=True))
+        return tuple((price, Decimal(self.bids[price][1])) for price in self._downwards)
 
     @cached_property
     def bought_from(self) -> tuple[Priced, ...]:
         """The asks, best first."""
-        return tuple((price, Decimal(self.asks[price][1])) for price in sorted(self.asks))
+        return tuple((price, Decimal(self.asks[price][1])) for price in self._upwards)
 
     @cached_property
     def best(self) -> tuple[Priced | None, Priced | None]:
         """The best bid and the best ask."""
-        return next(iter(self.sold_to), None), next(iter(self.bought_from), None)
+        return _first(self._downwards, self.bids), _first(self._upwards, self.asks)
 
     def view(self, depth: int) -> tuple[list[Level], list[Level]]:
         """The best bids and asks to a depth, best first."""
-        bids = [self.bids[price] for price, _ in self.sold_to[:depth]]
-        return bids, [self.asks[price] for price, _ in self.bought_from[:depth]]
+        bids = [self.bids[price] for price in self._downwards[:depth]]
+        return bids, [self.asks[price] for price in self._upwards[:depth]]
+
+    @cached_property
+    def _downwards(self) -> list[Decimal]:
+        return sorted(self.bids, reverse=True)
+
+    @cached_property
+    def _upwards(self) -> list[Decimal]:
+        return sorted(self.asks)
 
     @cached_property
     def checksum(self) -> int:
@@ -79,6 +90,7 @@ class Books:
 
     def __init__(self) -> None:
         self._made: dict[tuple[int, int], tuple[Book, Book]] = {}
+        self._room = LEVELS_MAX
 
     def after(self, book: Book, frame: TapeFrame) -> Book:
         """`book.after(frame)`. A snapshot makes the same one of every book of its depth."""
@@ -88,15 +100,21 @@ class Books:
         if found is not None:
             return found[1]
         after = book.after(frame)
-        if len(self._made) < BOOKS_MAX:
+        weight = 1 + len(after.bids) + len(after.asks)
+        if weight <= self._room:
+            self._room -= weight
             self._made[key] = (book, after)
         return after
 
 
-@lru_cache(maxsize=16)  # as many as there are reels
+@lru_cache(maxsize=REELS_MAX)
 def books_of(reel: Reel) -> Books:
     """The books of a reel, for all who play it in this process."""
     return Books()
+
+
+def _first(prices: list[Decimal], levels: dict[Decimal, Level]) -> Priced | None:
+    return (prices[0], Decimal(levels[prices[0]][1])) if prices else None
 
 
 def _implied(before: Book, after: Book) -> tuple[str, Decimal, Decimal] | None:

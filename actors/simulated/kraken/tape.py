@@ -60,7 +60,7 @@ class Reel(msgspec.Struct, frozen=True, eq=False):
     tapes: dict[str, tuple[TapeFrame | None, ...]]
 
 
-@lru_cache(maxsize=16)  # a simulation plays the same few in thousands of runs
+@lru_cache(maxsize=4)  # a simulation plays the same one or two in thousands of runs
 def reel_of(frames: tuple[TapeFrame, ...], moving: tuple[str, ...] = ()) -> Reel:
     """The reel of a tape; of no tape, one on which every pair stands still. `moving`: the others stand still, too."""
     if not frames:
