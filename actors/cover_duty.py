@@ -12,6 +12,7 @@ from allstop.actors.cover_orders import CoverOrders
 from allstop.actors.cover_votes import CoverVotes
 from allstop.actors.guardian_settings import GuardianSettings, Pace
 from allstop.actors.next_look import NextLook
+from allstop.actors.ports import PairTrading
 from allstop.actors.protocols.findings import Findings, again
 from allstop.actors.protocols.pending_write import Written
 from allstop.actors.protocols.remedies import Flatten, GiveUp, PlaceStop, Rest, Step
@@ -24,7 +25,7 @@ REPEAT_SHARE = 4.0
 
 
 class CoverDuty:
-    """One guardian's. `holds`: an exit looks after the pair."""
+    """One guardian's. `holds`: an exit looks after the pair. `trading`: whether the venue takes orders on it."""
 
     def __init__(
         self,
@@ -38,6 +39,7 @@ class CoverDuty:
         pace: Pace,
         next_look: NextLook,
         holds: Callable[[str], bool],
+        trading: PairTrading,
     ) -> None:
         self._guardian = guardian
         self._settings = settings
@@ -48,6 +50,7 @@ class CoverDuty:
         self._pace = pace
         self._next = next_look
         self._holds = holds
+        self._trading = trading
         self._acting: set[str] = set()
         self._unsent: set[str] = set()  # pairs of which the first write of a step is on its way
 
@@ -71,6 +74,9 @@ class CoverDuty:
                 self._votes.abandoned(reason)
                 self._judge.gave_up(pair)
                 self._next.wake_in(self._settings.times.again_s(1))
+            case PlaceStop() | Flatten() if not self._trading.takes(pair):
+                self._acting.add(pair)
+                self._guardian.start_task(self._wait(pair), f"cover {pair}, when it is traded")
             case _:
                 self._acting.add(pair)
                 self._unsent.add(pair)
@@ -98,6 +104,22 @@ class CoverDuty:
         finally:
             self._acting.discard(pair)
             self._written(pair)
+        self._next.wake_in(0.0)
+
+    async def _wait(self, pair: str) -> None:
+        """An order that the venue has no answer to is not tried: its outcome would be unknown, and stand in the way of
+        the next one when the venue is there again. What was found until then counts as a first reading, and gets a
+        stop."""
+        self._guardian.log.error(
+            "guardian.waits", pair=pair, reason="the venue takes no orders on the pair now"
+        )
+        try:
+            await self._trading.taken(pair)
+        finally:
+            self._acting.discard(pair)
+        self._judge.relieved(pair)
+        if (found := self._judge.found(pair)) is not None:
+            self._findings.alarm(pair, found)
         self._next.wake_in(0.0)
 
     async def _carried_out(self, pair: str, step: Step, began_s: float) -> Written | None:

@@ -188,6 +188,10 @@ class CoverJudge:
             watch = watch.refused(written.step, written.fault)
         self._watches[written.pair] = watch
 
+    def relieved(self, pair: str) -> None:
+        """What stood in the way of any step is gone: what is uncovered gets a stop first, as if found just now."""
+        self._watches[pair] = self._watches.get(pair, PairWatch()).relieved()
+
     def gave_up(self, pair: str) -> None:
         self._watches[pair] = self._watches[pair].gave_up(self._guardian.clock.now_s())
 

@@ -46,13 +46,14 @@ from allstop.actors.instruments import Instrument
 from allstop.actors.journal import JournalDown
 from allstop.actors.levels import Level, LevelBoard
 from allstop.actors.next_look import NextLook
-from allstop.actors.ports import Desk, QueryFailed
+from allstop.actors.ports import Desk, PairTrading, QueryFailed
 from allstop.actors.protocols.cover_memory import CoverMemory
 from allstop.actors.protocols.findings import Findings, touched
 from allstop.actors.protocols.records import Record
 from allstop.actors.reports import OrderReport
 from allstop.actors.runtime import Actor, Down, Ref, Reply
 from allstop.actors.venue_clock import VenueClock
+from allstop.actors.venue_mode import AlwaysTraded
 
 __all__ = ["Guardian", "GuardianSettings", "KeyState", "Pace", "guardian_settings"]
 
@@ -87,7 +88,7 @@ class Guardian(Actor):
         pace: "Pace | None" = None,
         key_state: Callable[[], Awaitable[KeyState]] | None = None,
         venue_clock: VenueClock | None = None,
-        matches: Callable[[str], bool] = lambda _pair: True,
+        trading: PairTrading | None = None,
     ) -> None:
         self._settings = settings
         self._open_desk = open_desk
@@ -103,7 +104,7 @@ class Guardian(Actor):
         self._pace = pace or Pace(settings.tier)
         self._key_state = key_state
         self._venue_clock = venue_clock
-        self._matches = matches
+        self._trading = trading or AlwaysTraded()
 
     async def on_start(self) -> None:
         self._desk = self._open_desk()
@@ -141,7 +142,7 @@ class Guardian(Actor):
             holds=self._exiting,
             acting=self._acting,
             wake_in=self._next.wake_in,
-            matches=self._matches,
+            matches=self._trading.matches,
         )
         self._notes = CoverNotes(self._journal, self._memory)
         self._exits = ExitDuty(
@@ -159,7 +160,7 @@ class Guardian(Actor):
             open_orders=self._judge.stops,
             turn=turn,
             call_s=lambda: self._audit.took_s,
-            matches=self._matches,
+            matches=self._trading.matches,
         )
         self._round = CoverRound(
             self,
@@ -182,6 +183,7 @@ class Guardian(Actor):
             pace=self._pace,
             next_look=self._next,
             holds=self._exits.holds,
+            trading=self._trading,
         )
         self._halt = HaltDuty(
             self._settings.name,

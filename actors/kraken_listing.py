@@ -3,8 +3,8 @@
 The instruments are learnt when the engine starts. A venue changes them overnight, and takes pairs out of trading or off
 its list. A refusal that speaks of the pair is how that shows: then the list is read again, at once, and from there on an
 order that the venue would refuse is refused here, before it is written. While a pair is not to be traded the list is
-read every few seconds, so that entries pass soon after the venue lets them; otherwise every hour, because what became
-finer or smaller is refused by nobody but us.
+read every few seconds, so that entries pass soon after the venue lets them, and every second while the cover of a
+position waits for that; otherwise every hour, because what became finer or smaller is refused by nobody but us.
 
 A reading that fails changes nothing and is tried again. Nothing here stops, cancels or closes anything: the position of
 a pair that is not traded any more keeps its stop for as long as the venue does, and a person is told.
@@ -14,6 +14,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from allstop.actors.clock import Clock
 from allstop.actors.errors import Fault
 from allstop.actors.instruments import Instrument
 from allstop.actors.ports import HttpLink, HttpNoReply, HttpNotSent, QueryFailed
@@ -26,10 +27,15 @@ from allstop.actors.protocols.kraken.instruments import (
 )
 from allstop.actors.protocols.wire import DecodeError
 from allstop.actors.runtime import Actor
+from allstop.actors.venue_mode import CLOSED, MATCHING, VenueMode
+from allstop.actors.wakeup import Wakeup
 
 TIMEOUT_S: Final = 10.0
 GAP_S: Final = 5.0  # between readings: a refusal that has another reason must not become a stream of calls
 FRESH_S: Final = 3600.0
+# While the cover of a position waits for the pair. Kraken bears one public call a second.
+URGENT_GAP_S: Final = 1.0
+URGENT_FRESH_S: Final = 1.5  # how long the one before speaks for the present, then
 
 
 async def read_listing(http: HttpLink, names: tuple[str, ...] = ()) -> dict[str, Instrument]:
@@ -50,10 +56,16 @@ async def read_listing(http: HttpLink, names: tuple[str, ...] = ()) -> dict[str,
 class KrakenListing:
     """The one writer of `instruments`, which all actors of the account read in passing."""
 
-    def __init__(self, instruments: dict[str, Instrument], open_http: Callable[[], HttpLink]) -> None:
+    def __init__(
+        self, instruments: dict[str, Instrument], open_http: Callable[[], HttpLink], mode: VenueMode
+    ) -> None:
         self._instruments = instruments
         self._open_http = open_http
+        self._mode = mode
         self._doubted = asyncio.Event()
+        self._urgent = 0  # who waits in `taken`
+        self._hurry = Wakeup()
+        self._news = asyncio.Event()
 
     def doubt(self, fault: Fault) -> None:
         """The venue refused an order so. Where that speaks of the pair, the list is read again."""
@@ -64,6 +76,28 @@ class KrakenListing:
         """The pairs that take no entries now, each with its status at the venue."""
         return {pair: one.status for pair, one in self._instruments.items() if not one.tradable}
 
+    def matches(self, pair: str) -> bool:
+        """See PairTrading."""
+        instrument = self._instruments.get(pair)
+        return self._mode.matches and (instrument is None or instrument.status in MATCHING)
+
+    def takes(self, pair: str) -> bool:
+        """See PairTrading."""
+        instrument = self._instruments.get(pair)
+        return instrument is None or instrument.status not in CLOSED
+
+    async def taken(self, pair: str) -> None:
+        """See PairTrading."""
+        self._urgent += 1
+        self._hurry.ring()
+        try:
+            while not self.takes(pair):
+                await asyncio.wait_for(self._news.wait(), URGENT_FRESH_S)
+        except TimeoutError:
+            return  # what was read last says nothing about now
+        finally:
+            self._urgent -= 1
+
     async def keep(self, actor: Actor) -> None:
         """The body of a task of the actor: reads whenever there is a reason to, until the actor ends."""
         http = self._open_http()
@@ -73,12 +107,21 @@ class KrakenListing:
                 self._doubted.clear()
                 try:
                     self._take(await self._read(http), actor)
+                    self._news.set()
+                    self._news = asyncio.Event()
                 except QueryFailed as failed:
                     actor.log.warning("listing.failed", reason=str(failed))
                     self._doubted.set()
-                await asyncio.sleep(GAP_S)
+                await self._gap(actor.clock)
         finally:
             await http.close()
+
+    async def _gap(self, clock: Clock) -> None:
+        """Until the list may be read again."""
+        began_s = clock.now_s()
+        while (left_s := began_s + (URGENT_GAP_S if self._urgent else GAP_S) - clock.now_s()) > 0:
+            self._hurry.clear()
+            await self._hurry.sleep(left_s)
 
     async def _due(self) -> None:
         if self.untraded():

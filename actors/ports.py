@@ -202,6 +202,23 @@ class Desk(Protocol):
     async def close(self) -> None: ...
 
 
+class PairTrading(Protocol):
+    """What the venue does with orders on a pair now, for all that is known."""
+
+    def matches(self, pair: str) -> bool:
+        """Orders are matched: stops trigger, and a market order would fill."""
+        ...
+
+    def takes(self, pair: str) -> bool:
+        """The venue has an answer to orders. False while it has none but that it is not there: an order is not tried
+        then, since what became of it would have to be searched for, longer than the venue may be away."""
+        ...
+
+    async def taken(self, pair: str) -> None:
+        """Returns when the venue takes orders on the pair again, or when nobody can tell whether it does."""
+        ...
+
+
 class Latched(Protocol):
     """What the latch says: whether a halt stands, and whose."""
 

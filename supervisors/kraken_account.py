@@ -33,7 +33,7 @@ from allstop.actors.spec import ChildSpec, ChildType, OnExceeded, Start, Strateg
 from allstop.actors.store_board import StoreBoard
 from allstop.actors.subscription import PrivateStream
 from allstop.actors.venue_clock import VenueClock
-from allstop.actors.venue_mode import MATCHING, VenueMode
+from allstop.actors.venue_mode import VenueMode
 from allstop.supervisors.config import KrakenAccount
 from allstop.supervisors.nursery import TRACKER_BUDGET, TrackerNursery, trackers_spec
 from allstop.supervisors.preflight import Keys
@@ -82,13 +82,8 @@ class AccountParts:
     def listing(self) -> KrakenListing:
         """What keeps `instruments` true."""
         return KrakenListing(
-            self.instruments, lambda: self.world.open_http(self.node.rest_url, max_connections=1)
+            self.instruments, lambda: self.world.open_http(self.node.rest_url, max_connections=1), self.mode
         )
-
-    def matches(self, pair: str) -> bool:
-        """Orders on the pair are matched, for all that is known: stops trigger, and a market order would fill."""
-        instrument = self.instruments.get(pair)
-        return self.mode.matches and (instrument is None or instrument.status in MATCHING)
 
     @property
     def settings(self) -> ConnectionSettings:
@@ -228,7 +223,7 @@ def _guardian(parts: AccountParts) -> ChildSpec:
         "pace": Pace(Tier(node.tier)),
         "key_state": key_state,
         "venue_clock": parts.checkpoint.clock,
-        "matches": parts.matches,
+        "trading": parts.listing,
     }
     settings = guardian_settings(
         node.venue, node.account, cover_s=node.cover_s, timing=PROFILES[node.timing], tier=Tier(node.tier)

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from allstop.actors.instruments import Instrument
-from allstop.actors.kraken_listing import FRESH_S, GAP_S, KrakenListing
+from allstop.actors.kraken_listing import FRESH_S, GAP_S, URGENT_FRESH_S, URGENT_GAP_S, KrakenListing
 from allstop.actors.ports import HttpNoReply, HttpRequest, HttpResponse
 from allstop.actors.protocols.kraken.faults import classify
 from allstop.actors.runtime import Actor, ActorSystem, Ref
+from allstop.actors.venue_mode import VenueMode
 
 pytestmark = pytest.mark.virtual
 
@@ -97,7 +98,7 @@ async def house() -> AsyncIterator[House]:
         return http
 
     async with ActorSystem() as system:
-        listing = KrakenListing(instruments, opened)
+        listing = KrakenListing(instruments, opened, VenueMode())
         keeper = await system.spawn(Keeper, listing, path="/keeper")
         await asyncio.sleep(A_MOMENT_S)
         yield House(http, instruments, listing, keeper)
@@ -184,3 +185,52 @@ async def test_a_doubt_that_comes_while_nobody_keeps_the_list_is_not_forgotten(h
     await house.keeper.cell.system.spawn(Keeper, house.listing, path="/next")
     await asyncio.sleep(A_MOMENT_S)
     assert house.known.tick_size == 1
+
+
+async def closed(house: House, status: str = "work_in_progress") -> None:
+    house.http.terms["XXBTZUSD"] = listed(status=status)
+    house.listing.doubt(classify("EService:Unavailable", write=True))
+    await asyncio.sleep(A_MOMENT_S)
+
+
+@pytest.mark.parametrize("status", ["work_in_progress", "maintenance"])
+async def test_who_waits_for_a_pair_to_take_orders_again_knows_within_little_more_than_a_second(
+    house: House, status: str
+) -> None:
+    await closed(house, status)
+    assert not house.listing.takes(PAIR)
+    waiting = asyncio.create_task(house.listing.taken(PAIR))
+    await asyncio.sleep(20.5)
+    assert not waiting.done()
+    assert 19 <= len(house.http.asked) <= 22  # one a second, and no more
+    house.http.terms["XXBTZUSD"] = listed()
+    await asyncio.sleep(URGENT_GAP_S + A_MOMENT_S)
+    assert waiting.done()
+    assert house.listing.takes(PAIR)
+
+
+@pytest.mark.parametrize(
+    "status", ["online", "cancel_only", "post_only", "limit_only", "reduce_only", "delisted"]
+)
+async def test_a_status_in_which_the_venue_says_no_is_nothing_to_wait_for(house: House, status: str) -> None:
+    await closed(house, status)
+    async with asyncio.timeout(0):
+        await house.listing.taken(PAIR)
+
+
+async def test_a_list_that_cannot_be_read_keeps_nobody_waiting(house: House) -> None:
+    await closed(house)
+    house.http.fails = 1000
+    async with asyncio.timeout(URGENT_FRESH_S + A_MOMENT_S):
+        await house.listing.taken(PAIR)
+    assert not house.listing.takes(PAIR)
+
+
+async def test_when_nobody_waits_any_more_the_list_is_read_in_its_own_time(house: House) -> None:
+    await closed(house)
+    waiting = asyncio.create_task(house.listing.taken(PAIR))
+    await asyncio.sleep(5)
+    waiting.cancel()
+    asked = len(house.http.asked)
+    await asyncio.sleep(10 * GAP_S)
+    assert len(house.http.asked) - asked <= 11

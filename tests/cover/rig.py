@@ -68,7 +68,8 @@ class Rig:
         self.guardian: Ref = system.address(GUARDIAN)
         self.crashes = 0
         self.key_state: Callable[[], Awaitable[KeyState]] | None = None
-        self.matches = True
+        self.matching = True
+        self.taking = True
         system.subscribe(self.events.append)
 
     async def open(self) -> None:
@@ -87,13 +88,23 @@ class Rig:
             root=self.system.address("/"),
             gate=self.system.address(f"{ACCOUNT}/trading/gate"),
             key_state=self.key_state,
-            matches=self.matched,
+            trading=self,
             path=GUARDIAN,
         )
 
-    def matched(self, pair: str) -> bool:
+    # -- a PairTrading --
+
+    def matches(self, pair: str) -> bool:
         del pair
-        return self.matches
+        return self.matching
+
+    def takes(self, pair: str) -> bool:
+        del pair
+        return self.taking
+
+    async def taken(self, pair: str) -> None:
+        while not self.takes(pair):
+            await asyncio.sleep(0.5)
 
     def kill(self) -> None:
         self.system.kill(self.guardian)

@@ -70,11 +70,11 @@ async def test_where_the_venue_matches_nothing_an_exit_is_refused_and_no_stop_mo
     async with rig() as r:
         await r.enter(entry(), fill="1")
         await asyncio.sleep(1.5)
-        r.matches = False
+        r.matching = False
         assert await refused(r, leaving("1")) is RefusalCode.NOT_TRADABLE
         await asyncio.sleep(3)
         assert (r.venue.covered(), r.desk.batches) == (D("1"), [])
-        r.matches = True
+        r.matching = True
         assert (await leave(r, leaving("1", "exit-2"))).state == "INTENT"
         await r.until(stands(r, "0"), 0.5)
 

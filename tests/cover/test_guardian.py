@@ -371,20 +371,41 @@ async def test_stops_on_a_venue_that_matches_nothing_are_told_once_and_again_whe
     async with rig() as r:
         await r.enter(entry(), fill="1")
         await asyncio.sleep(1.5)
-        r.matches = False
+        r.matching = False
         await asyncio.sleep(10)
         (pair,) = (await r.view()).pairs
         assert (pair.state, pair.qty, pair.step) == ("unmatched", 1, "Rest")
-        r.matches = True
+        r.matching = True
         await asyncio.sleep(1.5)
         assert (await r.view()).pairs[0].state == "covered"
         changes = [event.state for event in r.events if isinstance(event, CoverChanged)]
         assert changes == ["unmatched", "covered"]
 
 
+async def test_a_stop_is_not_tried_while_the_venue_takes_no_orders_on_its_pair_and_placed_when_it_does() -> (
+    None
+):
+    """What is tried then is unknown, and searched for, for longer than cover_s after the venue is back (simulated seeds
+    1291 and 1395)."""
+    async with rig() as r:
+        await r.enter(entry(), fill="1")
+        await asyncio.sleep(1.5)
+        r.taking = False
+        (stop,) = r.venue.stops_open()
+        r.venue.cancel(stop.order_id)
+        submitted = len(r.venue.submitted)
+        await asyncio.sleep(20)
+        assert (r.naked(), len(r.venue.submitted)) == (True, submitted)
+        assert {vote.level for vote in r.votes} == {Level.EMERGENCY}
+        r.taking = True
+        assert await r.until(lambda: not r.naked(), 1.0) <= 1.0
+        (again,) = r.venue.stops_open()  # a stop, and no sale at any price: nothing but the venue was late
+        assert (again.trigger_price, again.leaves_qty) == (stop.trigger_price, stop.leaves_qty)
+
+
 async def test_a_flat_pair_on_a_venue_that_matches_nothing_is_covered() -> None:
     async with rig() as r:
-        r.matches = False
+        r.matching = False
         await r.enter(entry())
         await asyncio.sleep(3)
         assert [pair.state for pair in (await r.view()).pairs] == ["covered"]
@@ -395,11 +416,11 @@ async def test_a_stop_limit_has_its_time_to_fill_from_the_reopening_on() -> None
         await r.enter(entry(), fill="1")
         await asyncio.sleep(1.5)
         (stop,) = r.venue.stops_open()
-        r.matches = False
+        r.matching = False
         r.venue.set(stop, order_type=OrderType.STOP_LOSS_LIMIT, triggered=True)
         await asyncio.sleep(30)
         assert ([o.order_id for o in r.venue.stops_open()], r.venue.submitted) == ([stop.order_id], [])
-        r.matches = True
+        r.matching = True
         await r.until(lambda: r.venue.position() == 0, 4.0)
         assert (r.venue.stops_open(), r.venue.flips) == ([], 0)
 
