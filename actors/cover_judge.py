@@ -2,10 +2,15 @@
 
 It judges by what was read (`audit.py`) and told, through `protocols/cover.py` and `protocols/remedies.py`, and
 remembers one watch per pair. It asks nobody and writes nothing: it says what changed, and when to look again.
+
+Most looks find what the look before them found. Time is no part of what a covered pair's verdict follows from: while all
+that it does follow from is the same (`_Basis`), the verdict is, and is not worked out again.
 """
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+
+import msgspec
 
 from allstop.actors.audit import Audit
 from allstop.actors.commands import CoverView, PairCover
@@ -28,6 +33,27 @@ _STATES: Mapping[type[Verdict], str] = {
     OverCovered: "over_covered",
     Dust: "dust",
 }
+
+
+class _Basis(msgspec.Struct, frozen=True):
+    """What a pair's verdict followed from, apart from writes and exits under way, of which there were none."""
+
+    version: int  # of the book
+    unlisted: frozenset[str]
+    instrument: Instrument
+    matches: bool
+    watch: PairWatch
+
+    def same(
+        self, version: int, unlisted: frozenset[str], instrument: Instrument, matches: bool, watch: PairWatch
+    ) -> bool:
+        return (
+            self.version == version
+            and self.watch is watch
+            and self.instrument is instrument
+            and self.matches == matches
+            and self.unlisted == unlisted
+        )
 
 
 class CoverJudge:
@@ -63,6 +89,8 @@ class CoverJudge:
         self._told: dict[str, str] = {}
         self._watches: dict[str, PairWatch] = {}
         self._verdicts: dict[str, tuple[Verdict, Step]] = {}
+        self._bases: dict[str, _Basis] = {}  # of the verdicts that last for as long as their basis
+        self._pairs: tuple[tuple[int, int], list[str]] = ((-1, 0), [])
 
     def stops(self, pair: str) -> list[OrderReport]:
         """The open orders of the pair, but those that the venue did not list."""
@@ -76,15 +104,38 @@ class CoverJudge:
     def judge_all(self) -> dict[str, Step]:
         """The step that each pair needs, by what has been read."""
         steps: dict[str, Step] = {}
-        for pair in sorted(self.pairs()):
+        for pair in self._sorted_pairs():
             instrument = self._instruments.get(pair)
             if instrument is None:
                 self._guardian.log.error(
                     "guardian.unknown_pair", pair=pair
                 )  # a claimed order of a pair outside the tree
                 continue
-            steps[pair] = self._judge(pair, instrument)
+            steps[pair] = self._lasting(pair, instrument) or self._judge(pair, instrument)
         return steps
+
+    def _sorted_pairs(self) -> list[str]:
+        known = (self._memory.book.version, len(self._watches))  # a watch is never forgotten
+        if self._pairs[0] != known:
+            self._pairs = known, sorted(self.pairs())
+        return self._pairs[1]
+
+    def _lasting(self, pair: str, instrument: Instrument) -> Step | None:
+        """The step of the last verdict, where nothing that it followed from has changed."""
+        basis = self._bases.get(pair)
+        if basis is None or not basis.same(
+            self._memory.book.version,
+            self._audit.unlisted,
+            instrument,
+            self._matches(pair),
+            self._watches[pair],
+        ):
+            return None
+        return None if self._outstanding(pair) else self._verdicts[pair][1]
+
+    def _outstanding(self, pair: str, *, acting: bool = True) -> bool:
+        """Whether somebody is about to change something there, or has, and it is not known what came of it."""
+        return (acting and self._acting(pair)) or pair in self._orders.pairs() or self._holds(pair)
 
     def told_of(self, pair: str, left: Verdict) -> PlaceStop | None:
         """The next stop for a pair of which `left` must be missing after the last one was placed, when that is what the
@@ -102,6 +153,8 @@ class CoverJudge:
     def _judge(self, pair: str, instrument: Instrument, *, acting: bool = True) -> Step:
         book, now_s = self._memory.book, self._guardian.clock.now_s()
         in_flight = self._orders.in_flight(pair)
+        outstanding = self._outstanding(pair, acting=acting)
+        matches = self._matches(pair)
         watch, verdict, step = self._watches.get(pair, PairWatch()).seen(
             book.position(pair),
             self.stops(pair),
@@ -109,14 +162,17 @@ class CoverJudge:
             instrument,
             self._settings.times,
             now_s=now_s,
-            outstanding=(acting and self._acting(pair)) or pair in self._orders.pairs() or self._holds(pair),
+            outstanding=outstanding,
             in_flight=in_flight,
             mark=None if self._mark is None else self._mark(pair),
-            matches=self._matches(pair),
+            matches=matches,
         )
         self._watches[pair] = watch
         self._tell(pair, verdict, step)
         self._verdicts[pair] = (verdict, step)
+        self._bases.pop(pair, None)
+        if isinstance(verdict, Covered | Dust) and not (outstanding or in_flight or watch.triggered_s):
+            self._bases[pair] = _Basis(book.version, self._audit.unlisted, instrument, matches, watch)
         match step:
             case Rest(again_s=again_s) if again_s is not None:
                 self._wake_in(max(again_s, 0.001))

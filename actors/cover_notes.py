@@ -4,7 +4,7 @@ The venue's lists reach back only so far, and the next incarnation starts from t
 nobody wrote down would be a position that no longer exists, covered once more.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from allstop.actors.cover_journal import CoverJournal
 from allstop.actors.protocols.cover_memory import CoverMemory
@@ -22,10 +22,14 @@ class CoverNotes:
         self._fills: set[str] = set()  # written; the guardian's own are few
         self._ended: set[str] = set()  # of the guardian's own orders, with their end
         self._noted: dict[str, tuple[object, ...]] = {}  # orders that are not over -> what was written last
+        self._version = -1  # of the book, all of which was written
 
-    async def write(self, executed: Iterable[Execution]) -> None:
+    async def write(self, executed: Sequence[Execution]) -> None:
         """After a reading that showed these executions. Not durable: what is lost is read from the venue again."""
         book = self._memory.book
+        if book.version == self._version and not executed:
+            return
+        self._version = book.version
         ids = {e.order_id for e in executed} | {o.order_id for o in book.open_orders()} | set(self._noted)
         records: list[Record] = []
         for order_id in sorted(ids):

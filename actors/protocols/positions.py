@@ -109,6 +109,7 @@ class AccountBook:
     """The fold of one account's order reports. It computes and remembers; it reads no clock and asks nobody."""
 
     def __init__(self) -> None:
+        self.version = 0  # while it is the same, so is each answer
         self._intents: dict[str, OrderIntent] = {}
         self._parents: dict[str, str] = {}  # a stop's intent id -> the order whose execution it covers
         self._claimed: set[str] = set()
@@ -130,6 +131,7 @@ class AccountBook:
         been executed before we knew is booked now and returned."""
         if intent.id in self._intents:
             return ()
+        self.version += 1
         self._intents[intent.id] = intent
         if parent is not None:
             self._parents[intent.id] = parent
@@ -137,6 +139,7 @@ class AccountBook:
 
     def claim(self, order_id: str) -> tuple[Execution, ...]:
         """An external order becomes ours, its executions and its children with it."""
+        self.version += 1
         self._claimed.add(order_id)
         return self._recognise()
 
@@ -154,6 +157,7 @@ class AccountBook:
         else:
             order.report = order.report.merged(report)
             order.told = report
+        self.version += 1
         if report.fill is not None:
             order.fills.setdefault(report.fill.exec_id, report.fill)
             order.report = _with_places(order.report, report.fill)
@@ -175,6 +179,7 @@ class AccountBook:
 
         A pair that is not flat keeps its entries and their stops: the prices are still wanted."""
         over = [order_id for order_id, order in self._orders.items() if self._is_over(order, before_ns)]
+        self.version += bool(over)
         for order_id in over:
             order = self._orders.pop(order_id)
             self._settled[order_id] = None

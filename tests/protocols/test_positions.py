@@ -1,9 +1,12 @@
 """The account book: executions count once, in whatever order and however often they are told."""
 
 from decimal import Decimal
+from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.cover.tellings import Tellings, answers
 from tests.cover.toy_venue import PAIR, D, entry
 
 from allstop.actors.intents import OrderType, Side
@@ -192,3 +195,30 @@ def test_the_position_does_not_depend_on_the_order_or_number_of_tellings(data: s
     known = book()
     booked = sum((e.qty for r in shuffled for e in known.take(r)), D(0))
     assert known.position(PAIR).net == booked == cum
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_while_its_version_is_the_same_a_book_answers_the_same(seed: int) -> None:
+    """Whoever remembers what a book said asks for nothing else (`cover_judge.py`, `cover_notes.py`)."""
+    dice, known = Random(seed), AccountBook()
+    tellings = Tellings(dice, known)
+    same = 0
+    for number in range(200):
+        order_ids = tuple(tellings.orders)
+        before, version = answers(known, order_ids), known.version
+        what = tellings.tell()
+        if known.version == version:
+            same += 1
+            assert answers(known, order_ids) == before, f"{number}: {what}"
+    assert same > 5, "or nothing was shown"
+
+
+def test_what_a_list_tells_again_leaves_the_version_of_a_book_alone() -> None:
+    known = book()
+    known.take(report())
+    version = known.version
+    known.take(report())
+    known.know(entry(qty="3"))
+    assert known.version == version
+    known.take(report(cum_qty=D(1)))
+    assert known.version > version

@@ -24,7 +24,7 @@ def sign(secret_b64: str, path: str, nonce: int | str, body: bytes) -> str:
     Raises binascii.Error when the secret is not base64: `check_key` says so before anything starts."""
     secret = base64.b64decode(secret_b64, validate=True)
     digest = hashlib.sha256(str(nonce).encode() + body).digest()
-    return base64.b64encode(hmac.new(secret, path.encode() + digest, hashlib.sha512).digest()).decode()
+    return base64.b64encode(hmac.digest(secret, path.encode() + digest, "sha512")).decode()
 
 
 def check_key(key: str, secret: str) -> Problem | None:
