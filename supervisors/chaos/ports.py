@@ -74,8 +74,8 @@ class Host(Protocol):
     """The machine that the engine runs on: its disk, its wall clock, and the process itself."""
 
     async def moment(self, point: str) -> None:
-        """Waits until the engine is at this point of its work: "commit" (about to), "committed", "send" (a frame or a
-        request, about to), "sent", "receive"."""
+        """Waits until the engine is at this point of its work: "commit" (about to), "committed", "intended" (an intent was), "send" (a frame or a
+        request, about to), "sent", "ordered" (a new order was), "receive"."""
         ...
 
     async def die(self, *, power: bool, down_s: float) -> None:

@@ -19,6 +19,8 @@ Value = bool | int | float | str
 NOW = "now"
 POINTS = (NOW, "commit", "committed", "send", "sent", "receive")
 POINT_WAIT_S = 3.0
+# Of an order's way out: its intent is on the disk, it is written. `after_s` reaches over the venue's answer by REST.
+ORDER_POINTS = ("ordered", "intended")
 
 
 class Target(StrEnum):
@@ -120,7 +122,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     def ends_s(self) -> float:
         """When the world is whole again at the latest: the time it lasts, or the wait for its moment and what follows."""
         waits = POINT_WAIT_S if self.params.get("point", NOW) != NOW else 0.0
-        follows = sum(float(self.params.get(name, 0.0)) for name in ("down_s", "stall_s", "s"))
+        follows = sum(float(self.params.get(name, 0.0)) for name in ("down_s", "stall_s", "s", "after_s"))
         return self.at_s + self.lasts_s + waits + follows
 
     def __str__(self) -> str:
@@ -140,6 +142,9 @@ _METHOD = OneOf(("add_order", "add_order", "amend_order", "cancel_order", "cance
 _READ = OneOf(("OpenOrders", "ClosedOrders", "QueryOrders", "TradesHistory", "Balance", "GetWebSocketsToken"))
 _CALL = OneOf((*_METHOD.among, *_READ.among))
 _EXECUTED = OneOf((False, True))
+_ORDER_POINT = OneOf(ORDER_POINTS)
+_AFTER = Between(0.0, 0.03, small=True)
+_ONLY_SIMULATED_SIGHT = "the chaos does not see what the engine writes"
 _ONLY_SIMULATED_DISK = "a real disk does not fail on request (the kill tests fill a small one)"
 _ONLY_SIMULATED_CLOCK = "the machine's clock is not ours to set"
 
@@ -150,6 +155,8 @@ _ALL = (
     Kind(name="link.cut", on=Target.LINK, says="every open connection is reset"),
     Kind(name="link.cut_at_byte", on=Target.LINK, says="a connection is reset after so many more bytes: a frame half written",
          params={"way": _WAY, "bytes": Between(0, 4000, whole=True, small=True)}, lasts=Between(1.0, 20.0)),
+    Kind(name="link.cut_at_order", on=Target.LINK, says="every open connection is reset around the moment at which an order goes out",
+         params={"point": _ORDER_POINT, "steps": _STEPS, "after_s": _AFTER}, not_in_real_time=_ONLY_SIMULATED_SIGHT),
     Kind(name="link.half_open", on=Target.LINK, says="nothing passes, and no one is told", lasts=_SECONDS, away=True),
     Kind(name="link.one_way", on=Target.LINK, says="nothing passes one way, and no one is told", params={"way": _WAY}, lasts=_SECONDS, away=True),
     Kind(name="link.slow_reader", on=Target.LINK, says="one side reads slowly, and what is sent to it piles up",
@@ -184,6 +191,8 @@ _ALL = (
     Kind(name="actor.kill", on=Target.ACTOR, says="one is ended by force", params={"draw": Between(0.0, 0.9999)}),
     Kind(name="actor.crash", on=Target.ACTOR, says="one raises", params={"draw": Between(0.0, 0.9999)}),
     Kind(name="actor.hold", on=Target.ACTOR, says="one handles no message, and lives", params={"draw": Between(0.0, 0.9999)}, lasts=Between(0.1, 6.0, small=True)),
+    Kind(name="actor.kill_at_order", on=Target.ACTOR, says="one is ended by force around the moment at which an order goes out",
+         params={"point": _ORDER_POINT, "steps": _STEPS, "after_s": _AFTER, "draw": Between(0.0, 0.9999)}, not_in_real_time=_ONLY_SIMULATED_SIGHT),
     # -- the venue
     Kind(name="venue.drop_reply", on=Target.VENUE, says="carried out or not, and not answered", params={"method": _CALL, "n": _N, "executed": OneOf((True, True, False))}),
     Kind(name="venue.delay", on=Target.VENUE, says="the answer comes late, or the execution does, and overtakes nothing",

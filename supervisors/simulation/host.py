@@ -267,6 +267,8 @@ class LifeJournal:
         witness.reached("commit")
         seq = await self._journal.append(entries, durable=durable)
         witness.reached("committed")
+        if any(entry.kind == "intent" for entry in entries):
+            witness.reached("intended")
         return seq
 
     async def read(

@@ -12,7 +12,7 @@ import msgspec
 
 from allstop.actors.links.condition import DiskCondition, LinkCondition, Turned, Way
 from allstop.supervisors.chaos.chaos import Chaos, ChaosError
-from allstop.supervisors.simulation.faults import CATALOGUE, NOW, POINT_WAIT_S, Fault, Kind, Target
+from allstop.supervisors.simulation.faults import CATALOGUE, NOW, POINT_WAIT_S, Fault, Kind, Target, Value
 from allstop.supervisors.simulation.plan import FaultPlan
 
 # Orders and their protection travel on these: while one is away, so is the venue, whatever it thinks itself.
@@ -65,7 +65,7 @@ class Injector:
                 return f"there is no link {fault.target!r}"
             case Target.VENUE if fault.target not in chaos.venues:
                 return f"no venue {fault.target!r} that does wrong on request"
-            case Target.HOST | Target.DISK if kind.not_in_real_time and not chaos.has_host:
+            case _ if kind.not_in_real_time and not chaos.has_host:
                 return kind.not_in_real_time
             case _:
                 return ""
@@ -91,6 +91,11 @@ class Injector:
         chaos, params = self._chaos, fault.params
         match kind.word:
             case "cut":
+                await chaos.cut(fault.target)
+                return ""
+            case "cut_at_order":
+                if why := await self._no_order(params):
+                    return why
                 await chaos.cut(fault.target)
                 return ""
             case "cut_at_byte":
@@ -166,12 +171,14 @@ class Injector:
 
     async def _actor(self, kind: Kind, fault: Fault, _number: int) -> str:
         chaos = self._chaos
+        if kind.word == "kill_at_order" and (why := await self._no_order(fault.params)):
+            return why
         among = chaos.matching(fault.target)
         if not among:
             return f"nobody runs at {fault.target}"
         path = among[int(float(fault.params["draw"]) * len(among))]
         match kind.word:
-            case "kill":
+            case "kill" | "kill_at_order":
                 await chaos.kill(path)
             case "crash":
                 await chaos.crash(path)
@@ -180,6 +187,17 @@ class Injector:
                     return f"{path} cannot be held now"
                 await asyncio.sleep(fault.lasts_s)
                 await chaos.release(path)
+        return ""
+
+    async def _no_order(self, params: dict[str, Value]) -> str:
+        """Waits for the point of an order's way out, and so long and so many turns after it; why it is not there, or ""."""
+        point = str(params["point"])
+        if not await self._chaos.moment(point, POINT_WAIT_S):
+            return f"nothing was {point}"
+        if after_s := float(params["after_s"]):
+            await asyncio.sleep(after_s)
+        for _ in range(int(params["steps"])):
+            await asyncio.sleep(0)
         return ""
 
     async def _die(self, *, power: bool, down_s: float) -> str:

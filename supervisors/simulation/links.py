@@ -79,6 +79,8 @@ class LifeSocket:
         witness.frame(self._url, ">", frame)
         await self._link.send(frame)
         witness.reached("sent")
+        if '"add_order"' in frame:
+            witness.reached("ordered")
 
     async def receive(self) -> str:
         frame = await self._link.receive()
@@ -121,6 +123,8 @@ class LifeHttp:
                 before_send()
             witness.requested(base_url, request)
             witness.reached("sent")
+            if request.path.endswith("/AddOrder"):
+                witness.reached("ordered")
 
         witness.reached("send")
         try:

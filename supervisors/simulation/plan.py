@@ -160,7 +160,7 @@ def _weighted(kinds: Sequence[Kind], profile: Profile, dice: Dice) -> Kind:
 
 def _drawn(kind: Kind, profile: Profile, at_s: float, quiet_from_s: float, shape: Shape, dice: Dice) -> Fault:
     """One fault of this kind, near `at_s`: one that would not be over in time begins earlier or lasts less long."""
-    targets = shape.targets(kind.on)
+    targets = profile.aim.get(kind.name) or shape.targets(kind.on)
     target = targets[int(dice.draw() * len(targets))]
     params: dict[str, Value] = {}
     narrow = profile.narrow.get(kind.name, {})

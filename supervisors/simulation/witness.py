@@ -6,7 +6,7 @@ import asyncio
 
 from allstop.actors.ports import HttpRequest, HttpResponse, JournalRow
 
-POINTS = ("commit", "committing", "committed", "send", "sent", "receive")
+POINTS = ("commit", "committing", "committed", "intended", "send", "sent", "ordered", "receive")
 
 
 class Witness:
@@ -20,8 +20,9 @@ class Witness:
     # -- points ------------------------------------------------------------------------------------------------------
 
     async def moment(self, point: str) -> None:
-        """Waits until the engine comes to this point: "commit" (about to), "committed", "send" (about to), "sent",
-        "receive"; or until its disk does: "committing kraken.main" (that chain's rows are on their way to it)."""
+        """Waits until the engine comes to this point: "commit" (about to), "committed",
+        "intended" (an intent was), "send" (about to), "sent",
+        "ordered" (a new order was sent), "receive"; or until its disk does: "committing kraken.main" (that chain's rows are on their way to it)."""
         if point.partition(" ")[0] not in POINTS:
             raise ValueError(f"no point {point!r}; there are {', '.join(POINTS)}")
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from tests.mutants.book import Mutant
-from tests.mutants.tree import tree
+from tests.mutants.tree import PLAIN, TREES
 
 from allstop.supervisors.simulation.run import NONE, Failure, simulate
 
@@ -32,28 +32,28 @@ class Caught:
     cpu_s: float = 0.0
 
 
-def failure_of(seed: int, profile: str) -> Failure | None:
+def failure_of(seed: int, profile: str, tree: str = PLAIN) -> Failure | None:
     """What an oracle says of one run."""
     try:
         return simulate(
-            tree(), seed, duration_s=QUIET_S if profile == NONE else DURATION_S, profile=profile
+            TREES[tree](), seed, duration_s=QUIET_S if profile == NONE else DURATION_S, profile=profile
         ).failed
     except Exception as error:  # noqa: BLE001 - a mutant may do anything; that the run itself breaks is a find, too
         return Failure(oracle="crash", at_s=0.0, why=f"{type(error).__name__}: {error}")
 
 
 @lru_cache(maxsize=4096)
-def sound(seed: int, profile: str) -> bool:
+def sound(seed: int, profile: str, tree: str = PLAIN) -> bool:
     """Whether the engine as it is passes this seed."""
-    return failure_of(seed, profile) is None
+    return failure_of(seed, profile, tree) is None
 
 
 def tried(mutant: Mutant, seed: int, profile: str | None = None) -> Caught | None:
     """The catch of this seed, or None."""
     profile = profile or mutant.profile
     with mutant.planted():
-        failed = failure_of(seed, profile)
-    if failed is None or not sound(seed, profile):
+        failed = failure_of(seed, profile, mutant.tree)
+    if failed is None or not sound(seed, profile, mutant.tree):
         return None
     return Caught(mutant.name, profile, seed, failed.oracle, failed.why)
 

@@ -3,17 +3,24 @@
 They are named like the profiles that come with the product, and registered beside them.
 """
 
-from allstop.supervisors.simulation.faults import Between, OneOf
+from allstop.supervisors.simulation.faults import Between, OneOf, Param
 from allstop.supervisors.simulation.profiles import PROFILES, Profile
 
-ANSWERS, STOPS, DEATHS, STREAMS, CLOCKS, HALTS, BUDGETS, SUBMITS, SEARCHES, SENDS, NONCES = (
+ANSWERS, STOPS, DEATHS, STREAMS, CLOCKS, HALTS, BUDGETS, SUBMITS, SEARCHES, SENDS, NONCES, SESSIONS, DESKS, REMEDIES = (
     "mutants.answers", "mutants.stops", "mutants.deaths", "mutants.streams", "mutants.clocks", "mutants.halts", "mutants.budgets",
     "mutants.submits", "mutants.searches", "mutants.sends", "mutants.nonces",
+    "mutants.sessions", "mutants.desks", "mutants.remedies",
 )  # fmt: skip
 OFTEN = Between(25.0, 45.0)
 LESS = Between(10.0, 16.0)
 # Not the lockout: who is told of it leaves the key alone for a quarter of an hour, longer than a run lasts.
 PROVES_NOTHING = OneOf(("EGeneral:Internal error", "EService:Timeout"))
+SESSION = "/accounts/*/trading/session"
+_NO_SESSION: dict[str, Param] = {
+    "point": OneOf(("intended",)),
+    "after_s": Between(0.0, 0.0),
+    "steps": Between(0, 1, whole=True),
+}
 ONE, THREE = Between(1, 1, whole=True), Between(3, 3, whole=True)
 
 _ALL = (
@@ -27,10 +34,21 @@ _ALL = (
                     "venue.error": {"method": OneOf(("OpenOrders", "ClosedOrders")), "n": THREE, "text": PROVES_NOTHING}}),
     Profile(name=SENDS, says="a process that dies around what it sends", per_minute=LESS, share=1.0, kinds={"process.kill": 1.0, "process.power_cut": 1.0},
             narrow={kind: {"point": OneOf(("send", "sent", "committed")), "down_s": Between(0.0, 1.0)} for kind in ("process.kill", "process.power_cut")}),
+    Profile(name=SESSIONS, says="a session that is lost between a submit and its answer", per_minute=OFTEN, share=1.0,
+            kinds={"actor.kill_at_order": 1.0, "link.cut_at_order": 1.0},
+            narrow={kind: {"point": OneOf(("ordered",)), "after_s": Between(0.0, 0.0)} for kind in ("actor.kill_at_order", "link.cut_at_order")},
+            aim={"actor.kill_at_order": (SESSION,), "link.cut_at_order": ("private",)}),
+    Profile(name=DESKS, says="orders that find no session, and go by a REST that does not answer", per_minute=OFTEN, share=1.0,
+            kinds={"actor.kill_at_order": 2.0, "venue.drop_reply": 1.0},
+            narrow={"actor.kill_at_order": _NO_SESSION, "venue.drop_reply": {"method": OneOf(("AddOrder",)), "executed": OneOf((True,)), "n": ONE}},
+            aim={"actor.kill_at_order": (SESSION,)}),
     Profile(name=NONCES, says="submits whose nonce is refused", per_minute=OFTEN, share=1.0, kinds={"venue.invalid_nonce": 1.0},
             narrow={"venue.invalid_nonce": {"method": OneOf(("add_order",))}}),
     Profile(name=STOPS, says="stops that the venue does not make, and remedies that are not answered", per_minute=OFTEN, share=1.0,
             kinds={"venue.refuse_closes": 4.0, "venue.duplicate_execution": 1.0}),
+    Profile(name=REMEDIES, says="stops that the venue does not make, and remedies of which nobody knows what became of them", per_minute=OFTEN, share=1.0,
+            kinds={"venue.refuse_closes": 1.0, "venue.http_520": 1.0},
+            narrow={"venue.refuse_closes": {"n": THREE}, "venue.http_520": {"method": OneOf(("AddOrder",)), "executed": OneOf((False,)), "n": ONE}}),
     Profile(name=DEATHS, says="processes and actors that die", per_minute=LESS, share=1.0,
             kinds={"process.kill": 2.0, "process.power_cut": 2.0, "actor.kill": 2.0, "venue.drop_reply": 1.0}),
     Profile(name=STREAMS, says="streams that lose, repeat and reorder", per_minute=OFTEN, share=1.0,

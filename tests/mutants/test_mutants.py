@@ -52,7 +52,7 @@ def test_there_are_at_least_25_planted_bugs() -> None:
 def test_the_seed_that_caught_a_planted_bug_catches_it_again(name: str) -> None:
     caught = KNOWN[name]
     with BY_NAME[name].planted():
-        failed = failure_of(caught.seed, caught.profile)
+        failed = failure_of(caught.seed, caught.profile, BY_NAME[name].tree)
     assert failed is not None, (
         f"seed {caught.seed} of {caught.profile} no longer catches it: make mutants ARGS='--only \"{name}\"'"
     )

@@ -1,6 +1,6 @@
 """The tree that mutants are planted in: the demo's, with traders that leave the venue's counters some room."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from allstop.supervisors.config import (
@@ -31,7 +31,7 @@ class Trader(DemoTrader):
         super()._schedule(delay_s * SLOWER if delay_s == PLACE_EVERY_S else delay_s * 4)
 
 
-def tree() -> Tree:
+def tree(trader: type[DemoTrader] = Trader) -> Tree:
     """One account, two pairs, a trader for each."""
     return halt_root(
         accounts(
@@ -42,6 +42,15 @@ def tree() -> Tree:
             )
         ),
         data(kraken_public(PAIRS, max_restarts=20, max_seconds=60, backoff=BACKOFF, url=URLS["public_url"], rest_url=URLS["rest_url"], timing="loopback")),
-        strategies(*(child(f"trader.{pair.replace('/', '-')}", Trader, pair=pair) for pair in PAIRS), max_restarts=20),
+        strategies(*(child(f"trader.{pair.replace('/', '-')}", trader, pair=pair) for pair in PAIRS), max_restarts=20),
         state_dir="var",
     )  # fmt: skip
+
+
+def dense() -> Tree:
+    """The same with the demo's own traders, four orders a second: as near to the pairs' counters as one may come."""
+    return tree(DemoTrader)
+
+
+PLAIN: Final = "plain"
+TREES: Final[Mapping[str, Callable[[], Tree]]] = {PLAIN: tree, "dense": dense}

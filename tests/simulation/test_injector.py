@@ -94,6 +94,34 @@ async def test_a_moment_that_does_not_come_is_waited_for_three_seconds() -> None
     ]
 
 
+async def test_a_connection_is_cut_and_an_actor_killed_so_long_after_an_order_went_out() -> None:
+    puppets = Puppets(paths=[WORKER])
+    injector = Injector(puppets.chaos)
+    cut = fault("link.cut_at_order", "private", 3.0, point="ordered", steps=1, after_s=0.02)
+    kill = fault("actor.kill_at_order", WORKER, 3.0, point="ordered", steps=1, after_s=0.01, draw=0.5)
+    running = asyncio.create_task(injector.run(plan_of(cut, kill)))
+    await asyncio.sleep(4.0)
+    puppets.moments["ordered"].set()
+    await running
+    assert [row for row in puppets.did if not row[1].startswith("moment")][:2] == [
+        (4.01, f"kill {WORKER}"),
+        (4.02, "private cut"),
+    ]
+
+
+async def test_where_no_order_goes_out_nothing_is_cut_and_nobody_killed() -> None:
+    puppets = Puppets(paths=[WORKER])
+    injector = Injector(puppets.chaos)
+    cut = fault("link.cut_at_order", "private", 1.0, point="ordered", steps=1, after_s=0.0)
+    kill = fault("actor.kill_at_order", WORKER, 1.0, point="intended", steps=1, after_s=0.0, draw=0.5)
+    await injector.run(plan_of(cut, kill))
+    assert {one.fault.kind: one.missed for one in injector.injected} == {
+        "link.cut_at_order": "nothing was ordered",
+        "actor.kill_at_order": "nothing was intended",
+    }
+    assert injector.counts == {}
+
+
 async def test_what_is_dead_does_not_die() -> None:
     puppets = Puppets()
     injector = Injector(puppets.chaos)
@@ -167,7 +195,9 @@ async def test_what_this_world_cannot_do_is_named_with_the_reason_and_not_tried(
     puppets = Puppets(host=False)
     injector = Injector(puppets.chaos)
     kinds = [kind for kind in CATALOGUE.values() if kind.not_in_real_time]
-    await injector.run(plan_of(*(fault(kind.name, "host") for kind in kinds), fault("link.cut", "moon")))
+    of_links = {kind.name for kind in kinds if kind.on is Target.LINK}
+    faults = [fault(kind.name, "rest" if kind.name in of_links else "host") for kind in kinds]
+    await injector.run(plan_of(*faults, fault("link.cut", "moon")))
     assert injector.cannot == {
         **{kind.name: kind.not_in_real_time for kind in kinds},
         "link.cut": "there is no link 'moon'",

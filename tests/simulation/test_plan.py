@@ -88,10 +88,25 @@ def test_each_kind_of_a_profile_comes_with_some_seed_and_not_with_all(name: str)
         assert any(kind not in plan.enabled for plan in plans), kind
 
 
-def test_hell_has_every_kind_but_a_persons_halt_and_the_market_that_falls_through_the_stops() -> None:
-    # The last came after many of its seeds were known: their plans stay what they were.
-    assert set(PROFILES["hell"].kinds) == set(CATALOGUE) - {"operator.halt", "venue.plunge"}
+def test_hell_has_every_kind_but_a_persons_halt_and_those_that_came_later() -> None:
+    # Many of its seeds were known by then: their plans stay what they were.
+    later = {"venue.plunge", "link.cut_at_order", "actor.kill_at_order"}
+    assert set(PROFILES["hell"].kinds) == set(CATALOGUE) - {"operator.halt", *later}
+    assert later - {"venue.plunge"} <= set(PROFILES["submit"].kinds)
     assert "venue.plunge" in PROFILES["stop-protection"].kinds
+
+
+def test_a_profile_may_aim_a_kind_at_those_that_it_is_about() -> None:
+    sessions = "/accounts/*/trading/session"
+    profile = Profile(
+        name="test",
+        says="",
+        kinds={"actor.kill": 1.0},
+        per_minute=Between(60.0, 60.0),
+        aim={"actor.kill": (sessions,)},
+    )
+    plan = make_plan(1, profile, 100.0)
+    assert {fault.target for fault in plan.faults} == {sessions}
 
 
 def test_a_profile_may_draw_numbers_from_less_than_their_whole_range() -> None:
