@@ -27,6 +27,7 @@ from allstop.actors.protocols.records import (
     from_row,
     to_entries,
 )
+from allstop.actors.protocols.unread import shown
 from allstop.actors.runtime import Actor, ActorDead, CallTimeout, Mailbox, MailboxFull, Overflow, Ref, Reply
 
 # A commit is some milliseconds; a disk that has not answered by now is as good as lost to whoever waits.
@@ -107,6 +108,7 @@ class JournalActor(Actor):
 
     A journal that was damaged was set aside, and the one in its place does not say all that happened: nobody enters upon
     it (`votes` takes READ_ONLY for `scope`, latched) before a person has accepted the loss, in this process or another.
+    Nor upon one with records of a version that is not known here, before the code that wrote them reads it.
     """
 
     mailbox = Mailbox(capacity=4096, overflow=Overflow.REFUSE)
@@ -123,6 +125,7 @@ class JournalActor(Actor):
         self._waiting: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
         self._subscribers: dict[str, Subscriber] = {}
+        self._unread: set[int] = set()  # rows of a version that is not known here
 
     async def on_start(self) -> None:
         self._store = await self._open(self._chain)
@@ -139,9 +142,7 @@ class JournalActor(Actor):
                 self._wake.set()
                 return None
             case Read() if self._store is not None:
-                return await self._store.read(
-                    after_seq=message.after_seq, kinds=message.kinds, key=message.key
-                )
+                return await self._read(self._store, message)
             case AcceptLoss() if self._store is not None:
                 return await self._accept(self._store, message)
             case _:
@@ -151,11 +152,27 @@ class JournalActor(Actor):
         if self._store is not None and not exit_.fatal:
             await self._store.close()
 
+    async def _read(self, store: JournalStore, read: Read) -> list[JournalRow]:
+        """The rows as this code can take them. What it cannot read is told when it is first met: whoever trades reads all
+        of it before any entry passes."""
+        rows, unread = shown(await store.read(after_seq=read.after_seq, kinds=read.kinds, key=read.key))
+        if new := [one for one in unread if one.seq not in self._unread]:
+            self._unread.update(one.seq for one in new)
+            words = ", ".join(sorted({one.why for one in unread}))
+            reason = f"another version wrote this journal: {words}: only exits pass until the code that wrote it runs"
+            self.log.critical(
+                "journal.unknown_version", chain=self._chain, rows=len(self._unread), reason=reason
+            )
+            if self._votes is not None:
+                voter = f"{self.path}#version"  # beside what a person can accept: nobody can accept this
+                self._votes.tell(CastVote(Vote(voter, self._scope, Level.READ_ONLY, reason)))
+        return rows
+
     async def _losses(self, store: JournalStore) -> dict[str, JournalSetAside]:
         """The journals that were set aside and that no person has accepted, by their names."""
         losses: dict[str, JournalSetAside] = {}
         accepted: set[str] = set()
-        for row in await store.read(key=JOURNAL_KEY):
+        for row in await self._read(store, Read(key=JOURNAL_KEY)):
             match from_row(row):
                 case JournalSetAside() as aside:
                     losses[aside.file] = aside
@@ -230,8 +247,7 @@ class JournalActor(Actor):
     async def _subscribe(self, store: JournalStore, waiting: _Waiting) -> None:
         request = waiting.request
         assert isinstance(request, Subscribe)
-        rows = await store.read(after_seq=request.after_seq)
-        if rows:
+        if rows := await self._read(store, Read(after_seq=request.after_seq)):
             request.callback([Committed(row.seq, row.kind, row.key, row.body) for row in rows])
         self._subscribers[request.path] = request.callback
         waiting.reply.set(True)

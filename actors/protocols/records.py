@@ -5,7 +5,8 @@ of every order is a fold over these facts (`order_life`), so a record is never c
 
 In the journal a record is `{"v": version, "r": {...}}` under its kind. A kind that this version of the code does not
 know is kept as `Opaque`: somebody newer wrote it, and reading must not lose it. A *version* that it does not know, of
-a kind that it does, refuses: half-understood facts about orders are worse than none.
+a kind that it does, refuses: half-understood facts about orders are worse than none. What readers of a journal are shown
+in its place: `unread.py`.
 """
 
 from collections.abc import Iterable
@@ -26,7 +27,7 @@ LOST: Final = "lost"  # `channel` of an attempt that may have stood where rows o
 
 
 class UnknownVersion(Fatal):
-    """A record of a known kind has a version that this code does not know. Trading is refused: start the newer code."""
+    """A record of a known kind has a version that this code does not know. Only exits pass: start the code that wrote it."""
 
     def __init__(self, kind: str, version: int) -> None:
         super().__init__("JOURNAL_VERSION", f"record {kind!r} has version {version}, which is not known here")
@@ -379,16 +380,27 @@ def to_entries(records: Iterable[Record]) -> tuple[JournalEntry, ...]:
     return tuple(to_entry(record) for record in records)
 
 
-def from_body(kind: str, key: str, body: bytes) -> Record | Opaque:
-    """The record in a journal row. Raises UnknownVersion or BrokenRecord, both Fatal."""
-    if kind not in KINDS:
-        return Opaque(kind=kind, key=key, body=body)
+def check_version(kind: str, body: bytes) -> None:
+    """Raises UnknownVersion or BrokenRecord, both Fatal, for the row of a kind that is known and a version that is not."""
+    if kind in KINDS:
+        _opened(kind, body)
+
+
+def _opened(kind: str, body: bytes) -> _Envelope:
     try:
         envelope = _envelope.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BrokenRecord(kind, str(error)) from error
     if envelope.v != KINDS[kind][0]:
         raise UnknownVersion(kind, envelope.v)
+    return envelope
+
+
+def from_body(kind: str, key: str, body: bytes) -> Record | Opaque:
+    """The record in a journal row. Raises UnknownVersion or BrokenRecord, both Fatal."""
+    if kind not in KINDS:
+        return Opaque(kind=kind, key=key, body=body)
+    envelope = _opened(kind, body)
     try:
         return _decoders[kind].decode(envelope.r)  # pyright: ignore[reportReturnType] -- KINDS holds Records only
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
