@@ -53,6 +53,7 @@ class Connection(Actor):
         self._hosts = hosts
         self._connect_lane = connect_lane
         self._opening = False
+        self._leaving = False
         self._heard_s = 0.0
 
     # What a subclass says
@@ -91,6 +92,7 @@ class Connection(Actor):
                 return self.on_message(message)
 
     async def on_stop(self, exit_: Exit) -> None:
+        self._leaving = True
         if self.websocket is not None:
             await self.websocket.close()
 
@@ -154,13 +156,19 @@ class Connection(Actor):
             return self.settings.retry_first_s
 
     async def _read(self, link: WebSocketLink) -> None:
-        while True:
-            for _ in range(FRAMES_PER_TURN):
-                frame = await link.receive()
-                self._heard()
-                self.frames_in += 1
-                self.on_frame(frame)
-            await asyncio.sleep(0)
+        try:
+            while True:
+                for _ in range(FRAMES_PER_TURN):
+                    frame = await link.receive()
+                    self._heard()
+                    self.frames_in += 1
+                    self.on_frame(frame)
+                await asyncio.sleep(0)
+        except LinkClosed:
+            if (
+                not self._leaving
+            ):  # else it is `on_stop` that closes it: an end that was asked for is no crash
+                raise
 
     def _traffic(self) -> None:
         if not self.heartbeat_due:

@@ -38,6 +38,7 @@ from allstop.supervisors.simulation.run import NONE, Outcome, simulate
 from allstop.supervisors.simulation.trees import TREES
 
 FAILED_SHOWN = 20
+CRASHED_SHOWN = 5
 HOURS_MIN = (FAULTED_MIN_S + QUIET_S) / 3600
 INTERRUPTED = 130
 
@@ -344,6 +345,10 @@ def _show(campaign: Campaign, asked: _Asked) -> None:
     )
     if not campaign.submitted:
         click.echo("no order was placed: nothing that is promised of orders was tried")
+    for words, times in list(campaign.crashed.items())[:CRASHED_SHOWN]:
+        click.echo(f"crashed {times} time{'s' * (times != 1)}: {words}")
+    if len(campaign.crashed) > CRASHED_SHOWN:
+        click.echo(f"crashed of {len(campaign.crashed) - CRASHED_SHOWN} other errors: --json names them")
     click.echo(f"digest {campaign.digest}")
     for failed in campaign.failed[:FAILED_SHOWN]:
         click.echo(f"FAILED seed {failed.seed}: {failed.oracle} at {failed.at_s:.3f} s{_where(failed)}")
@@ -353,7 +358,8 @@ def _show(campaign: Campaign, asked: _Asked) -> None:
         long = "" if asked.hours == DURATION_S / 3600 else f"--hours {asked.hours} "
         click.echo(
             f"again: {os.path.basename(sys.argv[0])} simulate {campaign.tree} --faults {campaign.profile} {long}"
-            f"--seed {campaign.failed[0].seed} --trace, or --replay with its file"
+            f"--seed {campaign.failed[0].seed} --trace"
+            + (", or --replay with its file" if campaign.failed[0].file else "")
         )
 
 

@@ -24,6 +24,7 @@ from allstop.actors.errors import AllstopError, BadInput, Problem
 from allstop.supervisors.config import Tree
 from allstop.supervisors.loading import load_tree
 from allstop.supervisors.simulation.run import NONE, Failure, Outcome, simulate
+from allstop.supervisors.simulation.scene import CRASHED_MAX
 from allstop.supervisors.simulation.trees import TREES
 
 AHEAD: Final = (
@@ -65,6 +66,7 @@ class Campaign(msgspec.Struct, frozen=True, kw_only=True):
     wall_s: float
     faults: dict[str, int]
     crashes: int
+    crashed: dict[str, int]
     restarts: int
     lives: int
     halts: int
@@ -167,9 +169,11 @@ def summed_up(
     """All outcomes in one."""
     ordered = [outcomes[seed] for seed in seeds]
     faults: Counter[str] = Counter()
+    crashed: Counter[str] = Counter()
     digest = hashlib.sha256()
     for outcome in ordered:
         faults.update(outcome.faults)
+        crashed.update(outcome.crashed)
         digest.update(f"{outcome.seed} {outcome.digest}\n".encode())
     return Campaign(
         tree=target, profile=profile, seeds=_words(seeds), runs=len(ordered),
@@ -178,7 +182,7 @@ def summed_up(
             for one in ordered if one.failed is not None
         ],
         virtual_s=round(sum(one.virtual_s for one in ordered), 3), wall_s=round(wall_s, 3), faults=dict(sorted(faults.items())),
-        crashes=sum(one.crashes for one in ordered), restarts=sum(one.restarts for one in ordered),
+        crashes=sum(one.crashes for one in ordered), crashed=dict(crashed.most_common(CRASHED_MAX)), restarts=sum(one.restarts for one in ordered),
         lives=sum(one.lives for one in ordered), halts=sum(one.halts for one in ordered),
         submitted=sum(one.submitted for one in ordered), executions=sum(one.executions for one in ordered),
         digest=digest.hexdigest(),

@@ -67,6 +67,9 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     refused: int
     executions: int
     journal_rows: int
+    crashed: dict[str, int] = msgspec.field(
+        default_factory=dict[str, int]
+    )  # strategies: who, of what, how often
     notes: tuple[str, ...] = ()
 
 
@@ -197,7 +200,9 @@ class _Run:
         revoked = self._scene.venue.kraken.venue.revoked
         if runtime is None:
             ends = self._restarter.ends
-            return [] if ends and explained(ends[-1].why, key_revoked=revoked) else ["the engine is down"]
+            if ends and explained(ends[-1].why, key_revoked=revoked):
+                return []
+            return [f"the engine is down: {ends[-1].why}" if ends else "the engine is down"]
         if runtime.levels.effective(ROOT) is not Level.HALTED:
             scopes = [(node.venue, node.account) for node in runtime.tree.accounts.children]
             worst = [votes[0] for scope in scopes if (votes := runtime.levels.votes(scope))]
@@ -239,5 +244,5 @@ class _Run:
             failed=failed, verdicts={one.oracle: one.holds for one in verdicts} | {"liveness": late is None},
             faults=dict(sorted(self._faults.items())), crashes=counts["crashes"], restarts=counts["restarts"],
             lives=self._restarter.starts, halts=counts["halts"], submitted=len(told.submitted), refused=len(told.refused),
-            executions=len(truth["executions"]), journal_rows=counts["rows"], notes=tuple(scene.notes),
+            executions=len(truth["executions"]), journal_rows=counts["rows"], crashed=dict(scene.crashed), notes=tuple(scene.notes),
         )  # fmt: skip

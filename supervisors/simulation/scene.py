@@ -31,6 +31,8 @@ from allstop.supervisors.simulation.world import SimulatedWorld
 T = TypeVar("T")
 
 DRAIN_S: Final = 2.0  # longer than any answer is on its way
+STRATEGIES: Final = "/strategies/"
+CRASHED_MAX: Final = 50  # different ones: words with a price or an id in them are new each time
 
 
 class Scene:
@@ -42,6 +44,9 @@ class Scene:
         self.seed = seed
         self.trace = trace
         self.counts: Counter[str] = Counter()
+        self.crashed: Counter[str] = (
+            Counter()
+        )  # strategies, which are nobody's but the user's: who, and of what
         self.told = Told()
         self.notes: list[str] = []
         writing = _Writing(trace, self.counts)
@@ -136,6 +141,7 @@ class Scene:
         match event:
             case CrashReport():
                 self.counts["crashes"] += 1
+                self._note_crash(event)
             case ChildStarted() if event.attempt > 0:
                 self.counts["restarts"] += 1
             case LevelChanged(scope=(), now=Level.HALTED):
@@ -143,6 +149,12 @@ class Scene:
             case _:
                 pass
         self.trace.event(event)
+
+    def _note_crash(self, crash: CrashReport) -> None:
+        if crash.path.startswith(STRATEGIES):
+            words = f"{crash.path}: {type(crash.error).__name__}: {crash.error}"
+            if words in self.crashed or len(self.crashed) < CRASHED_MAX:
+                self.crashed[words] += 1
 
     def _life_began(self, number: int) -> None:
         self.trace.write("life", f"{number} begins")

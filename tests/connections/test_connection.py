@@ -6,6 +6,7 @@ import pytest
 from tests.connections.rig import Rig, exit_of
 
 from allstop.actors.connection import Connection
+from allstop.actors.events import CrashReport
 from allstop.actors.host_ledger import GetConnects, HostLedger
 from allstop.actors.limits.connects import ConnectLimits
 from allstop.actors.links.memory_link import MemoryWebSocket
@@ -116,12 +117,16 @@ async def test_a_frame_that_cannot_be_taken_is_a_crash_that_closes_the_connectio
         assert all(end.closed for end in rig.network._connections)
 
 
-async def test_a_stop_closes_the_connection():
+async def test_a_stop_closes_the_connection_and_is_no_crash():
+    """Closing it ends whoever reads from it: what was asked for is nothing to report."""
     async with Rig() as rig:
+        crashes: list[CrashReport] = []
+        rig.system.subscribe(lambda event: crashes.append(event) if isinstance(event, CrashReport) else None)
         puppet = await started(rig, chatter)
         await asyncio.sleep(1.5)
         await rig.system.stop(puppet)
         assert all(end.closed for end in rig.network._connections)
+        assert crashes == []
 
 
 async def test_a_kill_while_a_handler_is_suspended_closes_the_connection():

@@ -28,7 +28,7 @@ from allstop.supervisors.simulation.trees import busy
 
 SHORT_S = 52.0
 # Those that were promised first, then three that say whether anything was tried at all.
-KEYS = {"tree", "profile", "seeds", "failed", "virtual_s", "wall_s", "faults", "crashes", "restarts", "halts", "digest"} | {
+KEYS = {"tree", "profile", "seeds", "failed", "virtual_s", "wall_s", "faults", "crashes", "crashed", "restarts", "halts", "digest"} | {
     "lives", "submitted", "executions",
 }  # fmt: skip
 FAILED_KEYS = {"seed", "oracle", "at_s", "file"} | {"why"}
