@@ -13,7 +13,7 @@ from allstop.actors.levels import Level
 from allstop.actors.ports import HttpRequest, HttpResponse, JournalRow
 from allstop.actors.runtime import ActorDead, ActorSystem, CallTimeout
 from allstop.supervisors.build import Runtime
-from allstop.supervisors.chaos.chaos import Act, Chaos
+from allstop.supervisors.chaos.chaos import Act, Chaos, ChaosInjected
 from allstop.supervisors.config import Tree
 from allstop.supervisors.kraken_account import account_path
 from allstop.supervisors.oracles import Verdict
@@ -151,7 +151,7 @@ class Scene:
         self.trace.event(event)
 
     def _note_crash(self, crash: CrashReport) -> None:
-        if crash.path.startswith(STRATEGIES):
+        if crash.path.startswith(STRATEGIES) and not isinstance(crash.error, ChaosInjected):
             words = f"{crash.path}: {type(crash.error).__name__}: {crash.error}"
             if words in self.crashed or len(self.crashed) < CRASHED_MAX:
                 self.crashed[words] += 1
