@@ -32,7 +32,7 @@ demo: $(READY)
 	@$(BIN)/allstop demo $(ARGS)
 
 test: $(READY)
-	@$(BIN)/python -m pytest -q $(or $(ARGS),-n 2 --dist loadfile)
+	@$(BIN)/python -m pytest -q $(or $(ARGS),-n 2 --dist loadfile --no-loadscope-reorder)
 
 check: $(READY)
 	@$(BIN)/ruff format --check actors supervisors tests examples

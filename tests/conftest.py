@@ -1,10 +1,12 @@
-"""Which event loop a test runs on: asyncio's, or with `@pytest.mark.virtual` one whose clock jumps to the next timer."""
+"""Which event loop a test runs on: asyncio's, or with `@pytest.mark.virtual` one whose clock jumps to the next timer; and
+which files of tests are begun first."""
 
 import asyncio
 from collections.abc import Callable, Iterator
 
 import pytest
 import structlog
+from tests.longest import rank
 
 from allstop.actors.runtime.virtual_time import VirtualTimeLoop
 
@@ -30,3 +32,9 @@ def plain_logs() -> Iterator[None]:
     """A command that a test ran in this process configured its logging: the next test must not write where that did."""
     yield
     structlog.reset_defaults()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Among several workers the long files go first; alone, tests run in the order in which they stand."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: rank(item.path))

@@ -2,7 +2,7 @@
 
 import hashlib
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import msgspec
 
@@ -102,7 +102,6 @@ def fault_of(tip: Tip, row: JournalRow) -> str:
     return "" if found == row.hash else "its content does not match its hash"
 
 
-def tail_start(rows: Sequence[JournalRow]) -> Tip:
-    """The tip just before the first of `rows`, taken on trust: what a check of the tail alone starts from."""
-    first = rows[0]
+def tail_start(first: JournalRow) -> Tip:
+    """The tip just before this row, taken on trust: what a check of the tail alone starts from."""
     return Tip(first.seq - 1, first.prev_hash, 0)
