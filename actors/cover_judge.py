@@ -24,7 +24,7 @@ from allstop.actors.protocols.cover_watch import PairWatch
 from allstop.actors.protocols.exiting import CancelExit, SendExit
 from allstop.actors.protocols.pending_write import Written
 from allstop.actors.protocols.remedies import GiveUp, PlaceStop, Rest, Step
-from allstop.actors.reports import OrderReport
+from allstop.actors.reports import OrderReport, OrderStatus
 from allstop.actors.runtime import Actor
 
 _STATES: Mapping[type[Verdict], str] = {
@@ -87,6 +87,7 @@ class CoverJudge:
         self._wake_in = wake_in
         self._matches = matches
         self._told: dict[str, str] = {}
+        self._standing: dict[str, tuple[str, ...]] = {}  # the stops of a pair that was found covered
         self._watches: dict[str, PairWatch] = {}
         self._verdicts: dict[str, tuple[Verdict, Step]] = {}
         self._bases: dict[str, _Basis] = {}  # of the verdicts that last for as long as their basis
@@ -192,6 +193,7 @@ class CoverJudge:
     def _tell(self, pair: str, verdict: Verdict, step: Step) -> None:
         state = "abandoned" if isinstance(step, GiveUp) else self._state(pair, verdict)
         before, self._told[pair] = self._told.get(pair, "covered"), self._state(pair, verdict)
+        self._tell_of_gone(pair, verdict)
         if before == state:
             return
         detail = step.reason if isinstance(step, GiveUp) else ""
@@ -208,6 +210,27 @@ class CoverJudge:
                 detail=detail,
             )
         )
+
+    def _tell_of_gone(self, pair: str, verdict: Verdict) -> None:
+        """Stops of a covered pair that were cancelled, and by nobody here: by a person, by CancelAll, or by a dead man's
+        switch, which no list of the venue shows before it fires. They are placed again; who took them may come back."""
+        if isinstance(verdict, Covered):
+            self._standing[pair] = tuple(order.order_id for order in self.stops(pair))
+            return
+        if self._holds(pair) or self._acting(pair):
+            self._standing.pop(pair, None)  # we move them ourselves
+            return
+        orders = [self._memory.book.order(order_id) for order_id in self._standing.get(pair, ())]
+        gone = [o.order_id for o in orders if o is not None and o.status is OrderStatus.CANCELED]
+        if gone:
+            del self._standing[pair]
+            self._guardian.log.error(
+                "guardian.stops_gone",
+                pair=pair,
+                qty=str(verdict.qty),
+                orders=gone,
+                reason="cancelled, and not by us",
+            )
 
     def _state(self, pair: str, verdict: Verdict) -> str:
         """In a word. A stop that cannot trigger is no protection, though there is nothing better to be had."""

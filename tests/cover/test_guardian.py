@@ -4,16 +4,17 @@ import asyncio
 
 import msgspec
 import pytest
+import structlog
 from tests.cover.rig import CHAIN, Rig, rig
 from tests.cover.toy_venue import PAIR, D, entry, fault
 
-from allstop.actors.commands import Reports
+from allstop.actors.commands import BeginExit, Reports
 from allstop.actors.errors import Category, Fault, Remedy
 from allstop.actors.events import CoverChanged
 from allstop.actors.guardian_settings import KeyState, Pace
 from allstop.actors.intents import OrderIntent, OrderType, Side
 from allstop.actors.journal import JournalActor
-from allstop.actors.levels import IntentKind, Level, Vote
+from allstop.actors.levels import IntentKind, Level, Origin, Vote
 from allstop.actors.limits.kraken import LIMITS, REST_SHARES, Tier
 from allstop.actors.limits.lanes import Lane
 from allstop.actors.protocols.cover import CoverTimes
@@ -365,6 +366,41 @@ async def test_t044_a_triggered_stop_limit_that_hangs_is_replaced_by_a_market_or
         await r.until(lambda: r.venue.position() == 0, 4.0)
         assert (r.venue.stops_open(), r.venue.flips) == ([], 0)
         assert order_id in r.venue.closed_ns
+
+
+@pytest.mark.parametrize("with_stream", [True, False])
+async def test_stops_that_somebody_else_cancelled_are_told_once_and_those_that_we_move_are_not(
+    with_stream: bool,
+) -> None:
+    def gone() -> list[object]:
+        return [line["orders"] for line in logs if line["event"] == "guardian.stops_gone"]
+
+    with structlog.testing.capture_logs() as logs:
+        async with rig() as r:
+            if with_stream:
+                r.stream()
+            await r.enter(entry(), fill="1")
+            await asyncio.sleep(6)
+            (stop,) = r.venue.stops_open()
+            r.venue.cancel(stop.order_id)
+            await r.until(lambda: r.venue.covered() == 1, 3.0)
+            await asyncio.sleep(6)
+            assert gone() == [[stop.order_id]]
+            exit_ = OrderIntent(
+                id="e",
+                pair=PAIR,
+                side=Side.SELL,
+                qty=D("1"),
+                kind=IntentKind.REDUCE,
+                order_type=OrderType.MARKET,
+            )
+            until_ns = r.system.clock.wall_ns() + 2 * 10**9
+            await r.guardian.call(
+                BeginExit(intent=exit_, origin=Origin.STRATEGY, until_ns=until_ns), timeout_s=5.0
+            )
+            await r.until(lambda: r.venue.position() == 0, 3.0)
+            await asyncio.sleep(6)
+            assert gone() == [[stop.order_id]]
 
 
 async def test_stops_on_a_venue_that_matches_nothing_are_told_once_and_again_when_it_does() -> None:

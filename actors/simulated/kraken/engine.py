@@ -185,17 +185,18 @@ class Engine:
         self._fill(order, order.works_limit, order.remaining if qty is None else qty, maker=True, at=at)
 
     def tick(self, at: At) -> None:
-        """What time alone does: orders expire, the dead man's switch fires once."""
+        """What time alone does: orders expire, the dead man's switch fires once. In a maintenance nothing is cancelled: a
+        switch whose time came meanwhile fires when the engine is back."""
         for order in [order for order in self._expiring.values() if at.wall_ns >= order.expire_ns]:
             self._end(order, "expired", "Order expired", at)
-        for name in self.switch.fired(at):
+        for name in () if self.status == "maintenance" else self.switch.fired(at):
             for order in list(self.accounts[name].open.values()):
                 self._end(order, "canceled", "Cancel all orders after", at)
 
     def moments(self, at: At) -> list[float]:
         """When `tick` does something, as things stand."""
         expire = [at.now_s + (order.expire_ns - at.wall_ns) / 1e9 for order in self._expiring.values()]
-        return [*self.switch.moments(), *expire]
+        return expire if self.status == "maintenance" else [*self.switch.moments(), *expire]
 
     def turn(self, status: str, at: At) -> None:
         """Changes the system's status. Matching resumes at online."""
