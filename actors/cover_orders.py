@@ -195,8 +195,11 @@ class CoverOrders:
         return self._answered(pending, outcome)
 
     async def withhold(self, intent: OrderIntent, reason: str) -> None:
-        """An exit that was committed will not be sent."""
-        await self._note(Withheld(intent_id=intent.id, reason=reason), *not_placed(intent, reason))
+        """An exit that was committed will not be sent. Nothing waits for the disk: whoever finds it without an attempt
+        says the same, and what covers the position may be next in line."""
+        await self._note(
+            Withheld(intent_id=intent.id, reason=reason), *not_placed(intent, reason), durable=False
+        )
 
     async def _command(
         self, pair: str, step: Write, order_ids: tuple[str, ...], order_qty: Decimal | None

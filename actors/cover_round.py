@@ -12,7 +12,7 @@ from allstop.actors.cover_judge import CoverJudge
 from allstop.actors.cover_orders import CoverOrders
 from allstop.actors.guardian_settings import GuardianSettings
 from allstop.actors.protocols.cover_memory import CoverMemory
-from allstop.actors.protocols.findings import Findings, acts
+from allstop.actors.protocols.findings import Findings, acts, agree
 from allstop.actors.protocols.remedies import Step, confirmed
 from allstop.actors.runtime import Actor
 
@@ -56,11 +56,14 @@ class CoverRound:
             if unsure:
                 self._wake_in(0.001)
             return {pair: step for pair, step in first.items() if pair not in unsure}
+        found = {pair: self._judge.found(pair) for pair in first}
         await self._read(full=True)
         second = self._judge.judge_all()
-        if any(acts(step) and not confirmed(first.get(pair), step) for pair, step in second.items()):
+        same = {pair for pair in second if agree(found.get(pair), self._judge.found(pair))}
+        stand = {p: step for p, step in second.items() if confirmed(first.get(p), step, same=p in same)}
+        if any(acts(step) and pair not in stand for pair, step in second.items()):
             self._wake_in(self._settings.times.settle_s / 2)
-        return {pair: step for pair, step in second.items() if confirmed(first.get(pair), step)}
+        return stand
 
     async def _read(self, *, full: bool) -> bool:
         """Whether it was a full one."""

@@ -20,6 +20,7 @@ from allstop.actors.cover_orders import CoverOrders
 from allstop.actors.errors import RefusalCode, Refused
 from allstop.actors.guardian_settings import GuardianSettings, Pace
 from allstop.actors.instruments import Instrument
+from allstop.actors.intents import OrderIntent
 from allstop.actors.levels import IntentKind, LevelBoard, Origin, permits
 from allstop.actors.ports import Desk, QueryFailed
 from allstop.actors.protocols.cover_memory import CoverMemory
@@ -33,6 +34,7 @@ from allstop.actors.protocols.exiting import (
     SendExit,
     Stage,
     Withhold,
+    calls_of,
     exit_refusal,
     next_exit_step,
     planned,
@@ -87,6 +89,7 @@ class ExitDuty:
         self._acting = acting
         self._open_orders = open_orders
         self._active: dict[str, Exiting] = {}
+        self._withheld: dict[str, str] = {}  # exits that were not sent, and why: not written down yet
         self._news = asyncio.Event()
 
     def told(self) -> None:
@@ -101,7 +104,7 @@ class ExitDuty:
     async def settle(self) -> None:
         """Writes down the end of exits that nobody carries any more. One that was never attempted is withheld: whoever
         placed it may have been told that it was refused, and an order older than its decision is dangerous."""
-        carried = {exiting.intent.id for exiting in self._active.values()}
+        carried = {exiting.intent.id for exiting in self._active.values()} | self._withheld.keys()
         for intent in [i for i in self._memory.exits.values() if i.id not in carried]:
             if not self._memory.was_attempted(intent.id):
                 await self._orders.withhold(intent, "its exit was not begun")
@@ -147,7 +150,7 @@ class ExitDuty:
         return None
 
     async def carry(self, begin: BeginExit, reply: Reply) -> Leave:
-        """Commits the exit, answers, and carries it to its end."""
+        """Commits the exit, answers, and carries it until the ordinary watch has the pair again."""
         intent = begin.intent
         try:
             record = IntentCommitted(
@@ -168,6 +171,13 @@ class ExitDuty:
             return await self._carry(intent.pair, begin.origin)
         finally:
             del self._active[intent.pair]
+
+    async def close(self, intent: OrderIntent) -> None:
+        """Writes down that an exit was not sent. Last of all: a disk that takes long must not keep stops from coming
+        back, and without this row the next incarnation says the same."""
+        if (reason := self._withheld.get(intent.id)) is not None:
+            await self._orders.withhold(intent, reason)
+            del self._withheld[intent.id]
 
     # -- one step after the other -----------------------------------------------------------------------------
 
@@ -195,7 +205,7 @@ class ExitDuty:
                 case Pause(seconds=seconds):
                     await asyncio.sleep(seconds)
                 case Withhold(reason=reason):
-                    await self._orders.withhold(exiting.intent, reason)
+                    self._withheld[exiting.intent.id] = reason
                     self._active[pair] = exiting.over()
                 case Ask(order_ids=order_ids, pause_s=pause_s):
                     await self._ask(order_ids)
@@ -215,12 +225,13 @@ class ExitDuty:
         whole = planned(exiting, position, orders, self._instruments[pair])
         # Each is a call of its own behind a commit of its own, and a question of a look may go between: on a link, or
         # over a disk, on which the last of them does not begin before covering again is given up, stops that were moved
-        # would not be back in time.
-        calls, call_s = len(whole.amends) + len(whole.cancels) + bool(whole.cancels) + 1, self._call_s()
-        if calls > 1 and calls * (call_s + self._commit_s) > times.flatten_after_s:
-            each = f"{calls} calls of {call_s:.3f} s each, and commits of {self._commit_s:.3f} s,"
+        # would not be back in time. For a disk nobody waits: how fast it is says the commit of the next exit.
+        calls, call_s, commit_s = calls_of(whole), self._call_s(), self._commit_s
+        if calls > 1 and calls * (call_s + commit_s) > times.flatten_after_s:
+            each = f"{calls} calls of {call_s:.3f} s each, and commits of {commit_s:.3f} s,"
             most = f"the {times.flatten_after_s:g} s after which covering again is given up"
-            return NoRoom(f"{each} do not fit into {most}", times.cover_s)
+            wait_s = math.inf if calls * commit_s > times.flatten_after_s else times.cover_s
+            return NoRoom(f"{each} do not fit into {most}", wait_s)
         try:
             room_s = await self._desk.room_s(whole)
         except QueryFailed:
@@ -245,11 +256,13 @@ class ExitDuty:
     async def _move(
         self, pair: str, step: AmendStop | CancelStops | PlaceStop | CancelExit, orders: Sequence[OrderReport]
     ) -> None:
-        exiting = self._active[pair] = self._active[pair].began(self._clock.now_s())
+        began_s = self._clock.now_s()
+        exiting = self._active[pair] = self._active[pair].began(began_s)
         written = await self._orders.write(pair, step)
+        exiting = exiting.took(self._clock.now_s() - began_s)
         if written is None:
             if exiting.stage is Stage.WAITING:
-                await self._orders.withhold(exiting.intent, "a stop was moved, and it is not known whether")
+                self._withheld[exiting.intent.id] = "a stop was moved, and it is not known whether"
             self._active[pair] = exiting.lost()
             return
         self._active[pair] = exiting.done(step, orders) if written.taken else exiting.refused()

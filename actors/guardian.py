@@ -331,9 +331,15 @@ class Guardian(Actor):
         """The stream tells a fill before the stop that it made. What still looks wrong a moment later is worth a
         reading; asking the venue at each fill would spend the key's counter on nothing."""
         self._suspects.discard(pair)
-        if (verdict := self._judge.looks_wrong(pair)) is not None:
-            self._findings.alarm(pair, verdict)
+        if self._alarm(pair):
             self._next.wake_in(0.0)
+
+    def _alarm(self, pair: str) -> bool:
+        """Whether the pair looks wrong by what was told so far: then the next reading is the second of two."""
+        verdict = self._judge.looks_wrong(pair)
+        if verdict is not None:
+            self._findings.alarm(pair, verdict, whole=self._memory.book.stops_told(pair))
+        return verdict is not None
 
     # -- exits -----------------------------------------------------------------------------------------------
 
@@ -350,7 +356,9 @@ class Guardian(Actor):
         left = await self._exits.carry(begin, reply)
         self.log.info("guardian.exit", pair=begin.intent.pair, intent=begin.intent.id, ended=left.why)
         if not left.covered:
+            self._alarm(begin.intent.pair)
             self._next.wake_in(0.0)
+        await self._exits.close(begin.intent)
 
     def _exiting(self, pair: str) -> bool:
         return self._exits.holds(pair)

@@ -7,7 +7,8 @@ made smaller first, then the exit is sent, and what it did not sell is covered a
     WAITING    another write on the pair is under way, or     Pause, until the intent's time to live is over
                the order rate has no room for all of it, or
                its calls would take too long
-               not permitted, too late, refused, too large    Withhold, and then as OVER
+               not permitted, refused, too large, too late    Withhold, and then as OVER
+               for sending it and putting back what was moved
                stops + exit > position                        AmendStop down, CancelStops
                otherwise                                      SendExit
     SENT       the venue has not said what became of it       Ask; CancelExit at half of cover_s; Leave at cover_s
@@ -111,7 +112,8 @@ ExitStep = SendExit | CancelExit | Ask | Pause | Withhold | AmendStop | CancelSt
 
 class Exiting(msgspec.Struct, frozen=True, kw_only=True):
     """One exit under way. `due_s`: until when it may wait for its turn. `bare_s`: when the first stop was moved or the
-    exit was sent; `cover_s` counts from there. `moved`: what is still to be made good, the last first."""
+    exit was sent; `cover_s` counts from there. `moved`: what is still to be made good, the last first. `pace_s`: the
+    slowest of its writes so far."""
 
     intent: OrderIntent
     due_s: float
@@ -121,6 +123,7 @@ class Exiting(msgspec.Struct, frozen=True, kw_only=True):
     order_ids: tuple[str, ...] = ()
     refusals: int = 0
     canceled: bool = False
+    pace_s: float = 0.0
 
     def elapsed_s(self, now_s: float) -> float:
         return 0.0 if self.bare_s is None else now_s - self.bare_s
@@ -132,6 +135,10 @@ class Exiting(msgspec.Struct, frozen=True, kw_only=True):
     def began(self, now_s: float) -> "Exiting":
         """Directly before a write that leaves a part of the position without a stop."""
         return self if self.bare_s is not None else msgspec.structs.replace(self, bare_s=now_s)
+
+    def took(self, seconds: float) -> "Exiting":
+        """After a write."""
+        return msgspec.structs.replace(self, pace_s=max(self.pace_s, seconds))
 
     def done(self, step: ExitStep, orders: Sequence[OrderReport]) -> "Exiting":
         """After the venue took a step. `orders` as they were before it."""
@@ -212,6 +219,11 @@ def planned(
     return PlannedOrders(pair=position.pair, adds=adds, amends=tuple(amends), cancels=tuple(cancels))
 
 
+def calls_of(whole: PlannedOrders) -> int:
+    """How many calls `planned` is, one after the other. What goes whole goes with one."""
+    return len(whole.amends) + len(whole.cancels) + bool(whole.cancels) + 1
+
+
 def next_exit_step(
     exiting: Exiting,
     position: Position,
@@ -229,7 +241,7 @@ def next_exit_step(
     elapsed_s = exiting.elapsed_s(now_s)
     match exiting.stage:
         case Stage.WAITING:
-            if why := _why_not(exiting, position, orders, times, now_s, permitted):
+            if why := _why_not(exiting, position, orders, instrument, times, now_s, permitted):
                 return Withhold(why)
             if no_room is not None and exiting.bare_s is None:
                 if now_s + no_room.wait_s >= exiting.due_s:
@@ -254,6 +266,7 @@ def _why_not(
     exiting: Exiting,
     position: Position,
     orders: Sequence[OrderReport],
+    instrument: Instrument,
     times: CoverTimes,
     now_s: float,
     permitted: bool,
@@ -266,8 +279,22 @@ def _why_not(
         return "moving the stops took too long"
     if exiting.refusals >= REFUSALS_MAX:
         return "the stops cannot be moved"
-    refused = exit_refusal(exiting.intent, position, orders)
-    return None if refused is None else refused.message
+    if refused := exit_refusal(exiting.intent, position, orders):
+        return refused.message
+    return _too_slow(exiting, calls_of(planned(exiting, position, orders, instrument)), times, now_s)
+
+
+def _too_slow(exiting: Exiting, further: int, times: CoverTimes, now_s: float) -> str | None:
+    """Why an exit that has moved stops turns back: at the pace that it has, the `further` calls and putting back what was
+    moved do not fit into the time before covering again is given up. Where putting back alone does not fit either, and
+    nothing but to send it is left, it is sent: that is one call, and mostly the end of the position."""
+    if not exiting.moved:
+        return None
+    room_s = times.flatten_after_s - exiting.elapsed_s(now_s)
+    back = len(exiting.moved)
+    if (further + back) * exiting.pace_s <= room_s or (further == 1 and back * exiting.pace_s > room_s):
+        return None
+    return f"{further + back} calls are left, and one took {exiting.pace_s:.3f} s"
 
 
 def _smaller(

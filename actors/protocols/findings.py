@@ -3,7 +3,7 @@
 One reading alone can catch a fill between two of its own questions: what it finds is done only when another source found
 the same before. As such counts, beside the reading before it,
 
-    an alarm      what the stream told
+    an alarm      what the stream told, and what an exit left
     what is left  of what two readings found, where the venue did not let it be mended, or not in one step
     blocked       what was found while the outcome of a write was awaited
 
@@ -26,8 +26,9 @@ class Findings:
 
     def __init__(self) -> None:
         self._alarms: dict[str, Verdict] = {}  # what is wrong by another source than the next reading
-        # Of those, what a write of ours has mended in part: of it a glance at the open orders says enough.
-        self._begun: set[str] = set()
+        # Of those, where a glance at the open orders says enough: a write of ours has mended a part of what two readings
+        # found, or the source told of every order that could have executed unseen.
+        self._glance: set[str] = set()
         self._blocked: dict[str, Verdict] = {}  # found while the outcome of a write was awaited
 
     def any(self) -> bool:
@@ -36,11 +37,15 @@ class Findings:
 
     def want_full(self) -> bool:
         """Whether a glance at the open orders is not enough for that."""
-        return bool(self._alarms.keys() - self._begun)
+        return bool(self._alarms.keys() - self._glance)
 
-    def alarm(self, pair: str, verdict: Verdict) -> None:
-        """The stream told so."""
+    def alarm(self, pair: str, verdict: Verdict, *, whole: bool = False) -> None:
+        """The stream told so, or an exit left it so. `whole`: nothing of ours could have executed that is not known."""
         self._alarms[pair] = verdict
+        if whole and isinstance(verdict, Uncovered):
+            self._glance.add(pair)
+        else:
+            self._glance.discard(pair)
 
     def expect(self, found: Verdict | None, written: Written) -> Verdict | None:
         """What the next reading must find after this write, for the two before it to stand: it counts as one of them.
@@ -49,7 +54,9 @@ class Findings:
         if left is not None:
             self._alarms[written.pair] = left
             if written.taken:
-                self._begun.add(written.pair)
+                self._glance.add(written.pair)
+            else:
+                self._glance.discard(written.pair)
         return left
 
     def met(self, pair: str) -> None:
@@ -67,7 +74,7 @@ class Findings:
         if counts:
             # What the stream told while this reading was made is not from it, either.
             known = blocked | self._alarms
-            self._alarms, self._begun = {}, set()
+            self._alarms, self._glance = {}, set()
             agreed = {pair for pair in steps if agree(known.get(pair), found(pair))}
         unsure = [pair for pair, step in steps.items() if acts(step) and pair not in agreed]
         if agreed:

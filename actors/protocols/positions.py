@@ -84,11 +84,14 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Order:
-    __slots__ = ("booked", "booked_cost", "fills", "ours", "report", "told")
+    __slots__ = ("booked", "booked_cost", "fills", "made_qty", "ours", "report", "told")
 
     def __init__(self, report: OrderReport) -> None:
         self.report = report
         self.told = report  # as it was told last
+        self.made_qty = (
+            report.order_qty
+        )  # as it was told first: an amend does not say of how much it was made
         self.fills: dict[str, Fill] = {}
         self.ours = False
         self.booked = ZERO
@@ -157,6 +160,7 @@ class AccountBook:
         else:
             order.report = order.report.merged(report)
             order.told = report
+            order.made_qty = order.made_qty or report.order_qty
         self.version += 1
         if report.fill is not None:
             order.fills.setdefault(report.fill.exec_id, report.fill)
@@ -268,7 +272,24 @@ class AccountBook:
         found.sort(key=lambda dated: -dated[0])
         return tuple(entry for _, entry in found)
 
+    def stops_told(self, pair: str) -> bool:
+        """Whether of each execution of our entries on a pair the stop was told that the venue made for it, open or
+        ended. Then a list of what is open, in which nothing of ours is missing, says all: no order can have executed
+        that the book does not know."""
+        if self._claimed:  # whether those had a conditional close nobody here knows
+            return False
+        return all(
+            self._made(order_id) >= self._orders[order_id].executed()[0]
+            for order_id in self._entries.get(pair, ())
+        )
+
     # -- inside ----------------------------------------------------------------------------------------------
+
+    def _made(self, order_id: str) -> Decimal:
+        """Of how much the venue made stops for an order by itself."""
+        children = (self._orders.get(child_id) for child_id in self._children.get(order_id, ()))
+        own = (c for c in children if c is not None and c.report.parent_id == order_id)
+        return sum((child.made_qty or ZERO for child in own), ZERO)
 
     def _is_over(self, order: _Order, before_ns: int) -> bool:
         report = order.report

@@ -130,12 +130,13 @@ class GiveUp(msgspec.Struct, frozen=True, tag=True):
 Step = Rest | PlaceStop | AmendStop | CancelStops | CancelEntries | Flatten | GiveUp
 
 
-def confirmed(first: Step | None, second: Step) -> bool:
-    """Whether two readings ask for the same. Time that ran out between them makes a flatten of a stop: that is the
-    same finding, only later, and a third reading would make it later still."""
+def confirmed(first: Step | None, second: Step, *, same: bool) -> bool:
+    """Whether two readings ask for the same; `same`: they found the same. Time that ran out between them makes a flatten
+    of a stop, of all that is missing where the stop was for a part: that is the same finding, only later, and a third
+    reading would make it later still."""
     match first, second:
-        case PlaceStop(pair=pair, side=side, qty=qty), Flatten():
-            return second == Flatten(pair, side, qty)
+        case PlaceStop(pair=pair, side=side), Flatten(qty=qty):
+            return same and second == Flatten(pair, side, qty)
         case _:
             return first == second
 

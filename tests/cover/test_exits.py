@@ -11,7 +11,7 @@ from tests.cover.toy_venue import PAIR, D, entry, fault
 from allstop.actors.commands import BeginExit, OrderView
 from allstop.actors.errors import Category, RefusalCode, Refused
 from allstop.actors.intents import OrderIntent, OrderType, Side, TimeInForce
-from allstop.actors.journal import read
+from allstop.actors.journal import append, read
 from allstop.actors.levels import IntentKind, Level, Origin, Vote
 from allstop.actors.protocols.order_life import life_of
 from allstop.actors.protocols.records import IntentCommitted, Withheld, from_row
@@ -472,6 +472,80 @@ async def test_an_exit_that_moves_three_stops_on_a_slow_link_has_cover_again_in_
         assert longest_s <= COVER_S
         assert not r.naked()
         assert r.venue.flips == 0
+
+
+async def longest_bare_s(r: Rig, intent: OrderIntent, within_s: float = 15.0) -> float:
+    """How long the position was without full cover in one stretch, while it was left."""
+    bare_s = longest_s = 0.0
+    leaving_task = asyncio.create_task(leave(r, intent))
+    for _ in range(int(within_s * 100)):
+        await asyncio.sleep(0.01)
+        bare_s = bare_s + 0.01 if r.naked() else 0.0
+        longest_s = max(longest_s, bare_s)
+    await leaving_task
+    return longest_s
+
+
+async def three_stops_of_which_two_are_to_go(r: Rig) -> None:
+    for number in range(3):
+        await r.enter(entry(intent_id=f"entry-{number}", qty="0.4"), fill="0.4")
+    await asyncio.sleep(3)
+    assert stands(r, "1.2")()
+
+
+@both_balances
+@pytest.mark.parametrize(
+    ("commit_s", "shared"),
+    [*((commit_s, False) for commit_s in (0.1, 0.2, 0.25, 0.3, 0.4)), *((commit_s, True) for commit_s in (0.05, 0.1, 0.15, 0.2, 0.24))],
+)  # fmt: skip
+async def test_an_exit_that_moves_three_stops_on_a_slow_disk_has_cover_again_in_time(
+    holds: bool, commit_s: float, shared: bool
+) -> None:
+    """Each call is written down before it is sent, and its answer before the next: on a disk that takes long only the
+    calls were counted, and what had been cancelled was back six seconds later (bad-day, seed 895)."""
+    async with rig(stops_hold_balance=holds) as r:
+        await three_stops_of_which_two_are_to_go(r)
+        r.disk.commit_s = commit_s
+        others = asyncio.create_task(writing_all_the_time(r)) if shared else None
+        assert await longest_bare_s(r, leaving("1", limit="101")) <= COVER_S
+        if others is not None:
+            others.cancel()
+        assert not r.naked()
+        assert r.venue.flips == 0
+
+
+async def writing_all_the_time(r: Rig) -> None:
+    while True:
+        await append(r.journal, [Withheld(intent_id="another", reason="of no matter here")])
+
+
+@both_balances
+@pytest.mark.parametrize("commit_s", [0.1, 0.2, 0.3, 0.4])
+async def test_an_exit_on_a_disk_that_becomes_slow_under_it_puts_back_what_it_moved_while_there_is_time(
+    holds: bool, commit_s: float
+) -> None:
+    async with rig(stops_hold_balance=holds) as r:
+        await three_stops_of_which_two_are_to_go(r)
+        r.desk.before["cancel"] = lambda: setattr(r.disk, "commit_s", commit_s)
+        assert await longest_bare_s(r, leaving("1", limit="101")) <= COVER_S
+        assert not r.naked()
+        assert r.venue.flips == 0
+
+
+async def test_an_exit_whose_writes_do_not_fit_is_withheld_at_once_and_says_so() -> None:
+    async with rig() as r:
+        await r.enter(entry(), fill="1")
+        await asyncio.sleep(2)
+        r.disk.commit_s = 0.48
+        await leave(r, leaving("0.4"))
+        await asyncio.sleep(3)
+        assert "amend" not in r.desk.calls
+        told = [from_row(row) for row in await read(r.journal, key="exit-1")]
+        [reason] = [record.reason for record in told if isinstance(record, Withheld)]
+        assert reason == (
+            "3 calls of 0.010 s each, and commits of 0.480 s, do not fit into the 1.4 s after which covering again is "
+            "given up"
+        )
 
 
 async def test_an_exit_that_is_withheld_since_its_calls_do_not_fit_says_so_and_not_that_the_order_rate_is_full() -> (

@@ -171,6 +171,50 @@ async def test_what_the_stream_told_needs_one_reading_and_no_second() -> None:
         )  # two questions and the stop; else it were three
 
 
+async def a_stop_that_the_stream_told_is_refused(r: Rig, *, told: str) -> str:
+    """An execution, and its stop that the venue makes and at once cancels, on a link that has become slow. `told`: of
+    which the stream tells."""
+    order_id = await r.enter(entry())
+    await asyncio.sleep(1.2)
+    r.venue.fill(order_id, "1")
+    [stop] = r.venue.stops_open()
+    r.venue.cancel(stop.order_id)
+    r.desk.latency_s = 0.9
+    r.desk.calls.clear()
+    r.guardian.tell(Reports(reports=tuple(r.venue.orders[i] for i in r.venue.orders if told in ("all", i))))
+    await r.until(lambda: bool(r.venue.submitted), 5.0)
+    return ", ".join(r.desk.calls[: r.desk.calls.index("submit") + 1])
+
+
+async def test_a_stop_that_the_stream_told_to_be_gone_needs_no_more_than_a_glance_at_the_open_orders() -> (
+    None
+):
+    """What closed can say nothing new, and on a slow link the question alone made it late (bad-day, seed 721)."""
+    async with rig() as r:
+        began_s = r.system.clock.now_s()
+        assert await a_stop_that_the_stream_told_is_refused(r, told="all") == "open, submit"
+        assert r.system.clock.now_s() - began_s - 1.2 < 2.2
+        assert not r.naked()
+
+
+async def test_an_execution_of_whose_stop_the_stream_tells_nothing_needs_a_full_reading() -> None:
+    """The stop may have been made, and may have executed, too: a list of what is open would not show it."""
+    async with rig() as r:
+        calls = await a_stop_that_the_stream_told_is_refused(r, told="O00001")
+        assert calls == "open, closed, submit"
+
+
+async def test_a_stop_that_executed_unseen_is_not_placed_a_second_time() -> None:
+    async with rig() as r:
+        order_id = await r.enter(entry())
+        await asyncio.sleep(1.2)
+        r.venue.fill(order_id, "1")
+        r.venue.trigger_all_stops()
+        r.guardian.tell(Reports(reports=(r.venue.orders[order_id],)))
+        await asyncio.sleep(5)
+        assert (r.venue.submitted, r.venue.flips, r.venue.position()) == ([], 0, D(0))
+
+
 async def three_stops_lost(r: Rig) -> list[str]:
     """What the guardian asks and does from the first stop on that it places for three that are gone."""
     for n in range(3):
@@ -242,6 +286,22 @@ async def test_while_the_outcome_of_an_amend_cannot_be_told_yet_nothing_is_asked
         assert r.desk.calls.count("closed") == 0
         await asyncio.sleep(1)
         assert r.desk.calls.count("closed") >= 1
+
+
+async def test_a_flatten_of_all_is_the_same_finding_as_a_stop_of_a_part_whose_time_ran_out() -> None:
+    """Of two entries whose stops are gone the first gets its own; while the second reading was under way the time for
+    stops was over, and all of it was to be sold: that was read for a third and a fourth time (bad-day, seed 895)."""
+    async with rig() as r:
+        for n in range(2):
+            await r.enter(entry(f"entry-{n}"), fill="1")
+        await asyncio.sleep(3)
+        r.desk.latency_s = 0.5
+        r.desk.calls.clear()
+        for stop in r.venue.stops_open():
+            r.venue.cancel(stop.order_id)
+        await r.until(lambda: bool(r.venue.submitted), 6.0)
+        assert [(i.order_type, i.qty) for i in r.venue.submitted] == [(OrderType.MARKET, D(2))]
+        assert r.desk.calls[: r.desk.calls.index("submit")].count("closed") == 2
 
 
 async def test_no_reading_goes_before_the_guardians_own_write() -> None:

@@ -135,7 +135,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("ack before fsync", journal.JournalActor._commit, "await store.append(entries, durable=durable)", "await store.append(entries, durable=False)", HELL),
     Mutant("rows of one commit do not follow one another", chain.linked, "before = after", "pass", "none"),
     # -- cover
-    Mutant("forget a stop", cover_round.CoverRound.steps, "return {pair: step for pair, step in second.items() if confirmed(first.get(pair), step)}", "return {}", HELL),
+    Mutant("forget a stop", cover_round.CoverRound.steps, "return stand", "return {}", HELL),
     Mutant("orders go without their stop", frames.add_order, "if intent.stop is not None:", "if intent.stop is not None and intent.order_type is None:", STOPS),
     Mutant("a fill counts as often as it is told", positions.AccountBook.take, "order.fills.setdefault(report.fill.exec_id, report.fill)", "order.fills[f'{report.fill.exec_id}:{len(order.fills)}'] = report.fill", STREAMS),
     Mutant("a sale is booked as a purchase", positions.Position.moved, "signed = qty if side is Side.BUY else -qty", "signed = qty", "none"),

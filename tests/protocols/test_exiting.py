@@ -131,6 +131,43 @@ def test_each_row_of_the_table(
 AT_90 = StopLoss(trigger_price=D(90))
 
 
+def under_way(pace_s: float, *names: str) -> Exiting:
+    """An exit that has moved these stops, of which one took so long."""
+    moved = tuple(Moved(name, D("0.4"), AT_90, None) for name in names)
+    return after(leaving(), *moved, stage=Stage.WAITING).took(pace_s).took(0.01)
+
+
+@pytest.mark.parametrize(
+    ("exiting", "now_s", "expected"),
+    [
+        # Amend the one, send, put both back: four calls in the 1.4 s after which covering again is given up.
+        (under_way(0.3, "B"), 0.15, AmendStop),
+        (under_way(0.3, "B"), 0.25, Withhold),
+        (under_way(0.5, "B"), 0.1, Withhold),
+        (under_way(0.9, "B"), 0.1, Withhold),
+        (under_way(0.9), 0.1, AmendStop),  # nothing was moved yet
+    ],
+)  # fmt: skip
+def test_an_exit_turns_back_while_what_it_moved_can_still_be_put_back_in_time(
+    exiting: Exiting, now_s: float, expected: type[ExitStep]
+) -> None:
+    assert isinstance(step(exiting, "1", stop("A", "1"), now_s=now_s), expected)
+
+
+@pytest.mark.parametrize(
+    ("exiting", "now_s", "expected"),
+    [
+        (under_way(0.3, "A", "B"), 0.4, SendExit),  # to send it and put both back fits
+        (under_way(0.4, "A", "B"), 0.5, Withhold),  # to put both back fits
+        (under_way(0.5, "A", "B"), 0.5, SendExit),  # neither does: selling is one call
+    ],
+)
+def test_when_nothing_but_to_send_it_is_left_an_exit_turns_back_only_if_that_is_in_time(
+    exiting: Exiting, now_s: float, expected: type[ExitStep]
+) -> None:
+    assert isinstance(step(exiting, "1", stop("A", "0.6"), now_s=now_s), expected)
+
+
 @pytest.mark.parametrize(
     ("moved", "stops", "expected"),
     [

@@ -10,7 +10,7 @@ from allstop.actors.protocols.cover import Covered, OverCovered, Uncovered, Verd
 from allstop.actors.protocols.findings import Findings, again, agree, left_by, touched
 from allstop.actors.protocols.pending_write import Written
 from allstop.actors.protocols.positions import AccountBook, Execution
-from allstop.actors.protocols.remedies import CancelStops, Flatten, PlaceStop, Rest, Step
+from allstop.actors.protocols.remedies import CancelStops, Flatten, PlaceStop, Rest, Step, confirmed
 from allstop.actors.reports import OrderReport, OrderStatus
 
 BTC, ETH = "BTC/USD", "ETH/USD"
@@ -85,6 +85,46 @@ def test_what_the_stream_told_makes_the_next_reading_a_full_one_and_the_second()
     assert (findings.any(), findings.want_full()) == (True, True)
     assert compared(findings, {BTC: STOP}, {BTC: BARE}, counts=True) == ({BTC}, [])
     assert not findings.any(), "it is used up"
+
+
+def test_what_the_stream_told_with_all_that_belongs_to_it_needs_a_glance_only() -> None:
+    findings = Findings()
+    findings.alarm(BTC, BARE, whole=True)
+    assert (findings.any(), findings.want_full()) == (True, False)
+    assert compared(findings, {BTC: STOP}, {BTC: BARE}, counts=True) == ({BTC}, [])
+    findings.alarm(BTC, BARE)
+    assert findings.want_full(), "the next one is another matter"
+
+
+def test_what_is_known_last_of_a_pair_says_how_it_is_to_be_read() -> None:
+    findings = Findings()
+    findings.alarm(BTC, BARE, whole=True)
+    findings.alarm(BTC, BARE)
+    assert findings.want_full()
+    findings.alarm(BTC, BARE, whole=True)
+    findings.alarm(ETH, BARE)
+    assert findings.want_full(), "of the other pair a glance says too little"
+    findings.alarm(ETH, BARE, whole=True)
+    findings.expect(BARE, Written(BTC, STOP, taken=False))
+    assert findings.want_full()
+
+
+def test_that_stops_are_too_large_is_always_read_in_full() -> None:
+    findings = Findings()
+    findings.alarm(BTC, OverCovered(D("0.4")), whole=True)
+    assert findings.want_full()
+
+
+def test_a_flatten_of_all_follows_from_a_stop_of_a_part_when_both_readings_found_the_same() -> None:
+    part = PlaceStop(BTC, Side.SELL, D("0.1"), StopLoss(trigger_price=D(90)), None)
+    assert confirmed(part, FLATTEN, same=True)
+    assert confirmed(STOP, FLATTEN, same=True)
+    assert not confirmed(STOP, FLATTEN, same=False)
+    assert not confirmed(REST, FLATTEN, same=True)
+    assert not confirmed(None, FLATTEN, same=True)
+    assert not confirmed(FLATTEN, STOP, same=True), "time does not run backwards"
+    assert not confirmed(part, Flatten(BTC, Side.BUY, D("0.4")), same=True)
+    assert confirmed(STOP, STOP, same=False)
 
 
 def test_what_the_stream_told_otherwise_is_no_second_source() -> None:

@@ -142,6 +142,51 @@ def test_an_entry_tells_how_much_its_stops_amount_to() -> None:
     assert (told.executed, told.stopped, told.missing) == (D(3), D(1), D(2))
 
 
+def stop(order_id: str, qty: str, status: OrderStatus = OrderStatus.NEW, **fields: object) -> OrderReport:
+    """A stop that the venue made of an execution of A."""
+    made = {"cl_ord_id": None, "parent_id": "A", "side": Side.SELL, "order_type": OrderType.STOP_LOSS}
+    return report(order_id, order_qty=D(qty), status=status, **(made | fields))
+
+
+def test_the_stops_of_an_entry_are_told_when_all_that_it_executed_has_one_whatever_became_of_it() -> None:
+    known = book()
+    assert known.stops_told(PAIR), "nothing was executed"
+    known.take(report(cum_qty=D(1)))
+    assert not known.stops_told(PAIR), "its stop may stand, or may have executed"
+    known.take(stop("S1", "1"))
+    assert known.stops_told(PAIR)
+    known.take(stop("S1", "1", OrderStatus.CANCELED))
+    assert known.stops_told(PAIR)
+    known.take(report(status=OrderStatus.FILLED, cum_qty=D(3)))
+    assert not known.stops_told(PAIR), "one was made for what came since"
+    known.take(stop("S2", "2", OrderStatus.FILLED, cum_qty=D(2)))
+    assert known.stops_told(PAIR)
+
+
+def test_a_stop_counts_for_what_it_was_made_of_and_not_for_what_it_was_amended_to() -> None:
+    known = book()
+    known.take_all([report(cum_qty=D(1)), stop("S1", "1"), stop("S1", "0.4")])
+    assert known.stops_told(PAIR)
+    known.take_all([report(cum_qty=D(3)), stop("S1", "3")])
+    assert not known.stops_told(PAIR), "made larger by hand, it hides that the second was never told"
+
+
+def test_a_stop_that_somebody_placed_is_none_that_the_venue_made() -> None:
+    known = book()
+    known.take(report(cum_qty=D(3)))
+    known.know(entry("own", qty="3", side=Side.SELL), parent="A")
+    known.take(stop("S1", "3", cl_ord_id="own", parent_id=None))
+    assert known.entries(PAIR)[0].stopped == D(3)
+    assert not known.stops_told(PAIR)
+
+
+def test_of_a_claimed_order_nobody_knows_what_stops_it_made() -> None:
+    known = book()
+    known.take(report("X", cl_ord_id=None, cum_qty=D(1)))
+    known.claim("X")
+    assert not known.stops_told(PAIR)
+
+
 def test_the_average_entry_is_weighted_and_kept_while_reducing() -> None:
     position = Position(pair=PAIR, net=D(0)).moved(Side.BUY, D(1), D(100)).moved(Side.BUY, D(3), D(104))
     assert position.average_entry == D(103)
