@@ -37,10 +37,10 @@ class CoverJournal(Protocol):
 
 
 class RefJournal:
-    """A journal behind its actor's address. `append_timeout_s` is short: a disk that hangs must not cost the cover
-    that the record is about."""
+    """A journal behind its actor's address. `append_timeout_s` is a part of cover_s: a disk that hangs must not cost the
+    cover that the record is about, and one that is only slow answers after the commit under way and our own."""
 
-    def __init__(self, journal: Ref, *, append_timeout_s: float = 0.5) -> None:
+    def __init__(self, journal: Ref, *, append_timeout_s: float = 1.0) -> None:
         self._journal = journal
         self._append_timeout_s = append_timeout_s
         self._lost = False

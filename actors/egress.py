@@ -8,7 +8,8 @@ that work which outlives its actor cannot send.
 The check is a plain call, because there must be no moment between it and the bytes.
 
 When the journal is lost, or the egress itself is down for good, only CANCEL and PROTECT leave, and each is noted in an
-`EmergencyJournal`, which outlives the actor and is written out when there is a journal again.
+`EmergencyJournal`, which outlives the actor and is written out when there is a journal again. The same holds for what
+the guardian could not have committed in time: a disk that hangs is not lost, and a position does not wait for it.
 """
 
 from collections import deque
@@ -111,12 +112,14 @@ class Checkpoint:
         self._alive: Callable[[], bool] = lambda: False
         self._journal_lost = False
 
-    def guard(self, holder: Ref) -> "Guard":
-        """A guard for the incarnation that `holder` has now. Take one in `on_start`."""
-        return Guard(self, alive=_same_incarnation(holder))
+    def guard(self, holder: Ref, *, unheard: Callable[[], bool] = lambda: False) -> "Guard":
+        """A guard for the incarnation that `holder` has now. Take one in `on_start`. `unheard`: the holder asked the
+        journal to commit, and was not answered in time."""
+        return Guard(self, alive=_same_incarnation(holder), unheard=unheard)
 
-    def check(self, frame: OrderFrame) -> None:
-        """Lets the frame leave, now and once. Raises Refused."""
+    def check(self, frame: OrderFrame, *, unheard: bool = False) -> None:
+        """Lets the frame leave, now and once. `unheard`: its sender was not answered by the journal in time. Raises
+        Refused."""
         clearances = self._clearances
         if clearances is None or not self._alive():
             if not self._gave_up():
@@ -126,7 +129,14 @@ class Checkpoint:
         if clearances is None or self._journal_lost:
             self._check_emergency(frame)
             return
+        if frame.kind is IntentKind.PROTECT and frame in self.emergency:
+            raise Refused(RefusalCode.FENCED, f"{frame.subject} has left already", place=self.path)
         if refusal := clearances.refusal(frame):
+            if unheard and refusal.uncommitted and frame.kind in (IntentKind.CANCEL, IntentKind.PROTECT):
+                self._check_emergency(
+                    frame
+                )  # the disk hangs, and is not lost yet: cover does not wait for it
+                return
             if refusal.loud:
                 self._vote(Vote(self.path, ROOT, Level.HALTED, f"stray order frame: {refusal.message}"))
             raise Refused(refusal.code, refusal.message, place=self.path)
@@ -190,16 +200,23 @@ class Checkpoint:
 class Guard:
     """A checkpoint as one incarnation of a sender sees it."""
 
-    def __init__(self, checkpoint: Checkpoint, *, alive: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        alive: Callable[[], bool],
+        unheard: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._checkpoint = checkpoint
         self._alive = alive
+        self._unheard = unheard
         self._revoked = False
 
     def check(self, frame: OrderFrame) -> None:
         """Lets the frame leave, now and once. Raises Refused, and then nothing may be sent."""
         if self._revoked or not self._alive():
             raise Refused(RefusalCode.FENCED, "the sender's incarnation is over", place=self._checkpoint.path)
-        self._checkpoint.check(frame)
+        self._checkpoint.check(frame, unheard=self._unheard())
 
     def about(self, subject: str) -> tuple[IntentKind, Origin, Scope] | None:
         """What was committed under this id; see `Checkpoint.about`."""

@@ -1,5 +1,6 @@
 """The subtree of one Kraken account: store, guardian, trading. What stands here is who is started with what."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -89,9 +90,12 @@ class AccountParts:
     def settings(self) -> ConnectionSettings:
         return replace_protect_wait(SETTINGS[self.node.timing], self.node.cover_s)
 
-    def desk(self, holder: Ref, role: Role, lane: Lane, *, patient: bool = False) -> KrakenDesk:
+    def desk(
+        self, holder: Ref, role: Role, lane: Lane, *, patient: bool = False,
+        unheard: Callable[[], bool] = lambda: False,
+    ) -> KrakenDesk:  # fmt: skip
         """A desk of its own for one incarnation of `holder`; the guard in it is that incarnation's. `patient`: its
-        queries wait in line for as long as a search may."""
+        queries wait in line for as long as a search may. `unheard`: the journal did not answer the holder in time."""
         settings = self.settings
         if patient:
             settings = msgspec.structs.replace(settings, turn_wait_max_s=settings.lookup_wait_max_s)
@@ -99,7 +103,7 @@ class AccountParts:
             http=self.world.open_http(self.node.rest_url, max_connections=2),
             key=self.keys.protect if role == "protect" else self.keys.trade,
             ledger=self.last_ledger if role == "protect" else self.at("store/ledgers"),
-            guard=self.checkpoint.guard(holder),
+            guard=self.checkpoint.guard(holder, unheard=unheard),
             instruments=self.instruments,
             clock=self.checkpoint.clock,
             ids=self.world.ids,
@@ -213,9 +217,11 @@ def _guardian(parts: AccountParts) -> ChildSpec:
             return KeyState(0.0)
         return KeyState(key.rest.meter.level_at(now_s), ledger.is_alive() and key.wanted(now_s))
 
+    # The other half is for reading the venue and for the call.
+    journal = RefJournal(parts.at("store/journal"), append_timeout_s=node.cover_s / 2)
     kwargs = {
-        "open_desk": lambda: parts.desk(holder, "protect", Lane.PROTECT),
-        "journal": RefJournal(parts.at("store/journal")),
+        "open_desk": lambda: parts.desk(holder, "protect", Lane.PROTECT, unheard=lambda: journal.lost),
+        "journal": journal,
         "instruments": parts.instruments,
         "board": parts.levels,
         "root": parts.root,

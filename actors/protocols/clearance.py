@@ -50,6 +50,7 @@ class Refusal(msgspec.Struct, frozen=True):
     code: RefusalCode
     message: str
     loud: bool = False
+    uncommitted: bool = False  # nothing like it was ever committed
 
 
 class _Intent(msgspec.Struct):
@@ -123,7 +124,7 @@ class Clearances:
             return self._command_refusal(frame)
         intent = self._intents.get(frame.subject)
         if intent is None:
-            return _stray(f"no committed intent {frame.subject!r}")
+            return _stray(f"no committed intent {frame.subject!r}", uncommitted=True)
         if (frame.kind, frame.origin, frame.scope) != (intent.kind, intent.origin, intent.scope):
             return _stray(f"{frame.subject}: the frame is not what was committed")
         if frame.attempt > intent.known:
@@ -144,7 +145,7 @@ class Clearances:
     def _command_refusal(self, frame: OrderFrame) -> Refusal | None:
         command = self._commands.get(frame.subject)
         if command is None:
-            return _stray(f"no committed command {frame.subject!r}")
+            return _stray(f"no committed command {frame.subject!r}", uncommitted=True)
         if (frame.kind, frame.origin, frame.scope) != (command.kind, command.origin, command.scope):
             return _stray(f"{frame.subject}: the frame is not what was committed")
         if not command.clear:
@@ -157,5 +158,5 @@ class Clearances:
             self._over.popitem(last=False)
 
 
-def _stray(message: str) -> Refusal:
-    return Refusal(RefusalCode.NOT_COMMITTED, message, loud=True)
+def _stray(message: str, *, uncommitted: bool = False) -> Refusal:
+    return Refusal(RefusalCode.NOT_COMMITTED, message, loud=True, uncommitted=uncommitted)

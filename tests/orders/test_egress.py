@@ -262,3 +262,45 @@ async def test_a_command_passes_as_it_was_committed() -> None:
         kind, origin, scope = account.guard.about("c") or (None, None, None)
         assert (kind, origin, scope) == (IntentKind.REDUCE, Origin.STRATEGY, WHERE)
         account.guard.check(OrderFrame(kind=IntentKind.REDUCE, subject="c", scope=WHERE))
+
+
+@pytest.mark.parametrize("kind", [IntentKind.PROTECT, IntentKind.CANCEL])
+async def test_what_the_guardian_could_not_have_committed_in_time_leaves_under_the_emergency_rule(
+    kind: IntentKind,
+) -> None:
+    """It was taken for a stray frame: it did not leave, and trading halted, because a disk was slow (simulated seed
+    1850)."""
+    async with Account() as account:
+        slow = False
+        guard = account.checkpoint.guard(account.holder, unheard=lambda: slow)
+        frame = msgspec.structs.replace(PROTECT, kind=kind, attempt=1 if kind is IntentKind.PROTECT else 0)
+        slow = True
+        guard.check(frame)
+        assert account.votes == []
+        (noted,) = account.checkpoint.emergency.frames()
+        assert (noted.kind, noted.subject) == (kind, "p")
+
+
+async def test_what_left_before_its_row_was_committed_does_not_leave_again_when_it_is() -> None:
+    async with Account() as account:
+        slow = True
+        guard = account.checkpoint.guard(account.holder, unheard=lambda: slow)
+        frame = msgspec.structs.replace(PROTECT, origin=Origin.STRATEGY)
+        guard.check(frame)
+        await account.commit("p", kind=IntentKind.PROTECT)
+        slow = False
+        assert refusal(guard.check, frame) is RefusalCode.FENCED
+
+
+async def test_an_entry_waits_for_its_row_however_slow_the_disk_is() -> None:
+    async with Account() as account:
+        guard = account.checkpoint.guard(account.holder, unheard=lambda: True)
+        assert refusal(guard.check, FRAME) is RefusalCode.NOT_COMMITTED
+        assert [vote.level for vote in account.votes] == [Level.HALTED]
+        assert account.checkpoint.emergency.frames() == ()
+
+
+async def test_whom_the_journal_answers_finds_no_emergency_rule() -> None:
+    async with Account() as account:
+        assert refusal(account.guard.check, PROTECT) is RefusalCode.NOT_COMMITTED
+        assert [vote.level for vote in account.votes] == [Level.HALTED]
