@@ -7,6 +7,7 @@ moves from open to closed and never back, so one that moves in between is seen i
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Iterable
 
 from allstop.actors.clock import Clock
@@ -14,6 +15,8 @@ from allstop.actors.ports import Desk
 from allstop.actors.protocols.cover_memory import CoverMemory
 from allstop.actors.protocols.positions import Execution
 from allstop.actors.reports import OrderReport
+
+TIMED = 4  # questions: what a link does now and then counts, what it did a while ago does not
 
 
 class Audit:
@@ -35,8 +38,13 @@ class Audit:
             frozenset()
         )  # open in the book, unknown to the venue: they cover nothing
         self.executed: list[Execution] = []  # of the last reading
-        self.took_s = 0.0  # the last question, from asking to its answer: its turn and both ways
+        self._took_s: deque[float] = deque(maxlen=TIMED)
         self.calls = 0  # made so far: each costs the key one
+
+    @property
+    def took_s(self) -> float:
+        """The longest of the last questions, from asking to its answer: its turn and both ways."""
+        return max(self._took_s, default=0.0)
 
     async def read(self, *, full: bool, awaited: Iterable[str] = ()) -> bool:
         """One reading; True if it was a full one. `awaited`: order ids that the venue gave us and no report shows."""
@@ -45,7 +53,7 @@ class Audit:
         async with self._turn:
             asked_s = self._clock.now_s()
             listed = await self._desk.open_orders()
-            self.took_s = self._clock.now_s() - asked_s
+            self._took_s.append(self._clock.now_s() - asked_s)
         executed = list(book.take_all(listed))
         ids = {order.order_id for order in listed}
         missing = {*book.vanished(ids), *(i for i in awaited if book.order(i) is None)}

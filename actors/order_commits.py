@@ -25,6 +25,7 @@ class Arrived:
 
     record: IntentCommitted
     life: Life
+    at_s: float
 
 
 class OrderCommits:

@@ -16,6 +16,7 @@ reductions do not pass it: they must not wait for proofs.
 tracker freezes and thaws the instrument, at the moment it knows, because a message would leave a gap.
 """
 
+import math
 from collections.abc import Callable
 from typing import Final
 
@@ -64,9 +65,12 @@ class Evidence(msgspec.Struct, frozen=True):
 
 
 class GateBoard:
-    """One per account, made when the tree is built. Reading is a plain call on the loop."""
+    """One per account, made when the tree is built. Reading is a plain call on the loop. `commit_max_s`: how long an
+    intent may wait for its row for its entry to be sent."""
 
-    def __init__(self) -> None:
+    def __init__(self, commit_max_s: float = math.inf) -> None:
+        self._commit_max_s = commit_max_s
+        self._commit_s = 0.0
         self._evidence = Evidence()
         self._missing = PROOFS
         self._alive: Callable[[], bool] = lambda: False
@@ -90,6 +94,18 @@ class GateBoard:
         if freezes := self._freezes.get(pair):
             return Refused(RefusalCode.INSTRUMENT_FROZEN, "; ".join(freezes.values()), place=pair)
         return None
+
+    def wrote(self, waited_s: float) -> None:
+        """By `orders`: so long its last intents waited for their rows."""
+        self._commit_s = waited_s
+
+    def late(self, kind: IntentKind) -> Refused | None:
+        """Why a committed intent may not be sent now, or None. A stop that were missing would wait for several rows; who
+        waited for one too long himself enters nothing. Each intent tries the disk anew."""
+        if kind is not IntentKind.ENTRY or self._commit_s <= self._commit_max_s:
+            return None
+        why = f"the disk took {self._commit_s:.3f} s to commit it, over {self._commit_max_s:g}: its stop might be late"
+        return Refused(RefusalCode.GATE_CLOSED, why)
 
     def freeze(self, pair: str, by: str, reason: str) -> None:
         """No entries on the instrument until `by` thaws it."""

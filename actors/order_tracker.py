@@ -266,6 +266,8 @@ class OrderTracker(Actor):
             return "neither the session nor the desk sent it"
         if refused := self._links.gate.refusal(life.intent.kind, life.intent.pair):
             return str(refused)
+        if refused := self._links.gate.late(life.intent.kind):
+            return str(refused)
         return None
 
     # Looking up.

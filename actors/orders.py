@@ -241,7 +241,7 @@ class Orders(Actor):
             digest, ORDERS, life, held=[self.defer()], durable=False, starting=True
         )
         self._trackers.live.add(intent.id)
-        self._commits.place(Arrived(record, life))
+        self._commits.place(Arrived(record, life, self.clock.now_s()))
         return None
 
     def _hand_over(self, intent: OrderIntent, origin: Origin, digest: bytes) -> None:
@@ -284,6 +284,7 @@ class Orders(Actor):
                 reply.fail(refused)
 
     async def _committed(self, batch: list[Arrived]) -> None:
+        self._links.gate.wrote(self.clock.now_s() - batch[0].at_s)
         for arrived in batch:
             known = self._known[arrived.life.intent.id]
             known.durable = True

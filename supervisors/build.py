@@ -55,6 +55,8 @@ from allstop.supervisors.standing_down import OnStop, stand_down
 from allstop.supervisors.submitted import SUBMIT_TIMEOUT_S, Order
 from allstop.supervisors.sync_runtime import SyncRuntime
 
+# Of cover_s: an intent whose row took longer is not sent. A stop that were missing would wait for up to eight such rows.
+COMMIT_SHARE = 0.125
 STOP_TIMEOUT_S = 30.0  # the sum of a tree's shutdown timeouts, one after the other
 PHASES = {
     "before_stop": Phase(timeout_s=10.0),  # yours: the tree runs and trades
@@ -246,7 +248,7 @@ class Runtime:
         return await learn_instruments(world, rest_url(self.tree), pairs) if pairs else {}
 
     def _parts(self, node: KrakenAccount, world: World, keys: Keys, venue_clock: VenueClock) -> AccountParts:
-        gate_board = self.gates[node.id] = GateBoard()
+        gate_board = self.gates[node.id] = GateBoard(commit_max_s=node.cover_s * COMMIT_SHARE)
         store = StoreBoard()
         checkpoint = make_checkpoint(node, venue_clock, self.levels, self.fresh, self.root, store)
         instruments = {pair: self.instruments[pair] for pair in node.pairs}

@@ -417,7 +417,7 @@ async def test_an_exit_whose_calls_do_not_all_fit_into_cover_s_moves_no_stop_unt
         assert "amend" not in r.desk.calls
         assert not r.naked()
         r.desk.latency_s = 0.0
-        await r.until(stands(r, "0.6"), 6.0)
+        await r.until(stands(r, "0.6"), 12.0)  # several questions say so
 
 
 @both_balances

@@ -2,6 +2,7 @@
 truth, a session and a desk in front of it that misbehave on demand, and the real journal, egress, gate and trackers."""
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -401,6 +402,7 @@ class House:
         commit_s: float = 0.001,
         live_max: int = 500,
         entries_max_per_s: int | None = None,
+        commit_max_s: float = math.inf,
     ) -> None:
         self.system = ActorSystem()
         self.disk = disk or MemoryDisk(LoopClock(asyncio.get_running_loop()))
@@ -408,7 +410,7 @@ class House:
         self.venue = venue or Venue()
         self.strings = Strings()
         self.levels = LevelBoard()
-        self.gate = GateBoard()
+        self.gate = GateBoard(commit_max_s)
         self.timing = timing
         self.live_max = live_max
         self.entries_max_per_s = entries_max_per_s

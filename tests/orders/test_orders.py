@@ -24,6 +24,7 @@ from allstop.actors.protocols.records import (
     IntentCommitted,
     StopSeen,
     Terminal,
+    Withheld,
 )
 from allstop.actors.reports import Accepted, OrderReport, OrderStatus, Rejected, Unknown
 from allstop.actors.runtime import CallTimeout, Down, MonitorRef
@@ -137,6 +138,23 @@ async def test_placements_that_wait_share_one_commit() -> None:
         started_s = house.system.clock.now_s()
         await asyncio.gather(*(house.place(entry(f"i{n}")) for n in range(50)))
         assert house.system.clock.now_s() - started_s < 0.5
+
+
+async def test_an_entry_whose_row_took_too_long_is_not_sent_and_the_next_one_tries_the_disk_anew() -> None:
+    """On such a disk a stop that were missing would be back too late (simulated seed 1850)."""
+    async with House(commit_max_s=0.25) as house:
+        house.disk.commit_s = 0.3
+        await house.place(entry("a"))
+        await house.until("a", "NOT_PLACED")
+        assert house.strings.sent == []
+        (withheld,) = house.records(Withheld)
+        assert withheld.reason == (
+            "GATE_CLOSED: the disk took 0.300 s to commit it, over 0.25: its stop might be late"
+        )
+        house.disk.commit_s = 0.001
+        await house.place(entry("b"))
+        await house.until("b", "NEW")
+        assert house.strings.sent == ["ENTRY b 1"]
 
 
 async def test_an_entry_is_refused_while_the_gate_is_closed() -> None:
