@@ -3,7 +3,8 @@
 A halt needs calls of the venue, and each call a nonce and room in the key's counter. When the ledger was given up, the
 guardian's desk goes on here, from what the ledger knew last (`StoreBoard.keys`): its nonces rise, its counter still
 counts, and a call that was under way is waited for. Where no ledger ever ran, the counter is taken for nearly full.
-Nothing of it is on disk: the next process believes an older promise, and its nonces rise all the same, by the clock.
+Nothing of it is on disk: the next process believes an older promise, and its nonces rise all the same, by the clock. A
+ledger that this process starts again goes on from here.
 """
 
 import asyncio

@@ -103,6 +103,7 @@ class AccountLedger(Actor):
         self._scope = scope
         self._write_timeout_s = write_timeout_s
         self._keys: dict[str, KeyTurns] = {}
+        self._before: dict[str, KeyTurns] = {}  # of whoever gave turns before, in this process
         self._pairs: dict[str, Promised] = {}
         self._ages = OrderAges()
         self._nonce_rows: dict[str, int] = {}
@@ -114,7 +115,7 @@ class AccountLedger(Actor):
         rows = await self._journal.call(
             Read(kinds=(NONCE_KIND, LEVEL_KIND, STOP_KIND)), timeout_s=self._write_timeout_s
         )
-        self._board.keys = self._keys
+        self._before, self._board.keys = self._board.keys, self._keys
         self._nonce_rows, self._promises.rows = folded(rows)
         self._stop_rows = stopped(rows, self.clock.wall_ns())
 
@@ -351,17 +352,18 @@ class AccountLedger(Actor):
 
     def _key(self, name: str) -> KeyTurns:
         if name not in self._keys:
-            self._keys[name] = KeyTurns(
-                name=name,
-                nonces=nonce_rules.restored(self._nonce_rows.get(name, 0)),
-                rest=self._promises.restored(
-                    f"rest:{name}",
-                    rest_meter(self._tier, now_s=self.clock.now_s()),
-                    REST_BLOCK,
-                    REST_FLOOR,
-                ),
-                stopped=self._stop_rows.get(name, ""),
+            now_s = self.clock.now_s()
+            nonces = nonce_rules.restored(self._nonce_rows.get(name, 0))
+            rest = self._promises.restored(
+                f"rest:{name}", rest_meter(self._tier, now_s=now_s), REST_BLOCK, REST_FLOOR
             )
+            if (before := self._before.get(name)) is not None:
+                # What was given without a journal (last_ledger.py) stands above what the disk was ever promised.
+                nonces = nonces.after(before.nonces)
+                level = max(rest.meter.level_at(now_s), before.rest.meter.level_at(now_s))
+                rest = rest.with_meter(rest.meter.synced(level, now_s))
+            stopped = self._stop_rows.get(name, "")
+            self._keys[name] = KeyTurns(name=name, nonces=nonces, rest=rest, stopped=stopped)
         return self._keys[name]
 
     def _pair(self, pair: str) -> Promised:

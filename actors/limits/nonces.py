@@ -39,6 +39,10 @@ class Nonces(msgspec.Struct, frozen=True):
         """After `high` was committed."""
         return Nonces(self.last, max(self.reserved, high))
 
+    def after(self, earlier: "Nonces") -> "Nonces":
+        """Above all that was given out before, whatever the disk was promised of it."""
+        return Nonces(max(self.last, earlier.last), self.reserved)
+
     def jumped(self, wall_ns: int) -> "Nonces":
         """After the venue refused a nonce as too small: past now and past a gap."""
         return Nonces(max(wall_ns, self.last) + GAP, self.reserved)

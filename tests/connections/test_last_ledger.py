@@ -11,7 +11,9 @@ from allstop.actors.last_ledger import LastLedger
 from allstop.actors.ledger import (
     ChargeOrder,
     EndTurn,
+    GetLedger,
     KeyStopped,
+    LedgerView,
     NextNonce,
     RateRefused,
     StopKey,
@@ -89,6 +91,32 @@ async def test_the_counter_goes_on_where_the_ledger_left_it(bench: Last):
         await turn(last, str(n), wait_s=20.0)
         last.tell(EndTurn(id=str(n)))
     assert bench.clock.now_s() - began_s > 5.0  # a third of a call a second comes back
+
+
+async def test_a_ledger_that_is_started_again_goes_on_above_what_was_given_without_one(bench: Last):
+    last = await bench.begin()
+    await turn(last, "before")
+    last.tell(EndTurn(id="before"))
+    await asyncio.sleep(0.01)
+    bench.lose()
+    bench.clock.stepped_ns += 120_000_000_000  # beyond what the disk was promised
+    given = [await turn(last, "without")]
+    last.tell(EndTurn(id="without"))
+    bench.clock.stepped_ns -= 120_000_000_000
+    for n in range(10):
+        given.append(await turn(last, str(n)))
+        last.tell(EndTurn(id=str(n)))
+
+    bench.board.starts()
+    ledger = await bench.ledger()
+    after = await turn(ledger, "after")
+    assert after.nonce > max(one.nonce for one in given)
+    view: LedgerView = await ledger.call(GetLedger())
+    assert max(view.rest.values()) > 12.5  # its own and the eleven: a third of a call a second came back
+
+    bench.board.keys = {}  # as in another process: what it gave was promised on disk first
+    again = await bench.restart(ledger)
+    assert await again.call(NextNonce()) > after.nonce
 
 
 async def test_a_key_of_which_no_ledger_ever_knew_is_taken_for_nearly_spent(bench: Last):
