@@ -23,7 +23,7 @@ from allstop.actors.protocols.cover_memory import CoverMemory
 from allstop.actors.protocols.cover_watch import PairWatch
 from allstop.actors.protocols.exiting import CancelExit, SendExit
 from allstop.actors.protocols.pending_write import Written
-from allstop.actors.protocols.remedies import GiveUp, PlaceStop, Rest, Step
+from allstop.actors.protocols.remedies import Flatten, GiveUp, PlaceStop, Rest, Step
 from allstop.actors.reports import OrderReport, OrderStatus
 from allstop.actors.runtime import Actor
 
@@ -265,6 +265,8 @@ class CoverJudge:
                 "guardian.refused", pair=written.pair, step=str(written.step), fault=str(written.fault)
             )
             watch = watch.refused(written.step, written.fault)
+        elif isinstance(written.step, Flatten):
+            watch = watch.bare_since(self._guardian.clock.now_s() - self._settings.times.settle_s)
         self._watches[written.pair] = watch
 
     def relieved(self, pair: str) -> None:

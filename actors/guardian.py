@@ -302,7 +302,9 @@ class Guardian(Actor):
         # An incarnation that found a position uncovered covers it before it lets entries pass.
         self._proof.cleared = self._proof.cleared or self._all_covered()
         if not self._proof.cleared:
-            self._next.wake_in(self._settings.times.cover_s / 4)
+            # Not before it can be told what became of an earlier life's write: the calls are needed for the search.
+            answer_s = (self._orders.due_s(self._exits.holds) or 0.0) - self.clock.now_s()
+            self._next.wake_in(max(self._settings.times.cover_s / 4, answer_s))
         self._proof.tell()
         if self._board.effective(self._settings.scope) is Level.HALTED:
             self._halt.keep(self._audit.listed)

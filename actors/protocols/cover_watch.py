@@ -88,6 +88,14 @@ class PairWatch(msgspec.Struct, frozen=True, kw_only=True):
         effort = msgspec.structs.replace(self.effort, since_s=now_s)
         return msgspec.structs.replace(self, effort=effort, read_s=now_s)
 
+    def bare_since(self, at_s: float) -> "PairWatch":
+        """After a flatten that never arrived: what it was for was bare before, and no venue is making a stop for it. The
+        reading that proves the absence has seen that, too; an earlier life may have found it, of which nothing is known
+        here but its flatten."""
+        if self.effort.since_s is not None:
+            return self
+        return msgspec.structs.replace(self, effort=msgspec.structs.replace(self.effort, since_s=at_s))
+
     def unreachable(self, now_s: float) -> "PairWatch":
         """After a reading that failed: time passes, and is nobody's fault here."""
         meter = self.meter.observed(uncovered=self.meter.uncovered, reachable=False, now_s=now_s)

@@ -23,7 +23,8 @@ import msgspec
 from allstop.actors.levels import Level
 from allstop.actors.reports import OrderReport
 
-# A search that was set for the end of a gap may begin so much before it, because sums of times are rounded. It counts.
+# A search that was set for the end of a gap, or of the deadline, may begin so much before it, because sums of times are
+# rounded. It counts.
 ROUNDING_S: Final = 1e-6
 # The pause before a failed search is repeated doubles up to this many gaps: the venue's query budget is for others too.
 FAILED_GAPS_MAX: Final = 8
@@ -145,7 +146,7 @@ class Lookup(msgspec.Struct, frozen=True, kw_only=True):
         after = msgspec.structs.replace(self, last=search, failures=0, running_since_s=running_since_s)
         if search.hits:
             return after, Found(report=search.hits[0], others=search.hits[1:])
-        if search.started_s < self.proof_from_s:
+        if search.started_s < self.proof_from_s - ROUNDING_S:
             return after, Inconclusive(reason="nothing found, but the deadline is not over")
         if (
             self.empties

@@ -583,6 +583,27 @@ async def test_t047_a_guardian_killed_before_its_stop_was_sent_places_it_under_a
         assert len(r.venue.submitted) == 1
 
 
+async def test_t047_a_flatten_of_an_earlier_life_that_never_arrived_costs_two_searches_and_then_is_covered() -> (
+    None
+):
+    """No reading between them that can tell nothing, and none after them to see again what both of them saw."""
+    async with rig() as r:
+        r.venue.makes_stops = False
+        r.venue.refusals.append(fault("EOrder:Invalid price", Category.VALID))
+        await r.enter(entry(), fill="1")
+        await r.until(lambda: len(r.venue.submitted) == 1, 2.0)
+        r.desk.eat = 1
+        await r.until(lambda: r.desk.calls.count("submit") == 2, 2.0)
+        await asyncio.sleep(0.1)
+        r.kill()
+        r.desk.calls.clear()
+        await r.start()
+        took_s = await r.until(lambda: not r.naked(), 3.0)
+        search = ["open", "closed"]
+        assert r.desk.calls == [*search, *search, *search, "submit"]
+        assert took_s < 1.6
+
+
 async def test_t047_the_proof_is_told_only_after_a_complete_audit() -> None:
     async with rig(start=False) as r:
         r.desk.blind = True

@@ -12,6 +12,7 @@ from allstop.actors.protocols.lookup import (
     FAILED_GAPS_MAX,
     KRAKEN,
     LOOPBACK,
+    ROUNDING_S,
     Found,
     Inconclusive,
     Lookup,
@@ -60,6 +61,17 @@ def test_one_empty_search_proves_nothing() -> None:
 
 def test_an_empty_search_before_the_deadline_does_not_count() -> None:
     assert isinstance(after(empty(READY_S - 0.01), empty(READY_S + 0.3))[1], Inconclusive)
+
+
+def test_a_search_that_was_set_for_the_end_of_the_deadline_counts_however_the_sum_was_rounded() -> None:
+    lookup = Lookup.begin(1.35, LOOPBACK)
+    early = 1.9499999999999824
+    assert early < lookup.proof_from_s  # by less than any clock can tell
+    lookup, _ = lookup.searched(empty(early))
+    assert isinstance(lookup.searched(empty(early + 0.2))[1], ProvenAbsent)
+    assert after(empty(READY_S - 0.001))[1] == Inconclusive(
+        reason="nothing found, but the deadline is not over"
+    )
 
 
 def test_the_gap_runs_from_the_end_of_one_search_to_the_start_of_the_next() -> None:
@@ -139,12 +151,12 @@ def test_no_absence_is_proven_without_two_good_searches(steps: list[tuple[float,
         now_s += wait_s
         search = Search(started_s=now_s, ended_s=now_s + took_s, error="timeout" if fails else None)
         now_s += took_s
-        if not fails and search.started_s >= LOOPBACK.quiet_s:
+        if not fails and search.started_s >= LOOPBACK.quiet_s - ROUNDING_S:
             good.append(search)
         lookup, verdict = lookup.searched(search)
         if isinstance(verdict, ProvenAbsent):
             assert any(
-                later.started_s - earlier.ended_s >= LOOPBACK.search_gap_s
+                later.started_s - earlier.ended_s >= LOOPBACK.search_gap_s - ROUNDING_S
                 for earlier in good
                 for later in good
             )
