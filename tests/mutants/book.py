@@ -144,7 +144,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("each stop covers twice its size", cover.assess, "missing = max(ZERO, size - cover - exits)", "missing = max(ZERO, size - 2 * cover - exits)", STOPS),
     Mutant("what reduces a position is what makes it larger", positions.Position.reducing, "Side.SELL if self.net > 0 else Side.BUY", "Side.SELL if self.net < 0 else Side.BUY", "none"),
     Mutant("the guardian begins with an empty memory", guardian.Guardian.on_start, "self._memory.fold(await self._journal.rows())", "self._memory.fold([])", DEATHS),
-    Mutant("a lost stop is placed again at once", cover_orders.CoverOrders._attempt, "pending = self._pending[pair] = _Pending(step, intent.id)", "pending = _Pending(step, intent.id)", REMEDIES),
+    Mutant("a lost stop is placed again at once", cover_orders.CoverOrders._attempt, "pending = self._pending[pair] = PendingWrite(pair, step, intent.id)", "pending = PendingWrite(pair, step, intent.id)", REMEDIES),
     # -- the gate
     Mutant("a proof that does not hold is one", order_gate.Evidence.missing, "if not (p := self.proofs.get(name)) or not p.holds)", "if not self.proofs.get(name))", CONNECTION),
     Mutant("nobody checks what is admitted", order_admission.Admission.refusal, "return self._inadmissible(intent.kind, origin, intent.pair)", "return None", "none"),
