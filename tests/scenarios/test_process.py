@@ -44,6 +44,7 @@ from allstop.actors.errors import RefusalCode, Refused
 from allstop.actors.exits import Exit
 from allstop.actors.external_orders import ClaimExternal, GetExternals
 from allstop.actors.intents import OrderIntent
+from allstop.actors.ledger import AccountLedger
 from allstop.actors.levels import CastVote, Level, Vote
 from allstop.actors.links.condition import DiskCondition, LinkCondition, Turned
 from allstop.actors.ports import JournalEntry
@@ -421,21 +422,42 @@ class TestARunaway:
 
 
 @pytest.mark.scenario("T116")
-def test_a_limiter_that_dies_takes_egress_guardian_and_trading_down_and_up_in_order_and_nothing_leaves_meanwhile(
-    world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance
+def test_a_limiter_that_dies_takes_egress_down_and_up_behind_it_and_nothing_leaves_meanwhile(
+    monkeypatch: pytest.MonkeyPatch, world: SimulatedTree, venue: Venue, chaos: Hand, advance: Advance
 ) -> None:
+    starts = AccountLedger.on_start
+
+    async def slowly(ledger: AccountLedger) -> None:
+        await asyncio.sleep(3.0)
+        await starts(ledger)
+
+    monkeypatch.setattr(AccountLedger, "on_start", slowly)
     position_with_stop(world, venue, advance)
-    began = len(world.events)
+    resting_one = world.submit(resting(venue))
+    advance(0.5)
+    began, began_s = len(world.events), world.now_s
     chaos.kill(LEDGERS)
-    advance(0.1)
-    advance.until_trading()
-    began_after = [
-        line for line in world.events[began:] if "ChildStarted" in line and "origin='boot'" not in line
+    asked = [
+        world.begin(world.stage.submit(resting(venue))),
+        world.begin(world.stage.ask(resting_one.cancel())),
     ]
-    started = [line.split("child='")[1].split("'")[0] for line in began_after if "/store" in line]
-    assert started[:2] == ["ledgers", "egress"]
+    advance(2.0)
+    venue.by_hand("CancelOrder", txid=stops(venue)[0]["order_id"])  # not even the guardian goes past it
+    advance(0.9)
+    truth = venue.truth()
+    assert [row for row in truth["requests"] if (row["at_ns"] - truth["begun_ns"]) / 1e9 > began_s] == []
+    advance(5.0)
+    advance.until_trading()
+    assert all(one.done() for one in asked)
+    started = [
+        line.split("child='")[1].split("'")[0]
+        for line in world.events[began:]
+        if "ChildStarted" in line and "/store" in line
+    ]
+    assert started == ["ledgers", "egress"]
     assert refusal(world, resting(venue)) is None
     assert len(stops(venue)) == 1
+    assert 0.9 < uncovered_s(venue) < COVER_S
     assert venue.truth()["limits_broken"] == []
 
 
