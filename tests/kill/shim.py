@@ -12,7 +12,7 @@ BUILD_S = 60.0
 
 def why_not() -> str:
     """Why it cannot be built here; empty when it can."""
-    return "" if compiler() else "no C compiler: a failing fsync cannot be put under a real SQLite"
+    return "" if compiler() else "no C compiler, of gcc: a failing fsync cannot be put under a real SQLite"
 
 
 def compiler() -> str | None:
