@@ -7,6 +7,7 @@ apart from the state, once by `exec_id`, also after the end.
 
 from collections.abc import Iterable
 from decimal import Decimal
+from hashlib import blake2b
 from typing import Final
 
 import msgspec
@@ -382,8 +383,10 @@ def _replayed(life: Life, record: Record) -> Life:
 
 
 def content(intent: OrderIntent) -> bytes:
-    """What makes two intents the same order: all fields, with numbers as values (1.0 is 1.00)."""
-    return repr([(f, _plain(getattr(intent, f))) for f in intent.__struct_fields__]).encode()
+    """What makes two intents the same order: all fields, with numbers as values (1.0 is 1.00). Short, for it is
+    remembered of each intent that there ever was."""
+    fields = repr([(f, _plain(getattr(intent, f))) for f in intent.__struct_fields__])
+    return blake2b(fields.encode(), digest_size=16).digest()
 
 
 def _plain(value: object) -> str:
