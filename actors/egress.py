@@ -132,10 +132,9 @@ class Checkpoint:
         if frame.kind is IntentKind.PROTECT and frame in self.emergency:
             raise Refused(RefusalCode.FENCED, f"{frame.subject} has left already", place=self.path)
         if refusal := clearances.refusal(frame):
-            if unheard and refusal.uncommitted and frame.kind in (IntentKind.CANCEL, IntentKind.PROTECT):
-                self._check_emergency(
-                    frame
-                )  # the disk hangs, and is not lost yet: cover does not wait for it
+            if unheard and refusal.uncommitted and frame.kind is not IntentKind.ENTRY:
+                # The disk hangs, and is not lost yet: cover does not wait for it. An exit does, and is no stray frame.
+                self._check_emergency(frame)
                 return
             if refusal.loud:
                 self._vote(Vote(self.path, ROOT, Level.HALTED, f"stray order frame: {refusal.message}"))
@@ -187,7 +186,7 @@ class Checkpoint:
         if frame.kind not in (IntentKind.CANCEL, IntentKind.PROTECT):
             raise Refused(
                 RefusalCode.EGRESS_DOWN,
-                "the journal or the egress is lost: only CANCEL and PROTECT leave",
+                "the journal or the egress is lost, or did not commit in time: only CANCEL and PROTECT leave",
                 place=self.path,
             )
         if frame.kind is IntentKind.PROTECT and frame in self.emergency:

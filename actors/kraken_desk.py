@@ -175,7 +175,10 @@ class KrakenDesk:
             return NotSent(f"no instrument {intent.pair!r}")
         deadline_s = max(deadline_s, self._settings.rest_deadline_min_s)
         call = rest.add_order(intent, instrument, self._deadline(deadline_s))
-        frame = submit_frame(self._guard, intent, self._scope_head, attempt, deadline_s)
+
+        def frame() -> OrderFrame:
+            return submit_frame(self._guard, intent, self._scope_head, attempt, deadline_s)
+
         charge = ChargeOrder(op=OrderOp.ADD, pair=intent.pair, lane=lane_of(intent.kind),
                              overdraft=intent.kind is IntentKind.PROTECT)  # fmt: skip
         outcome = await self._write(call, frame, charge, deadline_s, order_ids_of)
@@ -197,8 +200,11 @@ class KrakenDesk:
         )
         # What was never committed can leave only under the emergency rule, and then only as what the guardian does.
         least = IntentKind.PROTECT if self._lane is Lane.PROTECT else IntentKind.REDUCE
-        frame = command_frame(self._guard, command_id, None, self._scope_head, deadline_s, least=least)
-        kind = frame.kind
+
+        def frame() -> OrderFrame:
+            return command_frame(self._guard, command_id, None, self._scope_head, deadline_s, least=least)
+
+        kind = frame().kind
         charge = ChargeOrder(op=OrderOp.AMEND, orders=(order_id,), lane=lane_of(kind),
                              overdraft=kind is IntentKind.PROTECT)  # fmt: skip
         outcome = await self._write(call, frame, charge, deadline_s, rest.decode_amend_order)
@@ -225,7 +231,10 @@ class KrakenDesk:
     async def _cancel(self, command_id: str, batch: tuple[str, ...]) -> WriteOutcome:
         single = len(batch) == 1
         call = rest.cancel_order(batch[0]) if single else rest.cancel_order_batch(batch)
-        frame = command_frame(self._guard, command_id, IntentKind.CANCEL, self._scope_head, 0.0)
+
+        def frame() -> OrderFrame:
+            return command_frame(self._guard, command_id, IntentKind.CANCEL, self._scope_head, 0.0)
+
         charge = ChargeOrder(op=OrderOp.CANCEL if single else OrderOp.BATCH_CANCEL, orders=batch,
                              lane=min(self._lane, Lane.CANCEL), overdraft=True)  # fmt: skip
         outcome = await self._write(call, frame, charge, self._settings.rest_timeout_s, rest.decode_cancel)
@@ -263,8 +272,10 @@ class KrakenDesk:
                 break
         raise QueryFailed(call.path, trouble[0])
 
-    async def _write(self, call: rest.RestCall, frame: OrderFrame, charge: ChargeOrder, deadline_s: float,
+    async def _write(self, call: rest.RestCall, frame: Callable[[], OrderFrame], charge: ChargeOrder, deadline_s: float,
                      decode: Callable[[Any], Any]) -> WriteOutcome:  # fmt: skip
+        """`frame` is asked for directly before the first byte: by whom it was committed may be heard of while the call
+        waits for its turn."""
         guard = self._guard
         if guard is None:
             return NotSent("this desk only reads")
@@ -276,7 +287,7 @@ class KrakenDesk:
         timeout_s = deadline_s + self._settings.reply_grace_s
         try:
             result, faults = await self._call(
-                call, min(charge.lane, self._lane), timeout_s, lambda: guard.check(frame)
+                call, min(charge.lane, self._lane), timeout_s, lambda: guard.check(frame())
             )
         except HttpNoReply as error:
             return Unknown(str(error))

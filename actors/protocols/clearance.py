@@ -128,7 +128,7 @@ class Clearances:
         if (frame.kind, frame.origin, frame.scope) != (intent.kind, intent.origin, intent.scope):
             return _stray(f"{frame.subject}: the frame is not what was committed")
         if frame.attempt > intent.known:
-            return _stray(f"{frame.subject}: attempt {frame.attempt} was never committed")
+            return _stray(f"{frame.subject}: attempt {frame.attempt} was never committed", uncommitted=True)
         if frame.attempt not in intent.clear:
             return Refusal(
                 RefusalCode.FENCED, f"{frame.subject}: attempt {frame.attempt} was used or given up"

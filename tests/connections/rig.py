@@ -217,14 +217,14 @@ class Rig:
 
     # Committed, so that the guard lets it pass
 
-    async def committed(self, intent: OrderIntent, *, attempt: int = 1) -> Submit:
+    async def committed(
+        self, intent: OrderIntent, *, attempt: int = 1, origin: Origin = Origin.STRATEGY
+    ) -> Submit:
         at_ns = self.clock.wall_ns()
         await append(
             self.journal,
             [
-                IntentCommitted(
-                    intent=intent, origin=Origin.STRATEGY, scope=(*ACCOUNT, intent.pair), at_ns=at_ns
-                ),
+                IntentCommitted(intent=intent, origin=origin, scope=(*ACCOUNT, intent.pair), at_ns=at_ns),
                 AttemptStarted(
                     intent_id=intent.id, attempt=attempt, channel="session", deadline_s=5.0, at_ns=at_ns
                 ),

@@ -2,12 +2,14 @@ import asyncio
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from tests.connections.rig import Rig, entry
 
 from allstop.actors.errors import BadInput, Category, Fatal
 from allstop.actors.kraken_desk import ended, order_ids_of, write_outcome
 from allstop.actors.ledger import EndTurn, GetLedger
+from allstop.actors.levels import IntentKind, Origin
 from allstop.actors.limits.kraken import Tier
 from allstop.actors.limits.lanes import Lane
 from allstop.actors.ports import QueryFailed
@@ -138,6 +140,22 @@ async def test_an_order_that_egress_refuses_is_not_sent():
         assert isinstance(outcome, NotSent)
         assert "NOT_COMMITTED" in outcome.reason
         assert rig.network_requests() == []
+
+
+@virtual
+async def test_what_is_committed_while_the_call_waits_for_its_turn_is_as_it_was_committed():
+    """By whom is asked directly before the first byte: asked before, a guardian's stop was a strategy's, and a halt."""
+    async with Rig() as rig:
+        protect = msgspec.structs.replace(entry(), kind=IntentKind.PROTECT)
+        rig.network.faults.delay_s = 0.5
+        desk = rig.desk()
+        reading = asyncio.create_task(desk.open_orders())  # holds the key's turn
+        await asyncio.sleep(0.1)
+        sending = asyncio.create_task(desk.submit(protect, **NOW))
+        await asyncio.sleep(0.1)
+        await rig.committed(protect, origin=Origin.GUARDIAN)
+        await reading
+        assert isinstance(await sending, Accepted)
 
 
 @virtual

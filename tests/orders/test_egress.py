@@ -304,3 +304,13 @@ async def test_whom_the_journal_answers_finds_no_emergency_rule() -> None:
     async with Account() as account:
         assert refusal(account.guard.check, PROTECT) is RefusalCode.NOT_COMMITTED
         assert [vote.level for vote in account.votes] == [Level.HALTED]
+
+
+async def test_an_exit_whose_attempt_is_not_committed_in_time_is_kept_back_and_is_no_stray_frame() -> None:
+    async with Account() as account:
+        intent = IntentCommitted(intent=reduction("a"), origin=Origin.STRATEGY, scope=WHERE, at_ns=1)
+        await append(account.journal, [intent])
+        guard = account.checkpoint.guard(account.holder, unheard=lambda: True)
+        frame = msgspec.structs.replace(FRAME, kind=IntentKind.REDUCE)
+        assert refusal(guard.check, frame) is RefusalCode.EGRESS_DOWN
+        assert account.votes == []
