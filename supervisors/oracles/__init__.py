@@ -33,6 +33,7 @@ from allstop.supervisors.oracles.positions import PositionsAgree
 from allstop.supervisors.oracles.records import JournalComplete, executed_by_journal, lost_orders
 from allstop.supervisors.oracles.recovery import Recovers
 from allstop.supervisors.oracles.secrecy import NoSecretShown
+from allstop.supervisors.oracles.trials import TriedBeforeTrusted
 from allstop.supervisors.oracles.watch import EIGHT, EVERY, PROMISES, Watch
 from allstop.supervisors.oracles.writes import OneWriteAtATime
 
@@ -58,6 +59,7 @@ __all__ = [
     "Row",
     "TerminalOnEvidence",
     "Terms",
+    "TriedBeforeTrusted",
     "Verdict",
     "Violation",
     "Watch",

@@ -337,6 +337,13 @@ class Halted:
 
 
 @dataclass(frozen=True, slots=True)
+class SaidHalted:
+    """The engine tells that all of it is halted."""
+
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Latched:
     """A halt stands on the disk from now on."""
 
@@ -374,6 +381,15 @@ class Paused:
 
 
 @dataclass(frozen=True, slots=True)
+class Tried:
+    """Its breaker is half-open: what is behind it is started, and on trial. `by_person`: somebody asked for that."""
+
+    at_ns: int
+    supervisor: str
+    by_person: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Resumed:
     """Its breaker is closed again: after the pause it was tried, and the proofs were there."""
 
@@ -401,5 +417,5 @@ class Ended:
 Fact = (
     OrderAccepted | OrderExecuted | OrderEnded | PositionMoved | Exposed | LimitBreach | Asked | SecretIssued | ConnectTried | CallsSpent | KeyRevoked
     | Barred | Freed | CallBegan | CallEnded | DiskFailed | JournalGaveUp | RowDamaged | ChainReplaced | FaultsOver | Settled | Held | Released | Heard | BookWrong | BookAnew | Placing | Fell
-    | RowDurable | Recorded | Promised | Denied | Believed | Halted | Latched | Lifted | Restarted | Paused | Resumed | Written | Ended
+    | RowDurable | Recorded | Promised | Denied | Believed | Halted | SaidHalted | Latched | Lifted | Restarted | Paused | Tried | Resumed | Written | Ended
 )  # fmt: skip

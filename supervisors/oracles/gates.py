@@ -5,7 +5,8 @@ What counts is when somebody asked for the entry (the caller's own word) and tha
 when its bringer ends (a process, the guardian, the session, the stream, the reconciler), or when the wire shows that a
 number is missing on the stream, or that a book's checksum is wrong. It is there again when the wire shows a new snapshot,
 or when the venue has given its lists to whoever must read them. An engine proves it later than that, never earlier. Once
-a halt stands on the disk and could be known, no entry is admitted at all.
+a halt stands on the disk and could be known, no entry is admitted at all. Nor is one once a damaged journal was set aside,
+before the journal in its place says that a person has accepted the loss: the account's own, or the runtime's for all.
 """
 
 import re
@@ -15,6 +16,7 @@ from allstop.supervisors.oracles.facts import (
     Asked,
     BookAnew,
     BookWrong,
+    ChainReplaced,
     Fell,
     Heard,
     Held,
@@ -29,6 +31,8 @@ from allstop.supervisors.oracles.oracle import Oracle, Takes, Terms
 PARTS: Final = ("guardian", "session", "stream", "reconciler")
 LISTS: Final = ("OpenOrders", "ClosedOrders")
 PROTECT: Final = "protect"
+RUNTIME: Final = "runtime"  # the chain that is everybody's
+ACCEPTED: Final = "journal.loss_accepted"
 # A latch that another process wrote is looked for every second, by a loop that may stand still for one.
 KNOWN_NS: Final = 2_000_000_000
 ASKED_MAX: Final = 1000  # entries asked for and neither refused nor committed yet: a mailbox holds no more
@@ -51,6 +55,9 @@ class EntriesProven(Oracle):
         self._last: dict[tuple[int, str], int] = {}  # by connection and channel: the last number
         self._wrong: dict[str, int] = {}  # pair -> since when its book is wrong
         self._latched_ns: int | None = None
+        self._aside: dict[
+            str, int
+        ] = {}  # chains that were set aside, and nobody has accepted that -> since when
         self._admitted = 0
 
     def takes(self) -> Takes:
@@ -61,6 +68,7 @@ class EntriesProven(Oracle):
             Heard: self._heard,
             BookWrong: self._book_wrong,
             BookAnew: self._book_anew,
+            ChainReplaced: self._set_aside,
             Asked: self._listed,
             Held: self._was_held,
             Released: self._was_released,
@@ -82,6 +90,8 @@ class EntriesProven(Oracle):
         self._asked.setdefault(fact.intent_id, (fact.account, fact.at_ns))
 
     def _recorded(self, fact: Recorded) -> None:
+        if fact.kind == ACCEPTED:
+            self._aside.pop(fact.chain, None)
         if fact.kind != "intent" or fact.key not in self._asked:
             return
         account, asked_ns = self._asked.pop(fact.key)
@@ -96,6 +106,11 @@ class EntriesProven(Oracle):
         unproven = [doubt for doubt, at_ns in self._doubts.get(account, {}).items() if asked_ns > at_ns]
         if asked_ns > self._wrong.get(pair, asked_ns):
             unproven.append(f"book of {pair}")
+        unproven += [
+            f"journal of {chain}"
+            for chain in (fact.chain, RUNTIME)
+            if asked_ns > self._aside.get(chain, asked_ns)
+        ]
         if unproven:
             self.broken(
                 fact.at_ns, f"{fact.key} was admitted, and nothing proves again: {', '.join(unproven)}"
@@ -128,6 +143,9 @@ class EntriesProven(Oracle):
 
     def _book_wrong(self, fact: BookWrong) -> None:
         self._wrong.setdefault(fact.pair, fact.at_ns)
+
+    def _set_aside(self, fact: ChainReplaced) -> None:
+        self._aside[fact.chain] = fact.at_ns
 
     def _book_anew(self, fact: BookAnew) -> None:
         self._wrong.pop(fact.pair, None)

@@ -39,6 +39,9 @@ class Terms:
     cooldowns: Mapping[str, float] = field(
         default_factory=dict[str, float]
     )  # of those that pause: how long at least
+    probes: Mapping[str, tuple[str, int]] = field(
+        default_factory=dict[str, tuple[str, int]]
+    )  # of those that are probed: whose account, and how many good ones close the breaker
 
 
 Takes = Mapping[type[Any], Callable[[Any], None]]

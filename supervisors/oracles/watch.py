@@ -24,6 +24,7 @@ from allstop.supervisors.oracles.positions import PositionsAgree
 from allstop.supervisors.oracles.records import JournalComplete
 from allstop.supervisors.oracles.recovery import Recovers
 from allstop.supervisors.oracles.secrecy import NoSecretShown
+from allstop.supervisors.oracles.trials import TriedBeforeTrusted
 from allstop.supervisors.oracles.writes import OneWriteAtATime
 
 EIGHT: tuple[type[Oracle], ...] = (
@@ -41,6 +42,7 @@ PROMISES: tuple[type[Oracle], ...] = (
     WithinBudget,
     EntriesProven,
     OneWriteAtATime,
+    TriedBeforeTrusted,
 )  # beyond the eight: 6, 1, 7 and 5 of the design's ten
 EVERY = (*EIGHT, *PROMISES, Recovers)
 
@@ -68,7 +70,7 @@ class Watch:
                 self._takers.setdefault(kind, []).append(take)
 
     def __getitem__(self, name: str) -> Oracle:
-        """One of the oracles, by its name: O1 to O8, halt, budget, gate, writes, liveness."""
+        """One of the oracles, by its name: O1 to O8, halt, budget, gate, writes, trial, liveness."""
         return self._oracles[name]
 
     def see(self, fact: Fact) -> None:

@@ -8,7 +8,8 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from allstop.actors.events import BreakerChanged, ChildStarted, ChildTerminated, Event, GaveUp
+from allstop.actors.events import BreakerChanged, ChildStarted, ChildTerminated, Event, GaveUp, LevelChanged
+from allstop.actors.levels import Level
 from allstop.actors.links.latch import LatchState, MemoryLatch
 from allstop.actors.ports import HttpRequest, HttpResponse, JournalRow
 from allstop.actors.protocols.lookup import PROFILES
@@ -42,7 +43,9 @@ from allstop.supervisors.oracles.facts import (
     Resumed,
     RowDamaged,
     RowDurable,
+    SaidHalted,
     Settled,
+    Tried,
     Written,
 )
 from allstop.supervisors.oracles.kraken_witness import KrakenWitness
@@ -88,6 +91,10 @@ class Watching:
                 path: one.pause.cooldown_s
                 for path, one in budgets.items()
                 if one.on_exceeded is OnExceeded.PAUSE
+            },
+            probes={
+                f"{account_path(node)}/trading": (node.account, node.trading.pause.probes)
+                for node in tree.accounts.children
             },
             permits=True,
         )
@@ -252,8 +259,12 @@ class Watching:
                 self._failed.discard(child)
                 if attempt > 0 and origin == "restart":
                     self.watch.see(Restarted(self._now_ns(), event.path, event.child, after_failure=failed))
+            case LevelChanged(scope=(), now=Level.HALTED):
+                self.watch.see(SaidHalted(self._now_ns()))
             case BreakerChanged(state="open"):
                 self.watch.see(Paused(self._now_ns(), event.path))
+            case BreakerChanged(state="half_open"):
+                self.watch.see(Tried(self._now_ns(), event.path, by_person=bool(event.reason)))
             case BreakerChanged(state="closed"):
                 self.watch.see(Resumed(self._now_ns(), event.path))
             case _:

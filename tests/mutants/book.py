@@ -40,44 +40,53 @@ from tests.mutants.profiles import (
     CLOCKS,
     DEATHS,
     DESKS,
+    FLIPS,
     HALTS,
+    JOURNALS,
+    LATE_HALTS,
     NONCES,
+    PROOFS,
     REMEDIES,
     SENDS,
     SESSIONS,
     STOPS,
     STREAMS,
     SUBMITS,
+    TRIALS,
 )
 from tests.mutants.tree import PLAIN
 
 from allstop.actors import (
+    audit_proof,
     connection,
     cover_orders,
     cover_round,
+    egress,
     guardian,
     journal,
     kraken_desk,
     ledger,
     levels,
     order_admission,
+    order_commands,
     order_commits,
     order_gate,
     order_hand,
     order_reports,
     order_tracker,
     orders,
+    reconciler,
     session,
     session_jobs,
     subscription,
 )
-from allstop.actors.limits import nonces, order_ages
+from allstop.actors.limits import nonces, order_ages, promised
 from allstop.actors.limits.meter import Meter
-from allstop.actors.links import chain
+from allstop.actors.links import chain, salvage
 from allstop.actors.protocols import clearance, cover, halting, lookup, order_life, positions
 from allstop.actors.protocols.kraken import book, faults, frames
 from allstop.actors.runtime import lanes
-from allstop.supervisors import halt, intensity, strategy
+from allstop.supervisors import degrade, halt, intensity, strategy
 
 BAD_DAY, HELL, CONNECTION, PROTECTION = "bad-day", "hell", "connection", "stop-protection"
 
@@ -179,6 +188,21 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("the venue may take ten times as long as we wait", session.Session._frame, "int(deadline_s * 1e9)", "int(deadline_s * 1e10)", ANSWERS),
     Mutant("an order's age is counted in milliseconds", order_ages.OrderAges.costs, "else now_s - born_s", "else 1000 * (now_s - born_s)", tree="dense"),
     Mutant("a counter decays ten times as fast", Meter.level_at, "self.decay_per_s * max(", "10 * self.decay_per_s * max(", STOPS),
+    # -- a journal that was set aside, breakers, proofs that begin anew
+    Mutant("the guardian follows no next journal", guardian.Guardian.on_receive, "if not ended.fatal:", "if False:", JOURNALS),
+    Mutant("nobody has to look at a journal that was set aside", journal.JournalActor._vote, "if self._votes is not None:", "if False:", FLIPS),
+    Mutant("an attempt that may have been lost never was", salvage._carried, "if after < len(gaps) and _would_count_as_unsent(one):", "if False:", FLIPS,
+           also=((salvage._carried, 'elif row.kind == "attempt":', "elif False:"),)),
+    Mutant("a breaker opens for no time", degrade.Breaker.opened, "until_s = now_s + self.pause.cooldown_s * 2.0", "until_s = now_s + 0.001 * 2.0", TRIALS),
+    Mutant("a trial is over after one probe", degrade.Breaker.probed, "successes >= self.pause.probes", "successes >= 1", TRIALS),
+    Mutant("a budget forgets in a tenth of its time", intensity.Intensity._forget, "> self.max_seconds", "> self.max_seconds / 10", BUDGETS),
+    Mutant("the reconciler proves before it has read", reconciler.Reconciler._reconcile, "self._rounds += 1", "self._rounds += 1; self._prove(holds=True)", PROOFS),
+    Mutant("the guardian proves before it has read", audit_proof.AuditProof.tell, "holds = self.cleared and (recent or self.reachable)", "holds = True", PROOFS),
+    Mutant("a counter begins empty after a restart", promised.restored, "max(promised - meter.decay_per_s * max(0.0, age_s), standing)", "0.0", DEATHS, tree="dense"),
+    Mutant("egress does not look at the level", egress.Checkpoint.check, "self._check_level(frame)", "pass", HALTS),
+    Mutant("a halt of the engine's own is not written down", halt.HaltRoot._enter, "self._write()", "pass", "none"),
+    Mutant("a halt is proven while orders may still arrive", halting.next_halt_step, "if read_at_s < quiet_from_s:", "if False:", LATE_HALTS),
+    Mutant("a cancel that nobody answered is done", order_commands.in_doubt, "case Unknown():\n            return True", "case Unknown():\n            return False", "cancel-amend"),
     # -- what is told once
     Mutant("what a snapshot tells is dropped", subscription.PrivateStream._executions, "self._publish(Reports(reports=event.reports, snapshot=event.snapshot))",
            "event.snapshot or self._publish(Reports(reports=event.reports, snapshot=event.snapshot))", STREAMS),

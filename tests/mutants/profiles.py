@@ -6,10 +6,10 @@ They are named like the profiles that come with the product, and registered besi
 from allstop.supervisors.simulation.faults import Between, OneOf, Param
 from allstop.supervisors.simulation.profiles import PROFILES, Profile
 
-ANSWERS, STOPS, DEATHS, STREAMS, CLOCKS, HALTS, BUDGETS, SUBMITS, SEARCHES, SENDS, NONCES, SESSIONS, DESKS, REMEDIES = (
+ANSWERS, STOPS, DEATHS, STREAMS, CLOCKS, HALTS, BUDGETS, SUBMITS, SEARCHES, SENDS, NONCES, SESSIONS, DESKS, REMEDIES, JOURNALS, FLIPS, LATE_HALTS, TRIALS, PROOFS = (
     "mutants.answers", "mutants.stops", "mutants.deaths", "mutants.streams", "mutants.clocks", "mutants.halts", "mutants.budgets",
     "mutants.submits", "mutants.searches", "mutants.sends", "mutants.nonces",
-    "mutants.sessions", "mutants.desks", "mutants.remedies",
+    "mutants.sessions", "mutants.desks", "mutants.remedies", "mutants.journals", "mutants.flips", "mutants.late_halts", "mutants.trials", "mutants.proofs",
 )  # fmt: skip
 OFTEN = Between(25.0, 45.0)
 LESS = Between(10.0, 16.0)
@@ -49,6 +49,20 @@ _ALL = (
     Profile(name=REMEDIES, says="stops that the venue does not make, and remedies of which nobody knows what became of them", per_minute=OFTEN, share=1.0,
             kinds={"venue.refuse_closes": 1.0, "venue.http_520": 1.0},
             narrow={"venue.refuse_closes": {"n": THREE}, "venue.http_520": {"method": OneOf(("AddOrder",)), "executed": OneOf((False,)), "n": ONE}}),
+    Profile(name=JOURNALS, says="journals whose actor dies", per_minute=LESS, share=1.0, kinds={"actor.kill": 1.0}, aim={"actor.kill": ("/accounts/*/store/journal",)}),
+    Profile(name=FLIPS, says="rows of the last moments that the disk changes", per_minute=LESS, share=1.0, kinds={"disk.flip": 1.0, "venue.drop_reply": 2.0},
+            narrow={"disk.flip": {"where": Between(0.9, 0.9999), "down_s": Between(0.0, 1.0)},
+                    "venue.drop_reply": {"method": OneOf(("add_order",)), "executed": OneOf((True,))}}, aim={"disk.flip": ("kraken.main",)}),
+    Profile(name=TRIALS, says="sessions that die just once too often for their budget", per_minute=Between(33.0, 36.0), share=1.0,
+            kinds={"actor.kill": 1.0}, aim={"actor.kill": (SESSION,)}),
+    Profile(name=PROOFS, says="guardians and connections that begin anew, and lists that take long", per_minute=Between(50.0, 80.0), share=1.0,
+            kinds={"actor.kill": 1.0, "venue.cut": 1.0, "venue.delay": 3.0},
+            narrow={"venue.cut": {"private": OneOf((True,))},
+                    "venue.delay": {"method": OneOf(("OpenOrders", "ClosedOrders")), "executed": OneOf((True,)), "s": Between(0.5, 0.9), "n": THREE}},
+            aim={"actor.kill": ("/accounts/*/guardian",)}),
+    Profile(name=LATE_HALTS, says="a person who halts, and orders that the venue takes late", per_minute=Between(50.0, 80.0), share=1.0,
+            kinds={"operator.halt": 1.0, "venue.delay": 4.0},
+            narrow={"venue.delay": {"method": OneOf(("add_order",)), "executed": OneOf((False,)), "s": Between(0.2, 0.45)}}),
     Profile(name=DEATHS, says="processes and actors that die", per_minute=LESS, share=1.0,
             kinds={"process.kill": 2.0, "process.power_cut": 2.0, "actor.kill": 2.0, "venue.drop_reply": 1.0}),
     Profile(name=STREAMS, says="streams that lose, repeat and reorder", per_minute=OFTEN, share=1.0,

@@ -29,6 +29,7 @@ from allstop.supervisors.oracles.facts import (
     CallBegan,
     CallEnded,
     CallsSpent,
+    ChainReplaced,
     ConnectTried,
     Denied,
     DiskFailed,
@@ -50,7 +51,9 @@ from allstop.supervisors.oracles.facts import (
     Restarted,
     Resumed,
     RowDurable,
+    SaidHalted,
     Settled,
+    Tried,
     Written,
 )
 from allstop.supervisors.oracles.kraken_witness import KrakenWitness
@@ -76,6 +79,7 @@ def test_a_sound_run_breaks_nothing() -> None:
         ("budget", None),
         ("gate", None),
         ("writes", None),
+        ("trial", None),
         ("liveness", True),
     ]
 
@@ -480,6 +484,37 @@ def test_an_exit_needs_none_of_the_evidence() -> None:
     assert story.broken() == []
 
 
+def of_the_gate(story: Story) -> list[float]:
+    return [at_s for oracle, at_s in story.broken() if oracle == "gate"]
+
+
+def test_an_entry_on_a_journal_that_was_set_aside_is_told_until_somebody_has_accepted_the_loss() -> None:
+    story = Story()
+    story.see(ChainReplaced(story.now_ns, CHAIN, "journal.broken.1", ()))
+    story.wait(0.1)
+    story.entry("a")
+    assert of_the_gate(story) == [story.at_s]
+    assert f"journal of {CHAIN}" in story.verdict("gate").why
+    story.row(
+        "journal.loss_accepted", "journal", files=["journal.broken.1"], by="ann", reason="all was looked at"
+    )
+    story.wait(0.1)
+    story.entry("b")
+    assert len(of_the_gate(story)) == 1
+
+
+def test_a_runtimes_journal_that_was_set_aside_is_everybodys_affair_and_another_accounts_is_not() -> None:
+    story = Story()
+    story.see(ChainReplaced(story.now_ns, "kraken.other", "journal.broken.1", ()))
+    story.wait(0.1)
+    story.entry("a")
+    assert of_the_gate(story) == []
+    story.see(ChainReplaced(story.now_ns, "runtime", "runtime.broken.1", ()))
+    story.wait(0.1)
+    story.entry("b")
+    assert of_the_gate(story) == [story.at_s]
+
+
 def test_a_lifted_halt_holds_nobody() -> None:
     story = Story()
     story.see(Latched(story.now_ns, "ann", "enough"))
@@ -772,6 +807,39 @@ def test_a_proof_of_a_halt_with_an_entry_open_is_told() -> None:
     assert "O-1" in story.verdict("halt").why
 
 
+def test_an_entry_that_comes_after_the_halt_was_proven_is_told_though_it_was_on_its_way() -> None:
+    story = Story(in_flight_s=7.0)
+    story.intent("a")
+    story.see(Latched(story.now_ns, "ann", "two venues are gone"))
+    story.wait(1.0)
+    story.row("halt.proof", "kraken.main", canceled=0)
+    story.wait(1.0)
+    story.accepted("O-1", "a")
+    assert story.broken() == [("halt", 102.0)]
+
+
+def test_who_says_that_it_is_halted_has_it_on_the_disk() -> None:
+    story = Story()
+    story.see(Latched(story.now_ns, "ann", "two venues are gone"))
+    story.see(SaidHalted(story.now_ns))
+    assert story.broken() == []
+    story.see(Lifted(story.now_ns, "ann", "the venue is back"))
+    story.wait(1.0)
+    story.see(SaidHalted(story.now_ns))
+    assert story.broken() == []
+    story.wait(0.1)
+    story.silence(0.1)
+    assert story.broken() == [("halt", 101.0)]
+
+
+def test_in_one_moment_a_level_may_fall_before_the_latch_is_written() -> None:
+    story = Story()
+    story.see(SaidHalted(story.now_ns))
+    story.see(Latched(story.now_ns, "ann", "two venues are gone"))
+    story.silence(1.0)
+    assert story.broken() == []
+
+
 @pytest.mark.parametrize(("by", "reason"), [("/", "it looked well"), ("", "because"), ("ann", "")])
 def test_only_a_person_with_a_reason_lifts_a_halt(by: str, reason: str) -> None:
     story = Story()
@@ -850,6 +918,49 @@ def test_one_that_may_not_pause_has_no_pause_that_counts() -> None:
     story.see(Resumed(story.now_ns, "/trading"))
     story.see(Restarted(story.now_ns, "/trading", "session"))
     assert [oracle for oracle, _ in story.broken()] == ["budget"]
+
+
+def a_breaker(*, cooldown_s: float = 15.0) -> Story:
+    """One that has just opened, and needs two answers."""
+    story = Story(cooldowns={"/trading": cooldown_s}, probes={"/trading": ("main", 2)})
+    story.see(Paused(story.now_ns, "/trading"))
+    return story
+
+
+def test_what_is_tried_before_its_cooldown_is_over_is_told_unless_a_person_asked_for_it() -> None:
+    story = a_breaker()
+    story.wait(14.9)
+    story.see(Tried(story.now_ns, "/trading", by_person=True))
+    assert story.broken() == []
+    story.see(Paused(story.now_ns, "/trading"))
+    story.wait(14.9)
+    story.see(Tried(story.now_ns, "/trading"))
+    assert story.broken() == [("trial", story.at_s)]
+
+
+@pytest.mark.parametrize(
+    ("answered", "refused", "held"), [(2, 0, True), (3, 1, True), (1, 5, False), (0, 0, False)]
+)
+def test_what_is_trusted_before_the_venue_has_answered_often_enough_is_told(
+    answered: int, refused: int, held: bool
+) -> None:
+    story = a_breaker()
+    story.asked("OpenOrders", nonce="1")  # before its trial: no probe
+    story.wait(15.0)
+    story.see(Tried(story.now_ns, "/trading"))
+    for nonce in range(2, 2 + answered):
+        story.asked("OpenOrders", nonce=str(nonce))
+    for nonce in range(20, 20 + refused):
+        story.asked("OpenOrders", nonce=str(nonce), error="EService:Busy")
+    story.see(Resumed(story.now_ns, "/trading"))
+    assert [oracle for oracle, _ in story.broken()] == ([] if held else ["trial"])
+
+
+def test_the_next_process_has_breakers_of_its_own() -> None:
+    story = a_breaker()
+    story.see(Barred(story.now_ns, "engine", anew=True))
+    story.see(Tried(story.now_ns, "/trading"))
+    assert story.broken() == []
 
 
 # -- one verdict, told live or judged afterwards -----------------------------------------------------------------------
