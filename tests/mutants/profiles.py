@@ -53,7 +53,7 @@ _ALL = (
     Profile(name=FLIPS, says="rows of the last moments that the disk changes", per_minute=LESS, share=1.0, kinds={"disk.flip": 1.0, "venue.drop_reply": 2.0},
             narrow={"disk.flip": {"where": Between(0.9, 0.9999), "down_s": Between(0.0, 1.0)},
                     "venue.drop_reply": {"method": OneOf(("add_order",)), "executed": OneOf((True,))}}, aim={"disk.flip": ("kraken.main",)}),
-    Profile(name=TRIALS, says="sessions that die just once too often for their budget", per_minute=Between(33.0, 36.0), share=1.0,
+    Profile(name=TRIALS, says="sessions that die just once too often for their budget", per_minute=Between(44.0, 54.0), share=1.0,
             kinds={"actor.kill": 1.0}, aim={"actor.kill": (SESSION,)}),
     Profile(name=PROOFS, says="guardians and connections that begin anew, and lists that take long", per_minute=Between(50.0, 80.0), share=1.0,
             kinds={"actor.kill": 1.0, "venue.cut": 1.0, "venue.delay": 3.0},
