@@ -40,6 +40,7 @@ class Audit:
         self.executed: list[Execution] = []  # of the last reading
         self._took_s: deque[float] = deque(maxlen=TIMED)
         self.calls = 0  # made so far: each costs the key one
+        self._glanced = -1  # the version of the book after a glance that showed all that it holds for open
 
     @property
     def took_s(self) -> float:
@@ -54,15 +55,18 @@ class Audit:
             asked_s = self._clock.now_s()
             listed = await self._desk.open_orders()
             self._took_s.append(self._clock.now_s() - asked_s)
-        executed = list(book.take_all(listed))
-        ids = {order.order_id for order in listed}
-        missing = {*book.vanished(ids), *(i for i in awaited if book.order(i) is None)}
+        # Most lists say what the one before said, and nothing else was told since: then they change nothing.
+        known = book.version == self._glanced and tuple(listed) == self.listed
+        executed = [] if known else list(book.take_all(listed))
+        gone = () if known else book.vanished(order.order_id for order in listed)
+        missing = {*gone, *(i for i in awaited if book.order(i) is None)}
         full = full or bool(
             missing or self._horizon_ns is None or self._memory.expected() or self._memory.unresolved
         )
         if full:
             executed += await self._closed()
-            missing = {*book.vanished(ids), *(i for i in missing if book.order(i) is None)}
+            gone = book.vanished(order.order_id for order in listed)
+            missing = {*gone, *(i for i in missing if book.order(i) is None)}
             if missing:
                 self.calls += 1
                 async with self._turn:
@@ -72,6 +76,7 @@ class Audit:
         self.listed = tuple(listed)
         self.unlisted = frozenset(missing)
         self.executed = executed
+        self._glanced = -1 if full else book.version
         return full
 
     async def _closed(self) -> tuple[Execution, ...]:

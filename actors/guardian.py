@@ -273,10 +273,10 @@ class Guardian(Actor):
         return (
             not self._proof.audited
             or not self._proof.reachable
-            or self._memory.open_entries()
             or bool(self._orders.pairs())
             or any(p.net for p in self._memory.book.positions().values())
             or not self._judge.all_covered()
+            or self._memory.open_entries()  # it asks for each of them, and is seldom the only reason
         )
 
     async def _look(self) -> None:

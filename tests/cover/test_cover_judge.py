@@ -273,7 +273,7 @@ class Mishaps:
         bench, dice = self.bench, self.dice
         bench.clock.advance(dice.choice((0.0, 0.05, 0.4, 1.5, 5.0)))
         pair = dice.choice(PAIRS)
-        match dice.randrange(17):
+        match dice.randrange(18):
             case 0:
                 bench.audit.unlisted = frozenset(o for o in self.tellings.orders if dice.random() < 0.2)
                 return "unlisted"
@@ -318,7 +318,11 @@ class Mishaps:
                 for judge in self.judges:
                     judge.unreachable(bench.clock.now_s())
                 return "unreachable"
-            case 11 | 12 | 13:
+            case 11:
+                for judge in self.judges:
+                    judge.relieved(pair)
+                return "relieved"
+            case 12 | 13 | 14:
                 bench.held.clear()
                 bench.acting.clear()
                 bench.unmatched.clear()
