@@ -113,8 +113,9 @@ class Pace:
         self._exits = self._exits.taken(1, now_s)
 
     def exit_wait_s(self, now_s: float) -> float:
-        """Until another exit may begin that has to ask for all that it must know."""
-        return self._exits.wait_s(EXIT_CALLS_MAX / 2, now_s)
+        """Until another exit may begin that has to ask for all that it must know, and whose stops the key could confirm to
+        be missing."""
+        return max(self._exits.wait_s(EXIT_CALLS_MAX / 2, now_s), self.urgent_wait_s(now_s))
 
     def wait_s(self, now_s: float) -> float:
         """Until the next routine look. While the key stands too high, or is wanted by others, looks slow down, and do

@@ -10,6 +10,7 @@ from tests.cover.toy_venue import PAIR, D, entry, fault
 
 from allstop.actors.commands import BeginExit, OrderView
 from allstop.actors.errors import Category, RefusalCode, Refused
+from allstop.actors.guardian_settings import KeyState
 from allstop.actors.intents import OrderIntent, OrderType, Side, TimeInForce
 from allstop.actors.journal import append, read
 from allstop.actors.levels import IntentKind, Level, Origin, Vote
@@ -319,6 +320,28 @@ async def test_exits_of_which_the_stream_does_not_tell_leave_the_key_room_to_cov
         assert not r.naked()
         await asyncio.sleep(20)
         await leave(r, leaving("0.01", "exit-20"))
+
+
+async def test_an_exit_is_not_begun_on_a_key_that_has_no_calls_to_find_out_what_became_of_it() -> None:
+    """The venue had said that its limit is reached. A stop was cancelled all the same, an amend was refused, and each
+    question about it waited a second for the key (bad-day, seed 585)."""
+
+    async def used_up() -> KeyState:
+        return KeyState(19.5)
+
+    async with rig() as r:
+        await r.enter(entry(), fill="1")
+        await asyncio.sleep(2)
+        assert await leave(r, leaving("0.1", "exit-0"))
+    async with rig(start=False) as r:
+        r.key_state = used_up
+        await r.start()
+        await r.until_audited()
+        await r.enter(entry(), fill="1")
+        r.stream()
+        await asyncio.sleep(2)
+        assert await refused(r, leaving("0.4")) is RefusalCode.RATE_LIMIT
+        assert stands(r, "1")()
 
 
 async def test_the_ordinary_looks_leave_an_exit_alone() -> None:
