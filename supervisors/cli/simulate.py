@@ -78,6 +78,11 @@ class _Asked:
     "--trace", is_flag=True, help="With --seed or --replay: print everything that happens, line by line."
 )
 @click.option(
+    "--bodies",
+    is_flag=True,
+    help="With --trace: beneath each frame, request, answer and row what is in it; its line has the hash.",
+)
+@click.option(
     "--hours",
     type=click.FloatRange(min=0, min_open=True),
     default=DURATION_S / 3600,
@@ -117,6 +122,7 @@ def command(
     seeds_text: str | None,
     seed: int | None,
     trace: bool,
+    bodies: bool,
     hours: float,
     profile: str,
     jobs: int | None,
@@ -132,11 +138,18 @@ def command(
     again (or is halted, with a proof and a reason): a run of 3 minutes mostly takes two and a half."""
     if trace and as_json:
         _refuse("a trace is lines, not one JSON object: leave --json away", "--trace")
+    if bodies and not trace:
+        _refuse("shows more of a trace: ask for one with --trace", "--bodies")
     if replay_file is not None:
         _allow_only(
-            ctx, "replay_file", "trace", "as_json", why="is of no use beside --replay: the file says all"
+            ctx,
+            "replay_file",
+            "trace",
+            "bodies",
+            "as_json",
+            why="is of no use beside --replay: the file says all",
         )
-        return _replay(replay_file, trace=trace, as_json=as_json)
+        return _replay(replay_file, trace=trace, bodies=bodies, as_json=as_json)
     if seed is not None and seeds_text is not None:
         _refuse("is one seed, and --seeds are many: give one of the two", "--seed")
     if trace and seed is None:
@@ -146,10 +159,12 @@ def command(
     if trace:
         assert seed is not None
         _allow_only(
-            ctx, "trace", "tree", "seed", "hours", "profile", why="is of no use beside --trace, which shows one run"
+            ctx, "trace", "bodies", "tree", "seed", "hours", "profile", why="is of no use beside --trace, which shows one run"
         )  # fmt: skip
         return _show_trace(
-            partial(simulate, tree_named(tree), seed, duration_s=asked.duration_s, profile=profile)
+            partial(
+                simulate, tree_named(tree), seed, duration_s=asked.duration_s, profile=profile, bodies=bodies
+            )
         )
     seeds = seeds_of(seeds_text or "1..100") if seed is None else range(seed, seed + 1)
     if profile != NONE:
@@ -252,7 +267,7 @@ def report(campaign: Campaign) -> dict[str, Any]:
     return told
 
 
-def _replay(file: Path, *, trace: bool, as_json: bool) -> int:
+def _replay(file: Path, *, trace: bool, bodies: bool, as_json: bool) -> int:
     replay = read_replay(file)
     if replay.allstop != this_version():
         click.echo(
@@ -263,7 +278,9 @@ def _replay(file: Path, *, trace: bool, as_json: bool) -> int:
     tree = tree_named(replay.tree)
     if trace:
         return _show_trace(
-            partial(simulate, tree, replay.seed, duration_s=replay.duration_s, plan=replay.plan)
+            partial(
+                simulate, tree, replay.seed, duration_s=replay.duration_s, plan=replay.plan, bodies=bodies
+            )
         )
     began_ns = ticks_ns()
     try:

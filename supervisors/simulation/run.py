@@ -80,15 +80,17 @@ def simulate(
     duration_s: float = 180.0,
     profile: str = NONE,
     keep: Callable[[str], None] | None = None,
+    bodies: bool = False,
     plan: FaultPlan | None = None,
 ) -> Outcome:
-    """Runs a tree in a simulated world for `duration_s` virtual seconds. `keep` gets each line of the trace. A `plan`
-    is carried out as it is, in place of one made from the seed; the run lasts as long as it says.
+    """Runs a tree in a simulated world for `duration_s` virtual seconds. `keep` gets each line of the trace, with
+    `bodies` also what its hashes are of. A `plan` is carried out as it is, in place of one made from the seed; the run
+    lasts as long as it says.
 
     Raises BadInput when the tree is wrong, with nothing run.
     """
     with quiet_logs() as logs, quiet_ends(), no_collector():
-        return run_virtual(_Run(tree, seed, duration_s, profile, keep, logs, plan).outcome())
+        return run_virtual(_Run(tree, seed, duration_s, profile, keep, bodies, logs, plan).outcome())
 
 
 class _Run:
@@ -101,6 +103,7 @@ class _Run:
         duration_s: float,
         profile: str,
         keep: Callable[[str], None] | None,
+        bodies: bool,
         logs: list[str],
         plan: FaultPlan | None,
     ) -> None:
@@ -109,13 +112,14 @@ class _Run:
         self._duration_s = duration_s if plan is None else plan.duration_s
         self._profile = profile if plan is None else plan.profile
         self._keep = keep
+        self._bodies = bodies
         self._logs = logs
         self._faults: dict[str, int] = {}
         self._plan = plan
 
     async def outcome(self) -> Outcome:
         """Everything that is to be known of the run."""
-        self._trace = Trace(asyncio.get_running_loop().time, self._keep)
+        self._trace = Trace(asyncio.get_running_loop().time, self._keep, bodies=self._bodies)
         scene = self._scene = Scene(self._tree, self._seed, self._trace)
         self._world, self._restarter = scene.world, scene.restarter
         if self._plan is None and self._profile != NONE:

@@ -1,7 +1,8 @@
 """Everything that happened in a run, as lines that are the same for the same seed, and a digest over them.
 
 A line is `time kind words`. No line holds what differs from one process to the next: no memory address, no object's id,
-no file name, no real time. The digest is over the lines, whether or not anybody keeps them.
+no file name, no real time. The digest is over the lines, whether or not anybody keeps them. What a line has only the hash
+of (a frame, a request, an answer, a row) can be kept whole beneath it, indented, for people; the digest knows nothing of it.
 """
 
 import hashlib
@@ -17,15 +18,19 @@ from allstop.actors.ports import HttpRequest, HttpResponse, JournalRow
 
 ADDRESS: Final = re.compile(r"0x[0-9a-f]{6,}")
 DEPTH_MAX: Final = 4
+ORD_SPACE: Final = 32
 BATCH: Final = 256  # lines that are hashed at once: 96 ns a line, and 109 one by one (measured)
 
 
 class Trace:
-    """`write` adds a line. `keep`: who gets each line, if anybody does."""
+    """`write` adds a line. `keep`: who gets each line, if anybody does; `bodies`: and what was hashed for it."""
 
-    def __init__(self, now_s: Callable[[], float], keep: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self, now_s: Callable[[], float], keep: Callable[[str], None] | None = None, *, bodies: bool = False
+    ) -> None:
         self._now_s = now_s
         self._keep = keep
+        self._shown = keep if bodies else None
         self._hash = hashlib.sha256()
         self._unhashed: list[str] = []
         self.lines = 0
@@ -50,6 +55,8 @@ class Trace:
     def frame(self, url: str, way: str, frame: str) -> None:
         """A frame that the engine sent (>) or received (<), by its hash."""
         self.write("frame", f"{way} {url} {hashlib.sha256(frame.encode()).hexdigest()[:12]}")
+        if self._shown is not None:
+            self._shown(_beneath(frame))
 
     def requested(self, base_url: str, request: HttpRequest) -> None:
         """An HTTP request that the engine wrote. Without its headers: they hold keys."""
@@ -57,6 +64,8 @@ class Trace:
             "http",
             f"> {request.method} {base_url}{request.path} {hashlib.sha256(request.body).hexdigest()[:12]}",
         )
+        if self._shown is not None:
+            self._shown(_beneath(request.body))
 
     def responded(self, base_url: str, request: HttpRequest, response: HttpResponse) -> None:
         """The answer to one."""
@@ -64,17 +73,27 @@ class Trace:
             "http",
             f"< {response.status} {base_url}{request.path} {hashlib.sha256(response.body).hexdigest()[:12]}",
         )
+        if self._shown is not None:
+            self._shown(_beneath(response.body))
 
     def row(self, chain: str, row: JournalRow, durable: bool) -> None:
         """A row that was written to the disk; its hash is over all that stands in it."""
         self.write(
             "row", f"{chain} {row.seq} {row.kind} {row.key} {row.hash.hex()[:12]}{'' if durable else ' late'}"
         )
+        if self._shown is not None:
+            self._shown(_beneath(row.body))
 
     @property
     def digest(self) -> str:
         self._take_in()
         return self._hash.hexdigest()
+
+
+def _beneath(body: str | bytes) -> str:
+    """On one line, whatever is in it: a line that begins with a digit is one of the trace."""
+    text = body if isinstance(body, str) else body.decode(errors="backslashreplace")
+    return f"    {text!r}\n" if any(ord(char) < ORD_SPACE for char in text) else f"    {text}\n"
 
 
 def event_in_words(event: Event) -> str:
