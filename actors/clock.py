@@ -58,14 +58,11 @@ class LoopClock:
     def __init__(
         self, loop: asyncio.AbstractEventLoop, *, origin_ns: int = 1_767_225_600_000_000_000
     ) -> None:
-        self._loop = loop
+        self.now_s = loop.time
         self._origin_ns = origin_ns - int(loop.time() * 1e9)
 
-    def now_s(self) -> float:
-        return self._loop.time()
-
     def wall_ns(self) -> int:
-        return self._origin_ns + int(self._loop.time() * 1e9)
+        return self._origin_ns + int(self.now_s() * 1e9)
 
 
 class ManualClock:

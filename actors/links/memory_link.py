@@ -41,17 +41,30 @@ class MemoryWebSocket:
         self._silence: asyncio.TimerHandle | None = None
 
     async def send(self, frame: str) -> None:
-        if self._closed is not None:
-            raise LinkClosed(self._closed.reason, self._closed.code)
-        if not self.half_open:
-            if self.corrupt_next is not None:
-                frame, self.corrupt_next = self.corrupt_next(frame), None
-            if self.wire is None:
-                self.peer._arrive(frame)
-            else:
-                await self.wire.carry(frame)
+        self._put(frame)
+        if self.wire is not None and self.wire.full:
+            await self.wire.room()
         if self.yields:
             await asyncio.sleep(0)
+
+    def post(self, frame: str) -> bool:
+        """`send` where it need not wait; where it would have to: False, with nothing sent."""
+        if self.wire is not None and self.wire.full:
+            return False
+        self._put(frame)
+        return True
+
+    def _put(self, frame: str) -> None:
+        if self._closed is not None:
+            raise LinkClosed(self._closed.reason, self._closed.code)
+        if self.half_open:
+            return
+        if self.corrupt_next is not None:
+            frame, self.corrupt_next = self.corrupt_next(frame), None
+        if self.wire is None:
+            self.peer._arrive(frame)
+        else:
+            self.wire.put(frame)
 
     async def receive(self) -> str:
         while not self._frames:

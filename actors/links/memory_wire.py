@@ -48,15 +48,22 @@ class Wire:
         self._waiting: list[asyncio.Future[None]] = []
         self._over = False
 
-    async def carry(self, frame: str) -> None:
-        """Takes a frame from the sender. Waits while too much is held: raises nothing then, the sender looks at its
-        own end."""
+    def put(self, frame: str) -> None:
+        """Takes a frame from the sender."""
         if self._link.plain and not self._held:
             if not self._over:
                 self._arrive(frame)
         else:
             self._take(frame, len(frame))
-        while self._bytes > HELD_BYTES_MAX and not self._over:
+
+    @property
+    def full(self) -> bool:
+        """So much is held that the sender has to wait."""
+        return self._bytes > HELD_BYTES_MAX and not self._over
+
+    async def room(self) -> None:
+        """Waits while too much is held: raises nothing then, the sender looks at its own end."""
+        while self.full:
             waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append(waiting)
             await waiting

@@ -13,11 +13,13 @@ from contextvars import copy_context
 from functools import partial
 from heapq import heapify, heappop, heappush
 from itertools import count
+from operator import attrgetter
 from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 HOLD_MAX_S: Final = 2.0  # real seconds: a thread that works longer is wedged; the timers for that must fire
 RESOLUTION_S: Final = 1e-9
+_NOW: Final = attrgetter("_now_s")
 CANCELLED_MAX: Final = 100  # timers that were cancelled and stand in the queue: with more, it is cleaned
 
 
@@ -97,16 +99,15 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._clock_resolution = RESOLUTION_S
         files = self._selector.get_map()
         self._files: Sized = getattr(self._selector, "_fd_to_key", files)  # the dict itself, where it has one
-        # Asked and called for each future that is made: this way neither takes a call of Python's.
+        # Asked and called for each future that is made, and for whatever looks at the time: this way none of them takes a
+        # call of Python's.
         self.get_debug = bool
         self.create_future = partial(asyncio.Future[Any], loop=self)
+        self.time = partial(_NOW, self)
 
     def set_debug(self, enabled: bool) -> None:
         super().set_debug(enabled)
         self.get_debug = partial(bool, enabled)
-
-    def time(self) -> float:
-        return self._now_s
 
     def hold(self, holder: object) -> None:
         """Time stands still until `release`, because something outside the loop works for it. From any thread."""

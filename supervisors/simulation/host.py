@@ -58,11 +58,11 @@ class LifeClock:
     """The machine's clocks as one life of the engine reads them."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, clock: HostClock) -> None:
-        self._loop = loop
+        self._time = loop.time
         self._clock = clock
 
     def now_s(self) -> float:
-        return self._loop.time()
+        return self._time()
 
     def wall_ns(self) -> int:
         return self._clock.wall_ns()

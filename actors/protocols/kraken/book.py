@@ -8,6 +8,7 @@ asks from the lowest and the ten best bids from the highest, CRC32 as an unsigne
 
 from bisect import bisect_left, insort
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 from zlib import crc32
 
@@ -15,6 +16,9 @@ from allstop.actors.protocols.kraken.events import BookSnapshot, BookUpdate, Lev
 from allstop.actors.protocols.wire import DecodeError, number
 
 CHECKED_LEVELS: Final = 10
+DIGITS_KEPT: Final = (
+    4_096  # numbers: a book says the same prices again and again, and sizes of makers and zeros
+)
 DEPTHS: Final = (10, 25, 100, 500, 1000)
 
 _Steps = tuple[str, str]  # price and quantity in steps, as digits without leading zeros: "" is nothing
@@ -129,6 +133,7 @@ class Book:
         return [made[key] for key in keys]
 
 
+@lru_cache(maxsize=DIGITS_KEPT)
 def digits(text: str, decimals: int) -> str:
     """The number in steps of its last decimal, as digits without leading zeros: "0.0500" in four decimals is "500",
     and zero is "". Raises DecodeError if it has digits beyond its decimals, or is below zero."""

@@ -3,6 +3,7 @@ price, because the checksum wants the digits."""
 
 from collections.abc import Callable
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -10,6 +11,7 @@ import msgspec
 from allstop.actors.instruments import Instrument
 from allstop.actors.protocols.kraken import frame_shapes as shapes
 from allstop.actors.protocols.kraken import names
+from allstop.actors.protocols.kraken.book import DIGITS_KEPT
 from allstop.actors.protocols.kraken.events import (
     TEXT_MAX,
     Balances,
@@ -30,7 +32,7 @@ from allstop.actors.protocols.kraken.events import (
 )
 from allstop.actors.protocols.kraken.faults import classify
 from allstop.actors.protocols.kraken.terms import order_type, stream_status
-from allstop.actors.protocols.wire import UNREADABLE, DecodeError, number, plain, rfc3339_ns
+from allstop.actors.protocols.wire import DIGITS_MAX, UNREADABLE, DecodeError, number, plain, rfc3339_ns
 from allstop.actors.reports import Fill, OrderReport
 
 READS: Final = frozenset({"ping", "pong", "subscribe", "unsubscribe"})
@@ -68,10 +70,11 @@ def decode(text: str) -> tuple[Event, ...]:
         return (MalformedFrame(text=text[:TEXT_MAX], reason=str(error)[:TEXT_MAX], channel=channel),)
 
 
-def _digits(raw: msgspec.Raw) -> str:
+@lru_cache(maxsize=DIGITS_KEPT)
+def _digits(text: str) -> str:
     """The digits of a number, or of a text that is one, on the wire. Raises DecodeError."""
-    text = str(raw, "ascii")
-    if text.replace(".", "", 1).isdigit():  # JSON has no number that begins or ends with the point
+    # JSON has no number that begins or ends with the point.
+    if len(text) <= DIGITS_MAX and text.replace(".", "", 1).isdigit():
         return text
     value = number(text[1:-1] if text[0] == '"' else text)
     if value < 0:
@@ -80,7 +83,7 @@ def _digits(raw: msgspec.Raw) -> str:
 
 
 def _levels(levels: list[shapes.Level]) -> list[Level]:
-    return [(_digits(level.price), _digits(level.qty)) for level in levels]
+    return [(_digits(str(level.price, "ascii")), _digits(str(level.qty, "ascii"))) for level in levels]
 
 
 def _book_events(text: str) -> tuple[Event, ...]:

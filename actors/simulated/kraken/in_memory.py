@@ -25,11 +25,19 @@ from allstop.actors.simulated.kraken.venue import KrakenVenue
 IP = "10.0.0.1"  # all clients in memory share one address, as one host's do
 
 
+class ServedLink(WebSocketLink, Protocol):
+    """The server's end of a connection in memory."""
+
+    def post(self, frame: str) -> bool:
+        """`send` where it need not wait; where it would have to: False, with nothing sent."""
+        ...
+
+
 class Network(Protocol):
     """Where in-memory clients meet their servers: links.memory_link.MemoryNetwork is one."""
 
     def serve_websocket(
-        self, url: str, handler: Callable[[WebSocketLink, Any], Awaitable[None]], enter: Callable[[], Any], /
+        self, url: str, handler: Callable[[ServedLink, Any], Awaitable[None]], enter: Callable[[], Any], /
     ) -> None: ...
 
     def serve_http(self, base_url: str, handler: HttpHandler, /) -> None: ...
@@ -128,9 +136,9 @@ class InMemoryKraken(Shell):
             raise ConnectFailed(f"server rejected WebSocket connection: HTTP {refusal}", answered=True)
         return connection
 
-    async def handle(self, link: WebSocketLink, connection: Connection) -> None:
+    async def handle(self, link: ServedLink, connection: Connection) -> None:
         """One WebSocket that was let in, until it is gone."""
-        await self.talk(connection, _frames(link), link.send, link.abort)
+        await self.talk(connection, _frames(link), link.send, link.abort, link.post)
 
 
 def _told(answer: Answer | None) -> HttpResponse:

@@ -29,8 +29,7 @@ class Shell:
         self.clock = clock
         self.speed = speed
         self.paused = False
-        self._wakes: dict[int, asyncio.Event] = {}
-        self._aborts: dict[int, Callable[[], None]] = {}
+        self._lines: dict[int, _Line] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def at(self) -> At:
@@ -99,13 +98,14 @@ class Shell:
         frames: AsyncIterator[str],
         send: Callable[[str], Awaitable[None]],
         abort: Callable[[], None],
+        post: Callable[[str], bool] | None = None,
     ) -> None:
-        """Serves one connection until it is gone."""
-        wake = self._wakes[connection.number] = asyncio.Event()
-        self._aborts[connection.number] = abort
-        writer = asyncio.create_task(self._write(connection, wake, send, abort))
+        """Serves one connection until it is gone. `post` sends at once, or says that `send` would have to wait; without it
+        every frame is for `send`."""
+        line = self._lines[connection.number] = _Line(connection, send, abort, post, self.gone)
+        writer = asyncio.create_task(line.write())
         self._tasks.add(writer)
-        wake.set()  # the status frame waits already
+        line.flush()  # the status frame waits already
         try:
             async for text in frames:
                 self._request(connection, text)
@@ -113,8 +113,7 @@ class Shell:
             pass  # the client went without a goodbye
         finally:
             self.venue.ws_close(connection, self.at())
-            self._wakes.pop(connection.number, None)
-            self._aborts.pop(connection.number, None)
+            self._lines.pop(connection.number, None)
             writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)
             self._tasks.discard(writer)
@@ -147,37 +146,12 @@ class Shell:
         self.venue.settle(at)
         self.flush()
 
-    async def _write(
-        self,
-        connection: Connection,
-        wake: asyncio.Event,
-        send: Callable[[str], Awaitable[None]],
-        abort: Callable[[], None],
-    ) -> None:
-        """Writes a connection's frames in order. A cut connection is dropped without a closing handshake."""
-        try:
-            while True:
-                await wake.wait()
-                wake.clear()
-                frames, connection.out = connection.out, []
-                for frame in frames:
-                    await send(frame)
-                if connection.cut:
-                    abort()
-                    return
-        except self.gone:
-            return  # the reader notices too
-
     def flush(self) -> None:
-        """Wakes the writers of the connections that have something to write, and drops those that are cut: their
-        writer may hang on a client that does not read."""
+        """Has what the connections have to write written."""
         for connection in self.venue.take_output():
-            abort = self._aborts.get(connection.number)
-            if connection.cut and abort is not None:
-                abort()
-            wake = self._wakes.get(connection.number)
-            if wake is not None:
-                wake.set()
+            line = self._lines.get(connection.number)
+            if line is not None:
+                line.flush()
 
     # -- time and the feed ---------------------------------------------------------------------------------------
 
@@ -220,3 +194,62 @@ class Shell:
             asyncio.get_running_loop().call_exception_handler(
                 {"message": "the simulated Kraken broke", "exception": error}
             )
+
+
+class _Line:
+    """What is written on one connection, in order: at once, or by its task where that takes time. Each link error that
+    means "gone" is in `gone`."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        send: Callable[[str], Awaitable[None]],
+        abort: Callable[[], None],
+        post: Callable[[str], bool] | None,
+        gone: tuple[type[Exception], ...],
+    ) -> None:
+        self._connection = connection
+        self._send = send
+        self._abort = abort
+        self._post = post
+        self._gone = gone
+        self._wake = asyncio.Event()
+        self._writing = False
+
+    def flush(self) -> None:
+        """Writes what waits, or wakes the writer. One that is cut is dropped: its writer may hang on a client that does
+        not read."""
+        connection, post = self._connection, self._post
+        if connection.cut:
+            self._abort()
+        elif post is not None and not self._writing:
+            try:
+                sent = 0
+                for frame in connection.out:
+                    if not post(frame):
+                        break
+                    sent += 1
+            except self._gone:
+                return  # the reader notices too
+            del connection.out[:sent]
+            if not connection.out:
+                return
+        self._wake.set()
+
+    async def write(self) -> None:
+        """Writes a connection's frames in order. A cut connection is dropped without a closing handshake."""
+        connection = self._connection
+        try:
+            while True:
+                self._writing = False
+                await self._wake.wait()
+                self._wake.clear()
+                self._writing = True
+                frames, connection.out = connection.out, []
+                for frame in frames:
+                    await self._send(frame)
+                if connection.cut:
+                    self._abort()
+                    return
+        except self._gone:
+            return  # the reader notices too

@@ -15,7 +15,7 @@ from allstop.actors.instruments import Instrument
 from allstop.actors.intents import OrderIntent, OrderType, Side, StopLoss, TimeInForce
 from allstop.actors.levels import IntentKind
 from allstop.actors.protocols.kraken import frames
-from allstop.actors.protocols.wire import DecodeError
+from allstop.actors.protocols.wire import DIGITS_MAX, DecodeError
 from allstop.actors.reports import Accepted, Fill, OrderReport, OrderStatus, Rejected, Unknown
 
 CAPTURES = Path(__file__).parents[2] / "captures/kraken/ws"
@@ -594,7 +594,9 @@ def test_market_data_of_nothing_is_no_event():
     assert frames.decode('{"channel":"trade","type":"snapshot","data":[]}') == ()
 
 
-DIGITS = st.decimals(Decimal("1e-10"), Decimal("1e10"), allow_nan=False, allow_infinity=False)
+DIGITS = st.decimals(Decimal("1e-10"), Decimal("1e10"), allow_nan=False, allow_infinity=False).filter(
+    lambda value: len(f"{value:f}") <= DIGITS_MAX
+)
 
 
 @given(st.lists(st.tuples(DIGITS, DIGITS), max_size=5), st.lists(st.tuples(DIGITS, DIGITS), max_size=5))
@@ -614,3 +616,14 @@ def test_a_book_written_out_is_read_back_digit_by_digit(
     assert isinstance(event, frames.BookSnapshot)
     assert event.bids == [(f"{price:f}", f"{qty:f}") for price, qty in bids]
     assert event.asks == [(f"{price:f}", f"{qty:f}") for price, qty in asks]
+
+
+def test_a_level_with_more_digits_than_any_venue_has_is_a_malformed_frame():
+    def book(price: str) -> str:
+        return (
+            '{"channel":"book","type":"update","data":[{"symbol":"X/Y","checksum":1,'
+            f'"bids":[{{"price":{price},"qty":1}}],"asks":[]}}]}}'
+        )
+
+    assert isinstance(frames.decode(book("9" * DIGITS_MAX))[0], frames.BookUpdate)
+    assert isinstance(frames.decode(book("9" * (DIGITS_MAX + 1)))[0], frames.MalformedFrame)
