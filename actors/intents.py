@@ -3,7 +3,7 @@
 import re
 from decimal import Decimal
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import msgspec
 
@@ -44,12 +44,16 @@ class OrderType(StrEnum):
     @property
     def is_stop(self) -> bool:
         """Stop and trailing types: with the reducing side, these are protective."""
-        return self in (
-            OrderType.STOP_LOSS,
-            OrderType.STOP_LOSS_LIMIT,
-            OrderType.TRAILING_STOP,
-            OrderType.TRAILING_STOP_LIMIT,
-        )
+        return self in _STOPS
+
+
+# Named once: an enum's attribute costs a lookup through its metaclass.
+_STOPS: Final = (
+    OrderType.STOP_LOSS,
+    OrderType.STOP_LOSS_LIMIT,
+    OrderType.TRAILING_STOP,
+    OrderType.TRAILING_STOP_LIMIT,
+)
 
 
 class TimeInForce(StrEnum):

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -22,7 +22,11 @@ class OrderStatus(StrEnum):
 
     @property
     def terminal(self) -> bool:
-        return self in (OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED)
+        return self in _TERMINAL
+
+
+# Named once: an enum's attribute costs a lookup through its metaclass, and this is asked of every report.
+_TERMINAL: Final = (OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED)
 
 
 class Fill(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +73,7 @@ class OrderReport(msgspec.Struct, frozen=True, kw_only=True):
         cumulative quantity are never taken back: streams and queries overtake each other."""
         if newer == self:
             return self
-        merged: dict[str, Any] = {f: v for f in _FIELDS if (v := getattr(newer, f)) is not None}
+        merged = {name: value for name, value in msgspec.structs.asdict(newer).items() if value is not None}
         merged["fill"] = newer.fill
         if self.cum_qty is not None and (newer.cum_qty is None or newer.cum_qty < self.cum_qty):
             merged["cum_qty"], merged["avg_price"] = self.cum_qty, self.avg_price
@@ -88,9 +92,6 @@ class OrderReport(msgspec.Struct, frozen=True, kw_only=True):
         if self.status.terminal or self.order_qty is None:
             return Decimal(0)
         return self.order_qty - (self.cum_qty or Decimal(0))
-
-
-_FIELDS: Final = OrderReport.__struct_fields__
 
 
 # The answers to a write. Exactly one of these; an exception instead is a bug.

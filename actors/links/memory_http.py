@@ -89,8 +89,7 @@ class MemoryHttp:
         exchange = _Exchange(self, self._network, flight, handler, request, timeout_s)
         self._exchanges[exchange] = None
         exchange.begin()
-        late = HttpNoReply(f"no whole answer within {timeout_s} s")
-        timer = asyncio.get_running_loop().call_later(timeout_s, exchange.failed, late)
+        timer = asyncio.get_running_loop().call_later(timeout_s, exchange.late)
         try:
             return await exchange.reply
         finally:
@@ -155,6 +154,9 @@ class _Exchange:
             self._under_way.cancel()
         if not isinstance(self._under_way, asyncio.Task):
             self._over()
+
+    def late(self) -> None:
+        self.failed(HttpNoReply(f"no whole answer within {self._timeout_s} s"))
 
     def failed(self, error: Exception) -> None:
         if self.client is not None and not self.reply.done():

@@ -152,7 +152,8 @@ class Flight:
 
     def __init__(self, link: "MemoryLink") -> None:
         self._link = link
-        self._cut: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._was_cut = False
+        self._cutting: asyncio.Future[None] | None = None  # of one that takes its time
         self._moved: asyncio.Future[None] | None = None
 
     @property
@@ -184,8 +185,9 @@ class Flight:
         self._link.landed(self)
 
     def cut(self) -> None:
-        if not self._cut.done():
-            self._cut.set_result(None)
+        self._was_cut = True
+        if self._cutting is not None and not self._cutting.done():
+            self._cutting.set_result(None)
         self.changed()
 
     def changed(self) -> None:
@@ -199,12 +201,13 @@ class Flight:
             self._whole()
 
     async def _sleep(self, seconds: float) -> None:
-        if seconds > 0:
-            await asyncio.wait([self._cut], timeout=seconds)
+        if seconds > 0 and not self._was_cut:
+            self._cutting = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self._cutting], timeout=seconds)
         self._whole()
 
     def _whole(self) -> None:
-        if self._cut.done():
+        if self._was_cut:
             raise HttpNoReply("the connection was cut")
 
 

@@ -84,7 +84,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Order:
-    __slots__ = ("booked", "booked_cost", "fills", "made_qty", "ours", "report", "told")
+    __slots__ = ("booked", "booked_cost", "cost", "fills", "made_qty", "ours", "qty", "report", "told")
 
     def __init__(self, report: OrderReport) -> None:
         self.report = report
@@ -93,17 +93,23 @@ class _Order:
             report.order_qty
         )  # as it was told first: an amend does not say of how much it was made
         self.fills: dict[str, Fill] = {}
+        self.qty = self.cost = ZERO  # of the fills
         self.ours = False
         self.booked = ZERO
         self.booked_cost = ZERO
 
+    def filled(self, fill: Fill) -> None:
+        """One more fill; the same again changes nothing."""
+        if fill.exec_id not in self.fills:
+            self.fills[fill.exec_id] = fill
+            self.qty += fill.qty
+            self.cost += fill.qty * fill.price
+
     def executed(self) -> tuple[Decimal, Decimal | None]:
         """The quantity executed and its cost; the cost is None while no price is known."""
-        told = sum((f.qty for f in self.fills.values()), ZERO)
-        cost = sum((f.qty * f.price for f in self.fills.values()), ZERO)
-        cum = self.report.cum_qty or ZERO
+        told, cum = self.qty, self.report.cum_qty or ZERO
         if cum < told or (cum == told and told):
-            return told, cost
+            return told, self.cost
         price = self.report.avg_price or self.report.limit_price or self.report.trigger_price
         return cum, None if price is None else cum * price
 
@@ -163,7 +169,7 @@ class AccountBook:
             order.made_qty = order.made_qty or report.order_qty
         self.version += 1
         if report.fill is not None:
-            order.fills.setdefault(report.fill.exec_id, report.fill)
+            order.filled(report.fill)
             order.report = _with_places(order.report, report.fill)
         self._index(order.report)
         if order.report.status.terminal:
@@ -227,9 +233,9 @@ class AccountBook:
 
     def open_orders(self, pair: str | None = None) -> tuple[OrderReport, ...]:
         """Our orders that are not known to have ended."""
-        orders = (self._orders[order_id] for order_id in self._open)
+        orders = map(self._orders.__getitem__, self._open)
         return tuple(
-            order.report for order in orders if order.ours and (pair is None or order.report.pair == pair)
+            [order.report for order in orders if order.ours and (pair is None or order.report.pair == pair)]
         )
 
     def external(self) -> tuple[OrderReport, ...]:

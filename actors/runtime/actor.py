@@ -233,11 +233,12 @@ class Actor(PykkaActor):
         cell = self._cell
         if delay_s.__class__ is not float or delay_s != delay_s:  # not a NaN, which equals nothing
             want_seconds("delay_s", max(delay_s, 0) if isinstance(delay_s, int | float) else delay_s)
-        self.check_fence()
+        if cell.state is ENDED:
+            self.check_fence()
         timer = Timer(cell, message)
         scheduler = cell.scheduler
         if get_ident() == scheduler.thread_id:  # as `hop` does
-            cell.own().timers.add(timer)
+            (cell.belongings or cell.own()).timers.add(timer)
             timer.start(delay_s)
         else:
             scheduler.hop(self._start_timer, timer, delay_s)

@@ -69,7 +69,7 @@ class Timer:
     def _fire(self) -> None:
         cell, fired = self._cell, self.fired
         self._handle = self.fired = None
-        cell.own().timers.discard(self)
+        cell.belongings.timers.discard(self)  # pyright: ignore[reportOptionalMemberAccess] - it stands among them
         if self.cancelled:
             return
         if not cell.idle or cell.threaded:

@@ -38,8 +38,7 @@ class NoSecretShown(Oracle):
     def __init__(self, terms: Terms) -> None:
         super().__init__(terms)
         self._texts: tuple[str, ...] = ()
-        self._heads: tuple[str, ...] = ()  # of the texts: where none of them stands, no text does
-        self._byte_heads: tuple[bytes, ...] = ()
+        self._heads: tuple[bytes, ...] = ()  # of the texts: where none of them stands, no text does
         self._sinks: set[str] = set()
         self._shown: set[str] = set()
         for secret in terms.secrets:
@@ -59,8 +58,7 @@ class NoSecretShown(Oracle):
 
     def _learn(self, secret: str) -> None:
         self._texts = tuple(dict.fromkeys((*self._texts, *disguises(secret))))
-        self._heads = tuple(dict.fromkeys(text[:HEAD] for text in self._texts))
-        self._byte_heads = tuple(head.encode() for head in self._heads)
+        self._heads = tuple(dict.fromkeys(text[:HEAD].encode() for text in self._texts))
 
     def _written(self, fact: Written) -> None:
         self._sinks.add(fact.sink)
@@ -70,18 +68,12 @@ class NoSecretShown(Oracle):
     def _durable(self, fact: RowDurable) -> None:
         sink = f"journal {fact.chain}"
         self._sinks.add(sink)
-        row = fact.row
-        for head in self._byte_heads:
-            if head in row.body and self._stands_in(row.body.decode(errors="replace")):
-                self._shows(fact.at_ns, sink)
-                return
-        for head in self._heads:
-            if head in row.key and self._stands_in(row.key):
-                self._shows(fact.at_ns, sink)
-                return
+        text = b"%b\n%b" % (fact.row.key.encode(), fact.row.body)
+        if any(map(text.__contains__, self._heads)) and self._stands_in(text.decode(errors="replace")):
+            self._shows(fact.at_ns, sink)
 
     def _stands_in(self, text: str) -> bool:
-        return any(secret in text for secret in self._texts)
+        return any(map(text.__contains__, self._texts))
 
     def _shows(self, at_ns: int, sink: str) -> None:
         if sink not in self._shown:

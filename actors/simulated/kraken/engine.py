@@ -5,7 +5,6 @@ cross rests until the tape moves through it; a stop waits for the last trade. Ea
 `happened`, in order, for the faces to tell. A fill creates the conditional close in the same instant.
 """
 
-import copy
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
@@ -383,7 +382,7 @@ class Engine:
     def _tell(
         self, kind: str, order: Order, at: At, *, execution: Execution | None = None, created: bool = False
     ) -> None:
-        seen = copy.copy(order)  # as it stands now: the live record goes on changing before anyone is told
+        seen = order.as_it_is()  # now: the live record goes on changing before anyone is told
         self.happened.append(
             Happened(kind=kind, order=seen, wall_ns=at.wall_ns, execution=execution, created=created)
         )

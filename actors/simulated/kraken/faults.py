@@ -101,6 +101,11 @@ class Faults:
     def arm(self, kind: str, fields: dict[str, Any]) -> None:
         self._armed.append(_Armed(kind, fields, int(fields.get("n", 1))))
 
+    @property
+    def idle(self) -> bool:
+        """Nothing is to be done to any frame."""
+        return not self._armed and not self._silent_until_s
+
     def silence(self, channel: str, until_s: float) -> None:
         self._silent_until_s[channel] = until_s
 

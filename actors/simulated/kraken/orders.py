@@ -1,7 +1,8 @@
 """An order as the venue keeps it, from its request to its end, with everything that ever happened to it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -119,6 +120,10 @@ class Order:
         None  # what REST told of it last, and when it was so
     )
 
+    def as_it_is(self) -> "Order":
+        """Another record of it, which does not change with it."""
+        return Order(*_ALL(self))
+
     @property
     def changing(self) -> tuple[object, ...]:
         """All of it that REST tells and that can change."""
@@ -157,6 +162,9 @@ class Order:
         assert self.trigger_price is not None
         falling = (self.side == "sell") == (self.order_type in STOPS)
         return last <= self.trigger_price if falling else last >= self.trigger_price
+
+
+_ALL = attrgetter(*(one.name for one in fields(Order)))
 
 
 def made(request: OrderRequest, account: str, at: At, *, order_id: str, parent_id: str | None) -> Order:

@@ -176,9 +176,10 @@ class Shell:
                 due_s = self.clock.now_s()
             if self.venue.rounds != rounds:
                 rounds, n = self.venue.rounds, 1 % len(reel.waits)
+            at = self.at()
             for symbol, frames in reel.tapes.items():
                 if (frame := frames[n]) is not None:
-                    self.venue.play(symbol, frame, self.at())
+                    self.venue.play(symbol, frame, at)
             self.flush()
             n = (n + 1) % len(reel.waits)
 

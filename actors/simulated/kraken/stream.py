@@ -52,8 +52,26 @@ class Connection:
 
 def said(venue: "KrakenVenue", connection: Connection, channel: str, text: str, at: At) -> None:
     """Puts a frame on its way, through whatever faults are armed for its channel."""
-    if venue.faults.silent(channel, at.now_s):
+    kept = text if venue.faults.idle else _through_faults(venue, connection, channel, text, at)
+    if kept is None:
         return
+    venue.has_output(connection)
+    if len(connection.out) >= OUT_MAX:
+        connection.cut = True  # a client that does not read is dropped, as at the venue
+        return
+    connection.out.append(kept)
+    if connection.held:
+        connection.out += connection.held
+        connection.held.clear()
+    connection.last_out_s = at.now_s
+
+
+def _through_faults(
+    venue: "KrakenVenue", connection: Connection, channel: str, text: str, at: At
+) -> str | None:
+    """The frame as it goes out; None: it does not, or not now."""
+    if venue.faults.silent(channel, at.now_s):
+        return None
     if channel != "reply" and venue.faults.spend("corrupt_frame", channel):
         text = text[: len(text) // 2]
     elif channel == "book" and venue.faults.spend("corrupt_checksum", channel):
@@ -63,15 +81,8 @@ def said(venue: "KrakenVenue", connection: Connection, channel: str, text: str, 
         venue.witness.spoiled(text)
     if venue.faults.spend("out_of_order", channel):
         connection.held.append(text)
-        return
-    if len(connection.out) >= OUT_MAX:
-        connection.cut = True  # a client that does not read is dropped, as at the venue
-        venue.has_output(connection)
-        return
-    connection.out += [text, *connection.held]
-    connection.held.clear()
-    connection.last_out_s = at.now_s
-    venue.has_output(connection)
+        return None
+    return text
 
 
 def told_happened(venue: "KrakenVenue", happened: Iterable[Happened], at: At) -> None:
