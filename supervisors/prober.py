@@ -2,7 +2,8 @@
 
 A probe is one round of the reconciler: queries only. `probes` good rounds close the breaker, a bad one opens it for
 longer. The budget proof says that the key's call counter leaves room and that the breaker is closed: entries are not
-admitted by a subtree that is still on trial.
+admitted by a subtree that is still on trial. The breaker is asked for until it was seen closed: one that opens after that
+ends its children. The counter is read off the account's board, each second, without a message.
 """
 
 from collections.abc import Coroutine

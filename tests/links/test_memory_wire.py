@@ -276,6 +276,24 @@ async def test_a_slow_reader_makes_the_sender_wait_and_memory_stays_bounded():
             await flooding
 
 
+async def test_what_is_posted_is_on_its_way_at_once_and_nothing_is_taken_where_a_sender_would_have_to_wait():
+    async with bench() as b:
+        client, server = await b.pair()
+        assert server.post("at once")
+        assert await client.receive() == "at once"
+        await b.link.become(LinkCondition(down_bytes_per_s=1000))
+        posted = 0
+        while server.post("x" * 1000):
+            posted += 1
+        assert (posted - 1) * 1000 <= memory_wire.HELD_BYTES_MAX < posted * 1000
+        await b.link.become(WHOLE)
+        assert server.post("behind them")
+        assert [frame[0] for _, frame in await received(client, posted + 1)] == [*"x" * posted, "b"]
+        client.abort()
+        with pytest.raises(LinkClosed):
+            server.post("to nobody")
+
+
 async def test_a_slow_request_takes_its_time():
     async with bench() as b:
         await b.link.become(LinkCondition(down_bytes_per_s=250))

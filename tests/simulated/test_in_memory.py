@@ -9,6 +9,8 @@ from urllib.parse import urlencode
 import pytest
 
 from allstop.actors.clock import LoopClock
+from allstop.actors.links import memory_wire
+from allstop.actors.links.condition import WHOLE, LinkCondition
 from allstop.actors.links.memory_link import MemoryNetwork
 from allstop.actors.ports import ConnectFailed, HttpNoReply, HttpRequest, LinkClosed, WebSocketLink
 from allstop.actors.simulated.kraken.in_memory import InMemoryKraken
@@ -171,3 +173,27 @@ async def test_a_request_that_a_fault_held_back_was_not_sent_in_the_wrong_order(
     await world.post("Balance")
     assert "EAPI:Invalid nonce" in str(await slow)
     assert kraken.venue.truth(kraken.at())["limits_broken"] == []
+
+
+async def test_a_client_that_reads_slowly_gets_every_frame_once_and_in_order(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory_wire, "HELD_BYTES_MAX", 2_000)
+    slow = world.network.link(world.kraken.ws_auth_url)
+    token = (await world.post("GetWebSocketsToken"))["result"]["token"]
+    link = await world.socket(world.kraken.ws_auth_url, channel="executions", token=token)
+    order = {"pair": "XBTUSD", "type": "buy", "ordertype": "market", "volume": "0.001"}
+    await slow.become(LinkCondition(down_bytes_per_s=1_000))
+    for _ in range(10):
+        await world.post("AddOrder", **order)
+    (line,) = world.kraken._lines.values()  # pyright: ignore[reportPrivateUsage]
+    assert line._writing, "the writer waits for the client"  # pyright: ignore[reportPrivateUsage]
+    await slow.become(WHOLE)
+    await world.post("AddOrder", **order)
+
+    numbers: list[int] = []
+    async with asyncio.timeout(5):
+        while len(numbers) < 45:
+            frame = json.loads(await link.receive())
+            numbers += [frame["sequence"]] if "sequence" in frame else []
+    assert numbers == list(range(1, 46))

@@ -219,3 +219,20 @@ def test_the_public_calls_tell_the_market() -> None:
     assert client.get("/0/public/Time")["result"]["unixtime"] == client.at.wall_ns // 10**9
     assert client.get("/0/public/Assets?asset=XBT")["result"]["XXBT"]["decimals"] == 10
     assert client.get("/0/public/Ticker?pair=NOPE")["error"] == ["EQuery:Unknown asset pair"]
+
+
+def test_an_order_is_told_as_it_is_after_each_change_of_it() -> None:
+    client = Client()
+    order = client.order("buy", "2", "80.0", cl_ord_id="mine")
+
+    def told() -> tuple[str, str, str, str]:
+        row = client.ok("QueryOrders", txid=order)[order]
+        return row["status"], row["vol"], row["vol_exec"], row["descr"]["price"]
+
+    assert told() == told() == ("open", "2.00000000", "0.00000000", "80.0")
+    client.ok("AmendOrder", txid=order, order_qty="1.5", limit_price="79.0")
+    assert told() == ("open", "1.50000000", "0.00000000", "79.0")
+    client.venue.engine.come_to("main", "mine", Decimal("0.5"), client.at)
+    assert told() == ("open", "1.50000000", "0.50000000", "79.0")
+    client.ok("CancelOrder", txid=order)
+    assert told() == ("canceled", "1.50000000", "0.50000000", "79.0")
