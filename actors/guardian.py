@@ -324,7 +324,7 @@ class Guardian(Actor):
         self._exits.told()
         if any(r.fill is not None for r in reports) and self._memory.has_own():
             self.start_task(self._notes.write_fills(reports), "fills")
-        for pair in touched(executed, reports, self._memory.book) - self._suspects:
+        for pair in sorted(touched(executed, reports, self._memory.book) - self._suspects):
             if self._judge.looks_wrong(pair) is not None:
                 self._suspects.add(pair)
                 self.send_after(self._settings.times.settle_s, _Recheck(pair))

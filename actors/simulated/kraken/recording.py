@@ -49,7 +49,7 @@ def read_tape(lines: Iterable[str]) -> tuple[TapeFrame, ...]:
     rows = list(_rows(lines))
     best = {
         symbol: _best({row.kind for row in rows if row.symbol == symbol})
-        for symbol in {r.symbol for r in rows}
+        for symbol in dict.fromkeys(r.symbol for r in rows)
     }
     traded = {row.symbol for row in rows if row.trades}
     timed = any(row.ns is not None for row in rows)
