@@ -42,8 +42,10 @@ def charge_of(command: Command) -> ChargeOrder:
             return ChargeOrder(op=OrderOp.AMEND, orders=(order_id,), lane=lane_of(kind),
                                overdraft=kind is IntentKind.PROTECT)  # fmt: skip
         case Cancel(order_ids=order_ids):
-            op = OrderOp.CANCEL if len(order_ids) == 1 else OrderOp.BATCH_CANCEL
-            return ChargeOrder(op=op, orders=order_ids, lane=lane_of(IntentKind.CANCEL), overdraft=True)
+            # Over the limit Kraken takes cancels in batches and refuses a single one.
+            single = len(order_ids) == 1
+            return ChargeOrder(op=OrderOp.CANCEL if single else OrderOp.BATCH_CANCEL, orders=order_ids,
+                               lane=lane_of(IntentKind.CANCEL), overdraft=not single)  # fmt: skip
 
 
 def outcome_of(command: Command, reply: MethodReply) -> WriteOutcome:

@@ -37,7 +37,7 @@ def test_a_command_is_about_these_orders(command: Command, order_ids: tuple[str,
         (SUBMIT, OrderOp.ADD, Lane.ENTRY, False),
         (AMEND, OrderOp.AMEND, Lane.CANCEL, False),
         (PROTECT, OrderOp.AMEND, Lane.PROTECT, True),
-        (CANCEL, OrderOp.CANCEL, Lane.CANCEL, True),
+        (CANCEL, OrderOp.CANCEL, Lane.CANCEL, False),
         (BATCH, OrderOp.BATCH_CANCEL, Lane.CANCEL, True),
     ],
 )
