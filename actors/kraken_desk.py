@@ -235,8 +235,10 @@ class KrakenDesk:
         def frame() -> OrderFrame:
             return command_frame(self._guard, command_id, IntentKind.CANCEL, self._scope_head, 0.0)
 
+        # Over the limit Kraken takes cancels in batches and refuses a single one; the guardian's may find out.
         charge = ChargeOrder(op=OrderOp.CANCEL if single else OrderOp.BATCH_CANCEL, orders=batch,
-                             lane=min(self._lane, Lane.CANCEL), overdraft=True)  # fmt: skip
+                             lane=min(self._lane, Lane.CANCEL),
+                             overdraft=not single or self._lane is Lane.PROTECT)  # fmt: skip
         outcome = await self._write(call, frame, charge, self._settings.rest_timeout_s, rest.decode_cancel)
         return Accepted(batch) if isinstance(outcome, Accepted) else outcome
 

@@ -8,9 +8,9 @@ from tests.connections.rig import Rig, entry
 
 from allstop.actors.errors import BadInput, Category, Fatal
 from allstop.actors.kraken_desk import ended, order_ids_of, write_outcome
-from allstop.actors.ledger import EndTurn, GetLedger
+from allstop.actors.ledger import EndTurn, GetLedger, SyncOrders
 from allstop.actors.levels import IntentKind, Origin
-from allstop.actors.limits.kraken import Tier
+from allstop.actors.limits.kraken import LIMITS, Tier
 from allstop.actors.limits.lanes import Lane
 from allstop.actors.ports import QueryFailed
 from allstop.actors.protocols.kraken.faults import classify, classify_http
@@ -262,6 +262,25 @@ async def test_more_orders_than_one_batch_takes_are_cancelled_in_several():
         assert await desk.cancel(cancel.command_id, ids) == Accepted(tuple(ids))
         assert await desk.open_orders() == []
         assert len(await desk.closed_orders(rig.clock.wall_ns() - 600_000_000_000)) == 60  # two pages
+
+
+@virtual
+async def test_a_single_cancel_waits_for_room_and_a_batch_goes_out_without():
+    """Over the limit the venue takes batches and refuses single cancels (the demo's bad day, seed 40)."""
+    async with Rig() as rig:
+        desk, ids = rig.desk(), list[str]()
+        for _ in range(3):
+            intent = entry(qty="0.001")
+            await rig.committed(intent)
+            accepted = await desk.submit(intent, **NOW)
+            assert isinstance(accepted, Accepted)
+            ids += accepted.order_ids
+        full = SyncOrders(pair="BTC/USD", level=LIMITS[Tier.PRO].order_max - 1.0)
+        await rig.ledger.call(full)
+        refused = await desk.cancel((await rig.cancel(ids[0])).command_id, ids[:1])
+        assert isinstance(refused, NotSent)
+        assert "would exceed the order rate" in refused.reason
+        assert await desk.cancel((await rig.cancel(*ids)).command_id, ids) == Accepted(tuple(ids))
 
 
 @virtual
