@@ -22,6 +22,7 @@ from allstop.actors.ledger_messages import (
     ChargeOrder,
     EndTurn,
     GetLedger,
+    KeysAreOurs,
     KeyStopped,
     LedgerView,
     NextNonce,
@@ -43,7 +44,7 @@ from allstop.actors.ledger_rows import (
     folded,
     stopped,
 )
-from allstop.actors.levels import CastVote, Level, Scope, Vote
+from allstop.actors.levels import CastVote, Level, Scope, Vote, WithdrawVote
 from allstop.actors.limits import nonces as nonce_rules
 from allstop.actors.limits.kraken import CHEAPER_S, LIMITS, Tier, order_meter, rest_cost, rest_meter
 from allstop.actors.limits.lanes import Lane
@@ -61,6 +62,7 @@ __all__ = [
     "EndTurn",
     "GetLedger",
     "KeyStopped",
+    "KeysAreOurs",
     "LedgerView",
     "NextNonce",
     "OrderTouched",
@@ -130,6 +132,8 @@ class AccountLedger(Actor):
                 return self._next_nonce(self._key(message.key))
             case StopKey(key=name, reason=reason):
                 return self._stop_key(self._key(name), reason)
+            case KeysAreOurs(by=by, reason=reason):
+                return self._trust_keys(by, reason)
             case ChargeOrder():
                 return self._charge_order(message)
             case RoomFor(planned=planned, lane=lane):
@@ -290,8 +294,20 @@ class AccountLedger(Actor):
     def _count_bad_nonce(self, key: KeyTurns, now_s: float) -> None:
         if key.note_bad_nonce(now_s) and self._votes is not None and not key.voted:
             key.voted = True  # withdrawn by a person: only they know who else holds the key
-            reason = f"{len(key.bad_nonces_s)} refused nonces in a minute: somebody else uses this key"
+            reason = (
+                f"{len(key.bad_nonces_s)} refused nonces in a minute: somebody else uses this key; a reset of "
+                "this ledger says that nobody does any more"
+            )
             self._votes.tell(CastVote(vote=Vote(self.path, self._scope, Level.READ_ONLY, reason)))
+
+    def _trust_keys(self, by: str, reason: str) -> bool:
+        """Also where an earlier incarnation voted: it had the same path."""
+        self.log.warning("nonces.trusted", by=by, reason=reason)
+        for key in self._keys.values():
+            key.voted, key.bad_nonces_s = False, ()
+        if self._votes is not None:
+            self._votes.tell(WithdrawVote(by=self.path, scope=self._scope, by_person=True))
+        return True
 
     # The matching engine's counter, per pair
 

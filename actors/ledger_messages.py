@@ -102,6 +102,14 @@ class StopKey(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class KeysAreOurs(msgspec.Struct, frozen=True, kw_only=True):
+    """From a person: whoever else used the account's keys does not any more. Answered with True; the count of refused
+    nonces begins anew."""
+
+    by: str
+    reason: str
+
+
 class ChargeOrder(msgspec.Struct, frozen=True, kw_only=True):
     """Answered with the cost that was charged, or RateRefused with nothing charged. `orders` are the venue's ids of
     those amended or cancelled; `pair` may be left out when they are known. `overdraft`: charge even what does not

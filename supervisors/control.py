@@ -6,6 +6,8 @@ from allstop.actors.commands import CoverView
 from allstop.actors.entry_caps import GetStopped, ResetStrategy
 from allstop.actors.errors import BadInput, CircuitOpen, Problem, Refused
 from allstop.actors.journal import AcceptLoss, JournalActor
+from allstop.actors.ledger import AccountLedger, KeysAreOurs
+from allstop.actors.levels import Level
 from allstop.actors.runtime import ActorDead, CallTimeout
 from allstop.supervisors.halt import HaltRoot, halt, halt_status, resume
 from allstop.supervisors.halting import HaltStatus
@@ -61,6 +63,8 @@ class Control:
         if found is None or not issubclass(found, Supervisor):
             if found is not None and issubclass(found, JournalActor):
                 return await self._accept_loss(path, by, reason)
+            if found is not None and issubclass(found, AccountLedger):
+                return await self._trust_keys(path, by, reason)
             if (reset := await self._reset_strategy(path, by, reason)) is not None:
                 return reset
             supervisors = (other for other, kind in running.items() if issubclass(kind, Supervisor))
@@ -91,6 +95,19 @@ class Control:
         if not files:
             raise BadInput(Problem("no journal was set aside that nobody has accepted", path))
         return {"path": path, "message": f"{path}: what was lost with {', '.join(files)} is accepted"}
+
+    async def _trust_keys(self, path: str, by: str, reason: str) -> Message:
+        """A person has found who else used the account's keys, and that is over."""
+        if not any(
+            vote.by == path and vote.level is Level.READ_ONLY for vote in self._runtime.levels.votes()
+        ):
+            raise BadInput(Problem("nobody else was seen to use the keys of this ledger", path))
+        message = KeysAreOurs(by=by, reason=reason)
+        try:
+            await self._runtime.address(path).call(message, timeout_s=RESET_TIMEOUT_S)
+        except (ActorDead, CallTimeout) as error:
+            raise BadInput(Problem(f"{path} does not answer: {error}")) from error
+        return {"path": path, "message": f"{path}: the account's keys are ours alone again"}
 
     async def _reset_strategy(self, path: str, by: str, reason: str) -> Message | None:
         """The strategy at `path` may submit entries again; None where no account stopped it."""

@@ -162,16 +162,17 @@ class _Run:
                     oracle="liveness", at_s=self._world.now_s,
                     why=f"not trading {TRADING_AGAIN_S:g} s after the last fault: {'; '.join(missing)}",
                 )  # fmt: skip
-            await self._accept_losses()
+            await self._look_at_what_waits()
             await asyncio.sleep(LOOK_S)
         return None
 
-    async def _accept_losses(self) -> None:
-        """A person has looked at each journal that was set aside. It is refused until the rest agrees with the venue."""
+    async def _look_at_what_waits(self) -> None:
+        """A person has looked at each journal that was set aside, and found who else used the keys: nothing but the faults
+        did. The first is refused until the rest agrees with the venue."""
         runtime = self._restarter.runtime
         votes = () if runtime is None else runtime.levels.votes()
-        for path in [vote.by for vote in votes if vote.by.endswith("/journal")]:
-            request = {"command": "reset", "path": path, "by": "simulation", "reason": "both were looked at"}
+        for path in [vote.by for vote in votes if vote.by.endswith(("/store/journal", "/store/ledgers"))]:
+            request = {"command": "reset", "path": path, "by": "simulation", "reason": "it was looked at"}
             with suppress(NobodyThere, LifeOver, TimeoutError):
                 await self._world.host.ask(request)
 

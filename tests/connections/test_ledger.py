@@ -1,6 +1,7 @@
 import asyncio
 import pickle
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from tests.connections.rig import Recorder, exit_of
@@ -17,6 +18,7 @@ from allstop.actors.ledger import (
     ChargeOrder,
     EndTurn,
     GetLedger,
+    KeysAreOurs,
     KeyStopped,
     NextNonce,
     OrderTouched,
@@ -27,7 +29,7 @@ from allstop.actors.ledger import (
     Turn,
 )
 from allstop.actors.ledger_rows import LEVEL_KIND, NONCE_KIND
-from allstop.actors.levels import CastVote, Level
+from allstop.actors.levels import Level, WithdrawVote
 from allstop.actors.limits.kraken import OrderOp, Tier
 from allstop.actors.limits.lanes import Lane
 from allstop.actors.links.memory_journal import MemoryDisk
@@ -56,7 +58,7 @@ class Bench:
         self.clock = clock
         self.tier = tier
         self.disk = MemoryDisk(system.clock)
-        self.votes: list[CastVote] = []
+        self.votes: list[Any] = []
         self.board = StoreBoard()
 
     async def open(self) -> Ref:
@@ -349,6 +351,25 @@ async def test_more_than_three_refused_nonces_in_a_minute_are_a_second_writer(be
         await asyncio.sleep(0.01)
     (cast,) = bench.votes
     assert (cast.vote.level, cast.vote.scope) == (Level.READ_ONLY, ("kraken", "main"))
+
+
+async def test_a_person_says_that_nobody_else_uses_the_keys_and_the_count_begins_anew(bench: Bench):
+    ledger = await bench.open()
+
+    async def refuse(times: int, name: str) -> None:
+        for n in range(times):
+            await turn(ledger, f"{name}{n}")
+            ledger.tell(EndTurn(id=f"{name}{n}", bad_nonce=True))
+            await asyncio.sleep(0.01)
+
+    await refuse(4, "a")
+    assert await ledger.call(KeysAreOurs(by="ann", reason="the old engine is off"))
+    await asyncio.sleep(0.01)
+    assert bench.votes[1:] == [WithdrawVote(by=ledger.path, scope=("kraken", "main"), by_person=True)]
+    await refuse(3, "b")
+    assert len(bench.votes) == 2
+    await refuse(1, "c")
+    assert len(bench.votes) == 3
 
 
 async def test_a_refused_nonce_makes_the_next_one_jump(bench: Bench):

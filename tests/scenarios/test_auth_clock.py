@@ -5,7 +5,9 @@ import io
 
 import pytest
 from tests.scenarios.engine import (
+    ROOM,
     SCOPE,
+    ask,
     calls,
     level,
     position_with_stop,
@@ -65,6 +67,13 @@ class TestTwoEngines:
         advance.until(lambda: level(world, *SCOPE) >= Level.READ_ONLY, timeout_s=60.0)
         assert refusal(world, resting(venue)) is not None
         assert said(world, "level.lowered")
+        ledger = f"{ROOM}/store/ledgers"
+        assert not ask(world, "reset", path=ledger, by="", reason="nobody")["ok"]
+        advance(20.0)  # the other one is off
+        answer = ask(world, "reset", path=ledger, by="ann", reason="the old engine is off")
+        assert answer["ok"], answer
+        assert not ask(world, "reset", path=ledger, by="ann", reason="once more")["ok"]
+        advance.until_trading()
 
 
 @pytest.mark.scenario("T078")
