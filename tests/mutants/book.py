@@ -151,7 +151,7 @@ MUTANTS: tuple[Mutant, ...] = (
     # -- cover
     Mutant("forget a stop", cover_round.CoverRound.steps, "return stand", "return {}", HELL),
     Mutant("orders go without their stop", frames.add_order, "if intent.stop is not None:", "if intent.stop is not None and intent.order_type is None:", STOPS),
-    Mutant("a fill counts as often as it is told", positions.AccountBook.take, "order.fills.setdefault(report.fill.exec_id, report.fill)", "order.fills[f'{report.fill.exec_id}:{len(order.fills)}'] = report.fill", STREAMS),
+    Mutant("a fill counts as often as it is told", positions._Order.filled, "if fill.exec_id not in self.fills:", "if True:", STREAMS),
     Mutant("a sale is booked as a purchase", positions.Position.moved, "signed = qty if side is Side.BUY else -qty", "signed = qty", "none"),
     Mutant("nobody writes down a stop that executed", guardian.Guardian._look, "await self._notes.write(self._audit.executed)", "pass", PROTECTION,
            also=((order_reports.OrderReports.told, "self._commits.record(StopSeen(intent_id=intent_id, report=news))", "pass"),)),

@@ -7,14 +7,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.connections.rig import entry
 
 from allstop.actors.clock import LoopClock, SeededDice, SeededIds
 from allstop.actors.connection_settings import LOOPBACK
 from allstop.actors.errors import BadInput
 from allstop.actors.ledger import AccountKey
+from allstop.actors.levels import Origin
 from allstop.actors.links.memory_journal import MemoryDisk
 from allstop.actors.links.memory_link import MemoryNetwork
-from allstop.actors.ports import JournalEntry, World
+from allstop.actors.ports import World
+from allstop.actors.protocols.records import IntentCommitted, to_entries
 from allstop.actors.simulated.kraken.in_memory import InMemoryKraken
 from allstop.actors.simulated.kraken.venue import KrakenVenue, Settings
 from allstop.supervisors.config import kraken
@@ -142,7 +145,10 @@ async def test_a_refused_key_is_tried_once_and_not_again_by_the_next_start(bench
 
 async def an_order_is_known(bench: Bench) -> None:
     journal = await bench.disk.open_journal(bench.node.id)
-    await journal.append([JournalEntry(kind="intent", key="a", body=b"{}")])
+    record = IntentCommitted(
+        intent=entry(), origin=Origin.STRATEGY, scope=("kraken", "main", "BTC/USD"), at_ns=1
+    )
+    await journal.append(to_entries([record]))
     await journal.close()
 
 
