@@ -45,6 +45,12 @@ HALT_WAIT_S = 10.0
 SETTLE_S = 3.0  # for tasks that end after their owner: closing sockets
 DEMO_MAX_S = 55.0  # the promise is under 60 s; the chaos script gets what is left of it
 AFTER_CHAOS_S = 12.0  # halting, proving, stopping, starting halted, judging
+# Finding out what became of an order takes a deadline and two complete searches, on a key that may have few calls left.
+# It is waited for at the end, but not beyond what stopping and judging need of the demo's time.
+DOUBT_S = 15.0
+STOPPING_S = 6.0
+IN_DOUBT = frozenset({"SENT", "UNKNOWN", "CHECKING"})
+LOOK_S = 0.1
 MARKET_FALL = Decimal("0.99")  # deep enough to trigger every stop of the demo's trader
 INJURIES_SPARED = ("trading", "heal")  # acts of a script that hurt nothing
 
@@ -117,6 +123,9 @@ async def run_demo(
                 demo.phase = "halting"
                 show(demo)
                 said = await _halt_by_command(state_dir)
+                await _beyond_doubt(
+                    runtime, clock, min(clock.now_s() + DOUBT_S, began_s + DEMO_MAX_S - STOPPING_S)
+                )
                 demo.trades = await _trades(runtime)
                 demo.cover = await _cover(runtime)
             demo.phase = "stopped"
@@ -231,6 +240,15 @@ async def _order_counts(runtime: Runtime) -> Counter[str]:
     except (ActorDead, CallTimeout, MailboxFull):
         return Counter()
     return Counter(str(view.state) for view in views)
+
+
+async def _beyond_doubt(runtime: Runtime, clock: Clock, until_s: float) -> None:
+    """Until it is known of every order whether the venue has it. What is still in doubt then is judged as it stands."""
+    while clock.now_s() < until_s:
+        counts = await _order_counts(runtime)
+        if counts and not counts.keys() & IN_DOUBT:
+            return
+        await asyncio.sleep(LOOK_S)
 
 
 async def _halt_by_command(state_dir: Path) -> str:
