@@ -129,8 +129,8 @@ class Exiting(msgspec.Struct, frozen=True, kw_only=True):
         return 0.0 if self.bare_s is None else now_s - self.bare_s
 
     def holds(self, times: CoverTimes, now_s: float) -> bool:
-        """Within its time, nobody else acts on the pair."""
-        return self.elapsed_s(now_s) < times.cover_s
+        """From its first write on, and within its time, nobody else acts on the pair. One that waits has moved nothing."""
+        return self.bare_s is not None and self.elapsed_s(now_s) < times.cover_s
 
     def began(self, now_s: float) -> "Exiting":
         """Directly before a write that leaves a part of the position without a stop."""

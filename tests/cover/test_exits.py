@@ -571,6 +571,24 @@ async def test_an_exit_whose_writes_do_not_fit_is_withheld_at_once_and_says_so()
         )
 
 
+async def test_a_stop_that_is_lost_while_an_exit_waits_for_its_turn_is_back_in_time() -> None:
+    """The exit had moved nothing, and held the pair all the same (simulated seed 1325)."""
+
+    async def no_room(_planned: object) -> float:
+        return 30.0
+
+    async with rig() as r:
+        await r.enter(entry(), fill="1")
+        await asyncio.sleep(3)
+        r.desk.room_s = no_room  # type: ignore[method-assign]
+        await leave(r, msgspec.structs.replace(leaving("0.4"), ttl_s=60.0))
+        await asyncio.sleep(1)
+        (stop,) = r.venue.stops_open()
+        r.venue.cancel(stop.order_id)
+        assert r.naked()
+        await r.until(lambda: not r.naked(), COVER_S)
+
+
 async def test_an_exit_that_is_withheld_since_its_calls_do_not_fit_says_so_and_not_that_the_order_rate_is_full() -> (
     None
 ):
