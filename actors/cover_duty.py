@@ -13,7 +13,7 @@ from allstop.actors.cover_votes import CoverVotes
 from allstop.actors.guardian_settings import GuardianSettings, Pace
 from allstop.actors.next_look import NextLook
 from allstop.actors.ports import PairTrading
-from allstop.actors.protocols.findings import Findings, again
+from allstop.actors.protocols.findings import Findings, again, agree
 from allstop.actors.protocols.pending_write import Written
 from allstop.actors.protocols.remedies import Flatten, GiveUp, PlaceStop, Rest, Step
 from allstop.actors.runtime import Actor
@@ -126,13 +126,14 @@ class CoverDuty:
         """What the venue does not take now, or what did not leave, is written again: it was found by two readings. It is
         read again when it is older and the key has calls for it, or the stream tells that it is over."""
         times, clock = self._settings.times, self._guardian.clock
+        found = self._judge.found(pair)
         written = await self._orders.write(pair, step)
         self._written(pair)
         while again(written):
             await asyncio.sleep(times.settle_s)
             now_s = clock.now_s()
             old_s = times.cover_s * (REPEAT_SHARE if self._pace.own_wait_s(now_s) else KNOWN_SHARE)
-            if now_s - began_s >= old_s or self._judge.looks_wrong(pair) is None:
+            if now_s - began_s >= old_s or not agree(found, self._judge.looks_wrong(pair)):
                 break
             written = await self._orders.write(pair, step)
         return written

@@ -130,11 +130,15 @@ class CoverOrders:
 
     # -- writing ---------------------------------------------------------------------------------------------
 
-    async def write(self, pair: str, step: Write) -> Written | None:
+    async def write(
+        self, pair: str, step: Write, *, still: Callable[[], bool] = lambda: True
+    ) -> Written | None:
         """Carries a step out. None: its outcome is not known, and `read` will tell. One after the other, and after the
         question under way, as the key's turns are: an order's deadline runs from its commit, and must not run out while
-        it waits for another's answer."""
+        it waits for another's answer. `still`: whether it is to be written when its turn comes; else nothing was."""
         async with self._turn:
+            if not still():
+                return Written(pair, step, taken=False)
             return await self._written(pair, step)
 
     async def _written(self, pair: str, step: Write) -> Written | None:

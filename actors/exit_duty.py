@@ -221,6 +221,10 @@ class ExitDuty:
         if exiting.stage is not Stage.WAITING or exiting.bare_s is not None:
             return None
         pair, times = exiting.intent.pair, self._settings.times
+        if not self._matches(pair):
+            return NoRoom("the venue matches no orders on the pair now", times.cover_s)
+        if wait_s := self._pace.exit_wait_s(self._clock.now_s()):
+            return NoRoom("the key has no calls for an exit now", wait_s)
         position, orders = self._memory.book.position(pair), self._open_orders(pair)
         whole = planned(exiting, position, orders, self._instruments[pair])
         # Each is a call of its own behind a commit of its own, and a question of a look may go between: on a link, or
@@ -244,7 +248,7 @@ class ExitDuty:
 
     async def _send(self, pair: str, step: SendExit) -> None:
         exiting = self._active[pair] = self._active[pair].began(self._clock.now_s())
-        written = await self._orders.write(pair, step)
+        written = await self._orders.write(pair, step, still=lambda: self.holds(pair))
         if written is None:
             self._active[pair] = exiting.lost()
         elif written.taken:
@@ -258,7 +262,10 @@ class ExitDuty:
     ) -> None:
         began_s = self._clock.now_s()
         exiting = self._active[pair] = self._active[pair].began(began_s)
-        written = await self._orders.write(pair, step)
+        # When its turn comes too late the ordinary watch has the pair, and may sell what this would. A cancel sells nothing.
+        written = await self._orders.write(
+            pair, step, still=lambda: isinstance(step, CancelExit) or self.holds(pair)
+        )
         exiting = exiting.took(self._clock.now_s() - began_s)
         if written is None:
             if exiting.stage is Stage.WAITING:

@@ -14,7 +14,7 @@ from allstop.actors.runtime import ActorDead, CallTimeout, MailboxFull, Ref
 
 # One exit per pair is under way at a time; more than this waiting means that the guardian does not answer.
 WAITING_MAX: Final = 32
-# The guardian answers when the intent is durable: some milliseconds, or half a second on a disk that hangs.
+# The guardian answers when the intent is durable: some milliseconds, or a second on a disk that hangs.
 ANSWER_S: Final = 2.0
 
 Answered = Callable[[OrderView | Refused], None]

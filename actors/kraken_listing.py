@@ -6,7 +6,8 @@ order that the venue would refuse is refused here, before it is written. While a
 read every few seconds, so that entries pass soon after the venue lets them, and every second while the cover of a
 position waits for that; otherwise every hour, because what became finer or smaller is refused by nobody but us.
 
-A reading that fails changes nothing and is tried again. Nothing here stops, cancels or closes anything: the position of
+A reading that fails changes nothing and is tried again. Who reads is the reconciler, which is down while trading is: then
+nobody waits here for a pair that was not traded when it was read last. Nothing here stops, cancels or closes anything: the position of
 a pair that is not traded any more keeps its stop for as long as the venue does, and a person is told.
 """
 
@@ -66,6 +67,7 @@ class KrakenListing:
         self._urgent = 0  # who waits in `taken`
         self._hurry = Wakeup()
         self._news = asyncio.Event()
+        self._unread = False  # somebody waited in vain: what was read last says nothing about now
 
     def doubt(self, fault: Fault) -> None:
         """The venue refused an order so. Where that speaks of the pair, the list is read again."""
@@ -84,7 +86,7 @@ class KrakenListing:
     def takes(self, pair: str) -> bool:
         """See PairTrading."""
         instrument = self._instruments.get(pair)
-        return instrument is None or instrument.status not in CLOSED
+        return self._unread or instrument is None or instrument.status not in CLOSED
 
     async def taken(self, pair: str) -> None:
         """See PairTrading."""
@@ -94,7 +96,8 @@ class KrakenListing:
             while not self.takes(pair):
                 await asyncio.wait_for(self._news.wait(), URGENT_FRESH_S)
         except TimeoutError:
-            return  # what was read last says nothing about now
+            # The reader may be down, or its link: whoever waits is told that nobody knows, and tries.
+            self._unread = True
         finally:
             self._urgent -= 1
 
@@ -107,6 +110,7 @@ class KrakenListing:
                 self._doubted.clear()
                 try:
                     self._take(await self._read(http), actor)
+                    self._unread = False
                     self._news.set()
                     self._news = asyncio.Event()
                 except QueryFailed as failed:

@@ -379,7 +379,10 @@ class AccountLedger(Actor):
                 level = max(rest.meter.level_at(now_s), before.rest.meter.level_at(now_s))
                 rest = rest.with_meter(rest.meter.synced(level, now_s))
             stopped = self._stop_rows.get(name, "")
-            self._keys[name] = KeyTurns(name=name, nonces=nonces, rest=rest, stopped=stopped)
+            cool_until_s = 0.0 if before is None else before.cool_until_s  # a lockout lasts on
+            self._keys[name] = KeyTurns(
+                name=name, nonces=nonces, rest=rest, stopped=stopped, cool_until_s=cool_until_s
+            )
         return self._keys[name]
 
     def _pair(self, pair: str) -> Promised:

@@ -43,6 +43,7 @@ from allstop.supervisors.store import Store
 from allstop.supervisors.supervisor import Supervisor
 from allstop.supervisors.votes import Votes
 
+APPEND_MAX_S = 1.0  # whoever asked for an exit waits two seconds for its row
 SETTINGS = {"kraken": ConnectionSettings(), "loopback": LOOPBACK}
 
 
@@ -217,8 +218,8 @@ def _guardian(parts: AccountParts) -> ChildSpec:
             return KeyState(0.0)
         return KeyState(key.rest.meter.level_at(now_s), ledger.is_alive() and key.wanted(now_s))
 
-    # The other half is for reading the venue and for the call.
-    journal = RefJournal(parts.at("store/journal"), append_timeout_s=node.cover_s / 2)
+    # What is left of cover_s is for reading the venue and for the call.
+    journal = RefJournal(parts.at("store/journal"), append_timeout_s=min(node.cover_s / 2, APPEND_MAX_S))
     kwargs = {
         "open_desk": lambda: parts.desk(holder, "protect", Lane.PROTECT, unheard=lambda: journal.lost),
         "journal": journal,

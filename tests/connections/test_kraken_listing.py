@@ -223,7 +223,19 @@ async def test_a_list_that_cannot_be_read_keeps_nobody_waiting(house: House) -> 
     house.http.fails = 1000
     async with asyncio.timeout(URGENT_FRESH_S + A_MOMENT_S):
         await house.listing.taken(PAIR)
+    assert house.listing.takes(PAIR)  # nobody knows: whoever has to place a stop tries
+    house.http.fails = 0
+    await asyncio.sleep(GAP_S + A_MOMENT_S)
     assert not house.listing.takes(PAIR)
+
+
+async def test_a_list_that_nobody_keeps_any_more_keeps_no_stop_waiting(house: House) -> None:
+    """Who keeps it is down while trading is, and the guardian is not."""
+    await closed(house)
+    house.keeper.stop(block=False)
+    async with asyncio.timeout(URGENT_FRESH_S + A_MOMENT_S):
+        await house.listing.taken(PAIR)
+    assert house.listing.takes(PAIR)
 
 
 async def test_when_nobody_waits_any_more_the_list_is_read_in_its_own_time(house: House) -> None:

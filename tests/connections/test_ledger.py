@@ -342,6 +342,17 @@ async def test_a_lockout_is_waited_out_by_everyone_on_the_key(bench: Bench):
     assert bench.system.clock.now_s() - began_s == pytest.approx(30.0, abs=0.05)
 
 
+async def test_a_lockout_is_waited_out_also_by_the_ledger_that_is_started_meanwhile(bench: Bench):
+    ledger = await bench.open()
+    await turn(ledger, "x")
+    ledger.tell(EndTurn(id="x", cool_s=30.0))
+    await asyncio.sleep(1.0)
+    began_s = bench.system.clock.now_s()
+    ledger = await bench.restart(ledger)
+    await turn(ledger, "protect", lane=Lane.PROTECT, wait_s=60)
+    assert bench.system.clock.now_s() - began_s == pytest.approx(29.0, abs=0.1)
+
+
 async def test_more_than_three_refused_nonces_in_a_minute_are_a_second_writer(bench: Bench):
     ledger = await bench.open()
     for n in range(4):

@@ -571,6 +571,43 @@ async def test_an_exit_whose_writes_do_not_fit_is_withheld_at_once_and_says_so()
         )
 
 
+async def test_an_exit_that_waits_is_not_begun_where_the_venue_has_stopped_to_match() -> None:
+    """What makes room for it could not be let back in."""
+    room_s = 3.0
+
+    async def room(_planned: object) -> float:
+        return room_s
+
+    async with rig() as r:
+        await r.enter(entry(), fill="1")
+        await asyncio.sleep(3)
+        r.desk.room_s = room  # type: ignore[method-assign]
+        await leave(r, msgspec.structs.replace(leaving("0.4"), ttl_s=60.0))
+        await asyncio.sleep(1)
+        r.matching, room_s = False, 0.0
+        r.desk.calls.clear()
+        await asyncio.sleep(10)
+        assert {"amend", "cancel", "submit"}.isdisjoint(r.desk.calls)
+        r.matching = True
+        await r.until(stands(r, "0.6"), 6.0)
+
+
+async def test_an_exit_whose_turn_comes_when_its_time_is_over_writes_nothing() -> None:
+    """The ordinary watch has the pair by then: both would sell it."""
+    async with rig() as r:
+        await r.enter(entry(), fill="1")
+        await asyncio.sleep(3)
+        r.desk.calls.clear()
+        r.desk.latency_s = 3.0
+        await r.until(lambda: "open" in r.desk.calls, 2.0)  # a question that takes its time
+        r.desk.latency_s = 0.01
+        await leave(r, leaving("0.4"))
+        await asyncio.sleep(8)
+        assert {"amend", "cancel", "submit"}.isdisjoint(r.desk.calls)
+        assert not r.naked()
+        assert await state(r) == "NOT_PLACED"
+
+
 async def test_a_stop_that_is_lost_while_an_exit_waits_for_its_turn_is_back_in_time() -> None:
     """The exit had moved nothing, and held the pair all the same (simulated seed 1325)."""
 
