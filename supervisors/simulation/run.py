@@ -171,7 +171,7 @@ class _Run:
         did. The first is refused until the rest agrees with the venue."""
         runtime = self._restarter.runtime
         votes = () if runtime is None else runtime.levels.votes()
-        for path in [vote.by for vote in votes if vote.by.endswith(("/store/journal", "/store/ledgers"))]:
+        for path in [vote.by for vote in votes if vote.by.endswith(("/journal", "/store/ledgers"))]:
             request = {"command": "reset", "path": path, "by": "simulation", "reason": "it was looked at"}
             with suppress(NobodyThere, LifeOver, TimeoutError):
                 await self._world.host.ask(request)
