@@ -25,14 +25,17 @@ class HostClock:
     """The machine's wall: it can be set (`step`) and run fast or slow (`drift`), and survives what runs on it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, origin_ns: int = ORIGIN_NS) -> None:
-        self.now_s = loop.time
+        self._loop = loop
         self._origin_ns = origin_ns
         self._rate = 1.0
         self._base_s = 0.0
         self._gained_ns = 0  # by drifting, and not set right yet
 
+    def now_s(self) -> float:
+        return self._loop.time()
+
     def wall_ns(self) -> int:
-        return self._origin_ns + int((self.now_s() - self._base_s) * self._rate * 1e9)
+        return self._origin_ns + int((self._loop.time() - self._base_s) * self._rate * 1e9)
 
     def step(self, seconds: float) -> None:
         """Sets the wall forward, or back."""
@@ -41,7 +44,7 @@ class HostClock:
     def drift(self, parts_per_million: float) -> None:
         """From now on the wall runs so much too fast. 0 ends that: NTP is back, and sets right what it gained or lost.
         Two drifts of half a second each would otherwise be a wall that is wrong for good, by more than any gate admits."""
-        now_ns, now_s = self.wall_ns(), self.now_s()
+        now_ns, now_s = self.wall_ns(), self._loop.time()
         self._gained_ns += int((now_s - self._base_s) * (self._rate - 1.0) * 1e9)
         self._base_s = now_s
         self._origin_ns = now_ns
@@ -55,8 +58,14 @@ class LifeClock:
     """The machine's clocks as one life of the engine reads them."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, clock: HostClock) -> None:
-        self.now_s = loop.time
-        self.wall_ns = clock.wall_ns
+        self._time = loop.time
+        self._clock = clock
+
+    def now_s(self) -> float:
+        return self._time()
+
+    def wall_ns(self) -> int:
+        return self._clock.wall_ns()
 
 
 class WitnessedDisk(MemoryDisk):

@@ -147,12 +147,7 @@ class Shell:
         self.flush()
 
     def flush(self) -> None:
-        """After whatever may have changed the venue: what its connections have to write is written."""
-        self.write()
-
-    def write(self) -> None:
-        """Has what the connections have to write written. After a frame of the tape it is enough: what that sends and
-        executes brings no moment nearer at which time alone does something."""
+        """Has what the connections have to write written."""
         for connection in self.venue.take_output():
             line = self._lines.get(connection.number)
             if line is not None:
@@ -185,7 +180,7 @@ class Shell:
             for symbol, frames in reel.tapes.items():
                 if (frame := frames[n]) is not None:
                     self.venue.play(symbol, frame, at)
-            self.write()
+            self.flush()
             n = (n + 1) % len(reel.waits)
 
     def _run(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
